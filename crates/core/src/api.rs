@@ -1,0 +1,92 @@
+//! A protected API: what it accepts, what it asks for, and how it says no.
+
+use crate::{
+    credential::Schemes,
+    error_format::ErrorFormat,
+    route::{Requirement, Route},
+    scope::Scope,
+    time::Seconds,
+    token::{Grant, Prefix},
+};
+use serde::{Deserialize, Serialize};
+
+/// An API as the operator's configuration defines it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// What it is called in the configuration, in paths and in the management API.
+    pub name: Box<str>,
+    /// How its credentials travel.
+    pub schemes: Schemes,
+    /// How it words a refusal.
+    pub errors: ErrorFormat,
+    /// The realm of its challenges (RFC 9110 §11.5).
+    pub realm: String,
+    /// Its routes; the first that matches decides. The last matches everything.
+    pub routes: Vec<Route>,
+    /// The scopes it knows, with the words that say what they allow.
+    pub scopes: Vec<(Scope, String)>,
+    /// Its roles.
+    pub roles: Vec<Role>,
+    /// Who may issue its tokens.
+    pub issuers: Issuers,
+    /// What its tokens look like.
+    pub tokens: TokenPolicy,
+}
+
+/// A named set of scopes of one API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// The name that tokens carry.
+    pub name: Box<str>,
+    /// What it allows.
+    pub scopes: Box<[Scope]>,
+}
+
+/// Who may issue tokens of an API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Issuers {
+    /// Every member of an organization, for themselves.
+    Members,
+    /// Administrators only.
+    Administrators,
+}
+
+/// What an API's tokens look like and how long they live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPolicy {
+    /// What their secrets begin with.
+    pub prefix: Prefix,
+    /// How long one lives when nobody says: for ever, when absent.
+    pub default_lifetime: Option<Seconds>,
+    /// The longest that anybody may ask for.
+    pub max_lifetime: Option<Seconds>,
+    /// Whether anybody may ask for one that never expires.
+    pub never: bool,
+}
+
+impl Api {
+    /// What a request to `path` needs. `path` is canonical and stripped of the mount.
+    pub fn requirement<'a>(&'a self, method: &str, path: &'a str) -> Requirement<'a> {
+        // `routes` ends with a fallback; should it not, the safe answer is a token.
+        self.routes
+            .iter()
+            .find_map(|route| route.requirement(method, path))
+            .unwrap_or(Requirement::Any)
+    }
+
+    /// The role of this name.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| *role.name == *name)
+    }
+
+    /// The scopes that `grant` stands for now. A role that the configuration
+    /// no longer has stands for none.
+    pub fn scopes_of<'a>(&'a self, grant: &'a Grant) -> &'a [Scope] {
+        match grant {
+            Grant::Any => &[],
+            Grant::Role(name) => self.role(name).map_or(&[], |role| &role.scopes),
+            Grant::Scopes(scopes) => scopes,
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! The ledger: every change, numbered without gaps and chained by hashes.
+//!
+//! An [`Entry`] holds ids, a kind and a commitment; what the change was in
+//! full lies in a detail beside it, which can be erased without breaking the chain.
+
+use crate::{
+    Timestamp,
+    account::{AccountKind, Email, Rank},
+    id::{AccountId, OrganizationId, TokenId},
+    token::{Digest, Token},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The version of the entries' form that this program writes.
+const FORM: u8 = 1;
+
+/// Entropy that keeps a commitment from being guessed.
+pub type Salt = [u8; 16];
+
+/// One change to what Counterfoil knows, in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// A customer began.
+    OrganizationCreated {
+        /// Which.
+        organization: OrganizationId,
+        /// What it is called.
+        name: String,
+    },
+    /// A customer ended; its tokens end with it.
+    OrganizationClosed {
+        /// Which.
+        organization: OrganizationId,
+    },
+    /// An account began.
+    AccountCreated {
+        /// Which.
+        account: AccountId,
+        /// Person or program. The kind of the change itself takes the name `kind`.
+        account_kind: AccountKind,
+        /// Its address; without one it cannot sign in, nor use `basic`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        email: Option<Email>,
+        /// What it is called.
+        name: String,
+    },
+    /// An account, and every token it owns, stopped.
+    AccountDisabled {
+        /// Which.
+        account: AccountId,
+    },
+    /// A disabled account came back, its tokens too.
+    AccountEnabled {
+        /// Which.
+        account: AccountId,
+    },
+    /// An account's password was set.
+    PasswordSet {
+        /// Which account's.
+        account: AccountId,
+        /// The Argon2id hash, in PHC string form.
+        hash: String,
+    },
+    /// An account joined an organization.
+    MembershipAdded {
+        /// Which organization.
+        organization: OrganizationId,
+        /// Which account.
+        account: AccountId,
+        /// As what.
+        rank: Rank,
+    },
+    /// A member's rank changed.
+    MembershipRankChanged {
+        /// In which organization.
+        organization: OrganizationId,
+        /// Whose.
+        account: AccountId,
+        /// To what.
+        rank: Rank,
+    },
+    /// An account left an organization; its tokens there stop.
+    MembershipEnded {
+        /// Which organization.
+        organization: OrganizationId,
+        /// Which account.
+        account: AccountId,
+    },
+    /// A token began.
+    TokenIssued(Box<Token>),
+    /// A token is held back.
+    TokenPaused {
+        /// Which.
+        token: TokenId,
+        /// Whose.
+        organization: OrganizationId,
+    },
+    /// A paused token is accepted again.
+    TokenResumed {
+        /// Which.
+        token: TokenId,
+        /// Whose.
+        organization: OrganizationId,
+    },
+    /// A token has a new secret.
+    TokenRotated {
+        /// Which.
+        token: TokenId,
+        /// Whose.
+        organization: OrganizationId,
+        /// The digest that was current before.
+        replaces: Digest,
+        /// Until when the secret before works; at once refused, when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous_until: Option<Timestamp>,
+        /// The new digest.
+        digest: Digest,
+        /// What the new secret ends with.
+        last_four: Box<str>,
+    },
+    /// A token ended.
+    TokenRevoked {
+        /// Which.
+        token: TokenId,
+        /// Whose.
+        organization: OrganizationId,
+        /// Why, in somebody's words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+}
+
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// An organization.
+    Organization(OrganizationId),
+    /// An account.
+    Account(AccountId),
+    /// A token.
+    Token(TokenId),
+}
+
+impl Change {
+    /// The kind, as the entry names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::OrganizationCreated { .. } => "organization_created",
+            Self::OrganizationClosed { .. } => "organization_closed",
+            Self::AccountCreated { .. } => "account_created",
+            Self::AccountDisabled { .. } => "account_disabled",
+            Self::AccountEnabled { .. } => "account_enabled",
+            Self::PasswordSet { .. } => "password_set",
+            Self::MembershipAdded { .. } => "membership_added",
+            Self::MembershipRankChanged { .. } => "membership_rank_changed",
+            Self::MembershipEnded { .. } => "membership_ended",
+            Self::TokenIssued(_) => "token_issued",
+            Self::TokenPaused { .. } => "token_paused",
+            Self::TokenResumed { .. } => "token_resumed",
+            Self::TokenRotated { .. } => "token_rotated",
+            Self::TokenRevoked { .. } => "token_revoked",
+        }
+    }
+
+    /// The organization whose part of the ledger this belongs to; none for what
+    /// concerns an account as such, which is the operator's.
+    pub fn organization(&self) -> Option<OrganizationId> {
+        match self {
+            Self::AccountCreated { .. }
+            | Self::AccountDisabled { .. }
+            | Self::AccountEnabled { .. }
+            | Self::PasswordSet { .. } => None,
+            Self::OrganizationCreated { organization, .. }
+            | Self::OrganizationClosed { organization }
+            | Self::MembershipAdded { organization, .. }
+            | Self::MembershipRankChanged { organization, .. }
+            | Self::MembershipEnded { organization, .. }
+            | Self::TokenPaused { organization, .. }
+            | Self::TokenResumed { organization, .. }
+            | Self::TokenRotated { organization, .. }
+            | Self::TokenRevoked { organization, .. } => Some(*organization),
+            Self::TokenIssued(token) => Some(token.organization),
+        }
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::OrganizationCreated { organization, .. }
+            | Self::OrganizationClosed { organization } => Subject::Organization(*organization),
+            Self::AccountCreated { account, .. }
+            | Self::AccountDisabled { account }
+            | Self::AccountEnabled { account }
+            | Self::PasswordSet { account, .. }
+            | Self::MembershipAdded { account, .. }
+            | Self::MembershipRankChanged { account, .. }
+            | Self::MembershipEnded { account, .. } => Subject::Account(*account),
+            Self::TokenIssued(token) => Subject::Token(token.id),
+            Self::TokenPaused { token, .. }
+            | Self::TokenResumed { token, .. }
+            | Self::TokenRotated { token, .. }
+            | Self::TokenRevoked { token, .. } => Subject::Token(*token),
+        }
+    }
+}
+
+/// Who asked for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// Who runs Counterfoil, on its machine.
+    Operator,
+    /// An account.
+    Account(AccountId),
+}
+
+/// What is chained: who did what to what, when, and a commitment to the detail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The version of this form.
+    pub form: u8,
+    /// Its place, from 1 on, without gaps.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub kind: Box<str>,
+    /// In whose part of the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    /// To what.
+    pub subject: Subject,
+    /// SHA-256 of the salt and the detail.
+    pub commitment: Digest,
+}
+
+/// An entry's hash: SHA-256 of the hash before it and the entry's stored bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EntryHash(pub [u8; 32]);
+
+/// The last entry's number and hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many entries there are.
+    pub number: u64,
+    /// The last one's hash.
+    pub hash: EntryHash,
+}
+
+impl Head {
+    /// The head of an empty ledger.
+    pub const EMPTY: Head = Head { number: 0, hash: EntryHash([0; 32]) };
+
+    fn next(self, entry: &[u8]) -> Head {
+        let mut hasher = Sha256::new();
+        hasher.update(self.hash.0);
+        hasher.update(entry);
+        Head { number: self.number + 1, hash: EntryHash(hasher.finalize().into()) }
+    }
+}
+
+impl std::fmt::Display for EntryHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// An entry as it is stored, the detail beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The entry's bytes; what is hashed.
+    pub entry: Vec<u8>,
+    /// The head once it is appended.
+    pub head: Head,
+    /// The commitment's salt.
+    pub salt: Salt,
+    /// The change in full.
+    pub detail: Vec<u8>,
+}
+
+/// Puts `change` behind `head`.
+///
+/// # Errors
+/// Only where a change cannot be written as JSON, which no value of [`Change`] is.
+pub fn append(
+    head: Head,
+    at: Timestamp,
+    actor: Actor,
+    change: &Change,
+    salt: Salt,
+) -> Result<Stored, serde_json::Error> {
+    let detail = serde_json::to_vec(change)?;
+    let entry = serde_json::to_vec(&Entry {
+        form: FORM,
+        number: head.number + 1,
+        at,
+        actor,
+        kind: change.kind().into(),
+        organization: change.organization(),
+        subject: change.subject(),
+        commitment: commitment(&salt, &detail),
+    })?;
+    Ok(Stored { head: head.next(&entry), entry, salt, detail })
+}
+
+/// What is wrong with a stored entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// The stored hash is not that of the hash before it and the entry.
+    #[error("its hash does not follow from the entry before it")]
+    Chain,
+    /// The entry cannot be read.
+    #[error("it cannot be read")]
+    Unreadable,
+    /// It says another number than its place.
+    #[error("its number is not that of its place")]
+    Number,
+    /// The detail is not the one that the entry commits to.
+    #[error("its detail is not the one that the entry commits to")]
+    Commitment,
+    /// The detail's kind or subject is not the entry's.
+    #[error("its detail does not belong to it")]
+    Mismatch,
+}
+
+/// Checks an entry that stands behind `head` and reads its change; none when
+/// the detail has been erased.
+pub fn check(
+    head: Head,
+    entry: &[u8],
+    hash: &[u8],
+    detail: Option<(&[u8], &[u8])>,
+) -> Result<(Head, Entry, Option<Change>), Broken> {
+    let next = head.next(entry);
+    if next.hash.0 != *hash {
+        return Err(Broken::Chain);
+    }
+    let entry: Entry = serde_json::from_slice(entry).map_err(|_| Broken::Unreadable)?;
+    if entry.number != next.number {
+        return Err(Broken::Number);
+    }
+    let Some((salt, detail)) = detail else { return Ok((next, entry, None)) };
+    let salt = salt.try_into().map_err(|_| Broken::Commitment)?;
+    if commitment(salt, detail) != entry.commitment {
+        return Err(Broken::Commitment);
+    }
+    let change: Change = serde_json::from_slice(detail).map_err(|_| Broken::Unreadable)?;
+    let belongs = change.kind() == &*entry.kind
+        && change.subject() == entry.subject
+        && change.organization() == entry.organization;
+    if !belongs {
+        return Err(Broken::Mismatch);
+    }
+    Ok((next, entry, Some(change)))
+}
+
+fn commitment(salt: &Salt, detail: &[u8]) -> Digest {
+    let mut hasher = Sha256::new();
+    hasher.update(salt);
+    hasher.update(detail);
+    Digest::from_bytes(hasher.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: &str) -> Change {
+        Change::OrganizationCreated {
+            organization: OrganizationId::new(Timestamp::from_millis(1), [1; 10]),
+            name: name.into(),
+        }
+    }
+
+    fn stored(head: Head, name: &str) -> Stored {
+        append(head, Timestamp::from_millis(2), Actor::Operator, &change(name), [9; 16]).unwrap()
+    }
+
+    #[test]
+    fn a_chain_is_followed() {
+        let first = stored(Head::EMPTY, "one");
+        let second = stored(first.head, "two");
+        assert_eq!((first.head.number, second.head.number), (1, 2));
+        let (head, entry, read) = check(
+            first.head,
+            &second.entry,
+            &second.head.hash.0,
+            Some((&second.salt, &second.detail)),
+        )
+        .unwrap();
+        assert_eq!((head, read), (second.head, Some(change("two"))));
+        assert_eq!(&*entry.kind, "organization_created");
+        // Erasing a detail leaves the chain whole.
+        assert_eq!(check(first.head, &second.entry, &second.head.hash.0, None).unwrap().2, None);
+    }
+
+    #[test]
+    fn an_entry_names_nobody() {
+        let text = String::from_utf8(stored(Head::EMPTY, "a name").entry).unwrap();
+        assert!(!text.contains("a name"), "{text}");
+    }
+
+    #[test]
+    fn every_forgery_is_noticed() {
+        let first = stored(Head::EMPTY, "one");
+        let hash = first.head.hash.0;
+        let detail = Some((&first.salt[..], &first.detail[..]));
+
+        let mut entry = first.entry.clone();
+        let last = entry.len() - 2;
+        entry[last] ^= 1;
+        assert_eq!(check(Head::EMPTY, &entry, &hash, detail), Err(Broken::Chain));
+        assert_eq!(check(first.head, &first.entry, &hash, detail), Err(Broken::Chain));
+        assert_eq!(check(Head::EMPTY, &first.entry, &[0; 32], detail), Err(Broken::Chain));
+
+        let other = serde_json::to_vec(&change("two")).unwrap();
+        assert_eq!(
+            check(Head::EMPTY, &first.entry, &hash, Some((&first.salt, &other))),
+            Err(Broken::Commitment)
+        );
+        assert_eq!(
+            check(Head::EMPTY, &first.entry, &hash, Some((&[], &first.detail))),
+            Err(Broken::Commitment)
+        );
+
+        // A wrong number with a hash that fits.
+        let skipped = append(
+            Head { number: 4, hash: Head::EMPTY.hash },
+            Timestamp::from_millis(2),
+            Actor::Operator,
+            &change("one"),
+            [9; 16],
+        )
+        .unwrap();
+        assert_eq!(
+            check(Head::EMPTY, &skipped.entry, &skipped.head.hash.0, None),
+            Err(Broken::Number)
+        );
+        let garbage = Head::EMPTY.next(b"{}");
+        assert_eq!(check(Head::EMPTY, b"{}", &garbage.hash.0, None), Err(Broken::Unreadable));
+    }
+}

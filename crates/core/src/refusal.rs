@@ -1,0 +1,158 @@
+//! Refusals: an answer of no, with its true reason and what the caller may see of it.
+
+use crate::{
+    credential::Malformed,
+    id::{OrganizationId, TokenId},
+    time::Seconds,
+};
+
+/// The true reason of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    /// Nothing that the API accepts was presented.
+    MissingCredential,
+    /// What was presented cannot be read, or could mean two things.
+    MalformedCredential,
+    /// There is no such token.
+    UnknownToken,
+    /// The token is for another API.
+    WrongApi,
+    /// The e-mail address is not the owner's.
+    OwnerMismatch,
+    /// The client ID is not this token's.
+    ClientMismatch,
+    /// The token has expired, or was replaced and its overlap has ended.
+    Expired,
+    /// The token was revoked.
+    Revoked,
+    /// The token is paused.
+    Paused,
+    /// The owner's account is disabled, or the owner has left the organization.
+    AccountDisabled,
+    /// The organization is closed.
+    OrganizationClosed,
+    /// The token may not be used from there.
+    NetworkNotAllowed,
+    /// The token does not hold the scope that the route needs.
+    InsufficientScope,
+    /// The token has made too many requests.
+    RateLimited,
+    /// The token has too many requests in flight.
+    TooManyInFlight,
+    /// This node cannot vouch for what it knows.
+    NodeStale,
+}
+
+impl Code {
+    /// Every code, in the order of their severity in the documentation.
+    pub const ALL: [Code; 16] = [
+        Code::MissingCredential,
+        Code::MalformedCredential,
+        Code::UnknownToken,
+        Code::WrongApi,
+        Code::OwnerMismatch,
+        Code::ClientMismatch,
+        Code::Expired,
+        Code::Revoked,
+        Code::Paused,
+        Code::AccountDisabled,
+        Code::OrganizationClosed,
+        Code::NetworkNotAllowed,
+        Code::InsufficientScope,
+        Code::RateLimited,
+        Code::TooManyInFlight,
+        Code::NodeStale,
+    ];
+
+    /// The code as programs read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::MissingCredential => "missing_credential",
+            Code::MalformedCredential => "malformed_credential",
+            Code::UnknownToken => "unknown_token",
+            Code::WrongApi => "wrong_api",
+            Code::OwnerMismatch => "owner_mismatch",
+            Code::ClientMismatch => "client_mismatch",
+            Code::Expired => "expired",
+            Code::Revoked => "revoked",
+            Code::Paused => "paused",
+            Code::AccountDisabled => "account_disabled",
+            Code::OrganizationClosed => "organization_closed",
+            Code::NetworkNotAllowed => "network_not_allowed",
+            Code::InsufficientScope => "insufficient_scope",
+            Code::RateLimited => "rate_limited",
+            Code::TooManyInFlight => "too_many_in_flight",
+            Code::NodeStale => "node_stale",
+        }
+    }
+
+    /// The HTTP status that a refusal with this code is answered with.
+    pub fn status(self) -> u16 {
+        match self {
+            Code::NetworkNotAllowed | Code::InsufficientScope => 403,
+            Code::RateLimited | Code::TooManyInFlight => 429,
+            Code::NodeStale => 503,
+            _ => 401,
+        }
+    }
+
+    /// What a stranger learns: every way in which a well-formed credential can
+    /// fail to prove a token looks like a token that does not exist.
+    #[must_use]
+    pub fn outward(self) -> Code {
+        match self {
+            Code::WrongApi
+            | Code::OwnerMismatch
+            | Code::ClientMismatch
+            | Code::Expired
+            | Code::Revoked
+            | Code::Paused
+            | Code::AccountDisabled
+            | Code::OrganizationClosed => Code::UnknownToken,
+            other => other,
+        }
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An answer of no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The true reason.
+    pub code: Code,
+    /// What there is to say beyond the code.
+    pub about: About,
+    /// The token that the secret belongs to, and its organization, where one matched.
+    pub matched: Option<(TokenId, OrganizationId)>,
+}
+
+/// What a refusal's code leaves open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// Nothing.
+    Nothing,
+    /// How the credential was malformed.
+    Malformed(Malformed),
+    /// The scope that was needed.
+    Scope(String),
+    /// How long to wait.
+    RetryAfter(Seconds),
+}
+
+impl Refusal {
+    /// A refusal for which the code says it all.
+    pub fn new(code: Code) -> Self {
+        Self { code, about: About::Nothing, matched: None }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self { about: About::Malformed(malformed), ..Self::new(Code::MalformedCredential) }
+    }
+}

@@ -1,0 +1,100 @@
+//! Points in time and spans of it, as numbers that somebody else has read from a clock.
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The last instant of the year 9999, beyond which RFC 3339 cannot write.
+    pub const MAX: Timestamp = Timestamp(253_402_300_799_999);
+
+    /// From milliseconds since the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This instant `seconds` later, at most [`Timestamp::MAX`].
+    #[must_use]
+    pub fn plus(self, seconds: Seconds) -> Self {
+        let millis = i64::try_from(seconds.0.saturating_mul(1000)).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis).min(Self::MAX.0))
+    }
+}
+
+/// A span of time in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seconds(pub u64);
+
+/// Why a text is not a span of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number and a unit, as in \"90d\", \"24h\", \"15m\" or \"30s\"")]
+pub struct NotASpan;
+
+impl std::str::FromStr for Seconds {
+    type Err = NotASpan;
+
+    /// Reads `90d`, `24h`, `15m`, `30s`, or a bare number of seconds.
+    fn from_str(text: &str) -> Result<Self, NotASpan> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let unit = match unit {
+            "" | "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(NotASpan),
+        };
+        let number: u64 = number.parse().map_err(|_| NotASpan)?;
+        number.checked_mul(unit).map(Seconds).ok_or(NotASpan)
+    }
+}
+
+impl std::fmt::Display for Seconds {
+    /// The largest unit that divides the span.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (unit, letter) = [(86_400, 'd'), (3600, 'h'), (60, 'm')]
+            .into_iter()
+            .find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit))
+            .unwrap_or((1, 's'));
+        write!(f, "{}{letter}", self.0 / unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_and_print() {
+        for (text, seconds, printed) in [
+            ("90d", 7_776_000, "90d"),
+            ("24h", 86_400, "1d"),
+            ("15m", 900, "15m"),
+            ("61", 61, "61s"),
+        ] {
+            let span: Seconds = text.parse().unwrap();
+            assert_eq!(span, Seconds(seconds));
+            assert_eq!(span.to_string(), printed);
+        }
+        for wrong in
+            ["", "d", "90 d", "-1d", "1w", "1.5h", "99999999999999999999d", "9999999999999999999d"]
+        {
+            assert_eq!(wrong.parse::<Seconds>(), Err(NotASpan), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn adding_stops_at_the_end_of_time() {
+        assert_eq!(Timestamp::from_millis(5).plus(Seconds(2)), Timestamp::from_millis(2005));
+        assert_eq!(Timestamp::from_millis(5).plus(Seconds(u64::MAX)), Timestamp::MAX);
+    }
+}

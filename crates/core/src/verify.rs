@@ -1,0 +1,181 @@
+//! Verification: who is this, and may they.
+//!
+//! [`verify`] is a pure function: the same index, request and `now` give the same answer.
+
+use crate::{
+    Code, Refusal, Timestamp,
+    account::Email,
+    api::Api,
+    credential::{self, Credential, Headers},
+    id::{AccountId, OrganizationId, TokenId},
+    index::{Index, Record},
+    refusal::About,
+    route::Requirement,
+    scope::Scope,
+    token::{Digest, Grant},
+};
+use std::{net::IpAddr, sync::Arc};
+
+/// What is asked about.
+#[derive(Debug)]
+pub struct Question<'a, H> {
+    /// The request's header fields.
+    pub headers: &'a H,
+    /// Where the request comes from, where that is known.
+    pub client: Option<IpAddr>,
+    /// What the request needs.
+    pub requirement: Requirement<'a>,
+}
+
+/// Leave to go on to the upstream. Only [`verify`] makes one.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    record: Option<Arc<Record>>,
+}
+
+impl Admitted {
+    /// Whose request it is; nobody's, on a route that allows that.
+    pub fn identity(&self) -> Option<Identity<'_>> {
+        self.record.as_deref().map(Identity)
+    }
+}
+
+/// The token behind a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a>(&'a Record);
+
+impl<'a> Identity<'a> {
+    /// The token.
+    pub fn token(self) -> TokenId {
+        self.0.id
+    }
+
+    /// Its owner.
+    pub fn account(self) -> AccountId {
+        self.0.holder.account.id
+    }
+
+    /// Its owner's address, where the owner has one.
+    pub fn email(self) -> Option<&'a Email> {
+        self.0.holder.account.email.as_ref()
+    }
+
+    /// Its organization.
+    pub fn organization(self) -> OrganizationId {
+        self.0.holder.organization.id
+    }
+
+    /// Its role, where it has one.
+    pub fn role(self) -> Option<&'a str> {
+        match &self.0.grant {
+            Grant::Role(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What it may do, as `api` defines it now.
+    pub fn scopes(self, api: &'a Api) -> &'a [Scope] {
+        api.scopes_of(&self.0.grant)
+    }
+
+    /// When it ends.
+    pub fn expires_at(self) -> Option<Timestamp> {
+        self.0.expires_at
+    }
+}
+
+/// Judges a request to `api` at the moment `now`.
+pub fn verify<H: Headers>(
+    api: &Api,
+    index: &Index,
+    question: &Question<'_, H>,
+    now: Timestamp,
+) -> Result<Admitted, Refusal> {
+    let Some(credential) = credential::read(&api.schemes, question.headers)? else {
+        return match question.requirement {
+            Requirement::Anonymous => Ok(Admitted { record: None }),
+            _ => Err(Refusal::new(Code::MissingCredential)),
+        };
+    };
+    let secret = credential.secret();
+    if !api.tokens.prefix.is_plausible(secret) {
+        return Err(Refusal::new(Code::UnknownToken));
+    }
+    let digest = Digest::of(secret);
+    let record = index.find(&digest).ok_or_else(|| Refusal::new(Code::UnknownToken))?;
+
+    prove(api, &record, &digest, &credential, now)
+        .and_then(|()| allow(api, &record, question))
+        .map_err(|refusal| Refusal {
+            matched: Some((record.id, record.holder.organization.id)),
+            ..refusal
+        })?;
+    Ok(Admitted { record: Some(record) })
+}
+
+/// Whether the credential proves a token of this API that is accepted now.
+fn prove(
+    api: &Api,
+    record: &Record,
+    digest: &Digest,
+    credential: &Credential<'_>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let refuse = |code| Err(Refusal::new(code));
+    let holder = &record.holder;
+
+    if *record.api != *api.name {
+        return refuse(Code::WrongApi);
+    }
+    if !holder.organization.is_open() {
+        return refuse(Code::OrganizationClosed);
+    }
+    match credential {
+        Credential::Basic(pair) | Credential::Password(pair) => {
+            if !holder.account.email.as_ref().is_some_and(|email| email.is(pair.email())) {
+                return refuse(Code::OwnerMismatch);
+            }
+        }
+        Credential::HeaderPair { client_id, .. } => {
+            if client_id.parse() != Ok(record.id) {
+                return refuse(Code::ClientMismatch);
+            }
+        }
+        Credential::Bearer(_) | Credential::Token(_) | Credential::Header(_) => {}
+    }
+    match record.state {
+        crate::token::State::Revoked => return refuse(Code::Revoked),
+        crate::token::State::Paused => return refuse(Code::Paused),
+        crate::token::State::Active => {}
+    }
+    let replaced = match record.previous {
+        Some(previous) if previous.digest == *digest => now >= previous.until,
+        _ => false,
+    };
+    if replaced || record.expires_at.is_some_and(|end| now >= end) {
+        return refuse(Code::Expired);
+    }
+    if !holder.is_live() {
+        return refuse(Code::AccountDisabled);
+    }
+    Ok(())
+}
+
+/// Whether a proven token may do what the request asks for.
+fn allow<H>(api: &Api, record: &Record, question: &Question<'_, H>) -> Result<(), Refusal> {
+    if !record.allowed_networks.is_empty() {
+        let inside = |address| record.allowed_networks.iter().any(|n| n.contains(address));
+        if !question.client.is_some_and(inside) {
+            return Err(Refusal::new(Code::NetworkNotAllowed));
+        }
+    }
+    if let Requirement::Scope(need) = question.requirement
+        && !api.scopes_of(&record.grant).iter().any(|scope| scope.covers(need))
+    {
+        return Err(Refusal {
+            about: About::Scope(need.to_string()),
+            ..Refusal::new(Code::InsufficientScope)
+        });
+    }
+    Ok(())
+}
