@@ -1,2 +1,18 @@
-//! m
-fn main() {}
+//! Counterfoil: the API-token server that a company runs beside its API.
+//!
+//! Direction: `main → cli → http → app → {service, replica} → store → core`.
+
+mod app;
+mod cli;
+mod clock;
+mod config;
+mod entropy;
+mod http;
+mod replica;
+mod service;
+mod store;
+mod telemetry;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -168,7 +168,8 @@ pub fn read<'h, H: Headers>(
         Some(value) => read_authorization(schemes, value)?,
         None => None,
     };
-    if let Some(name) = &schemes.header
+    if schemes.accepts(Scheme::Header)
+        && let Some(name) = &schemes.header
         && let Some(value) = only(headers, name)?
     {
         if found.is_some() {
@@ -176,7 +177,9 @@ pub fn read<'h, H: Headers>(
         }
         found = Some(Credential::Header(visible(value)?));
     }
-    if let Some([id_name, secret_name]) = &schemes.header_pair {
+    if schemes.accepts(Scheme::HeaderPair)
+        && let Some([id_name, secret_name]) = &schemes.header_pair
+    {
         let pair = match (only(headers, id_name)?, only(headers, secret_name)?) {
             (None, None) => None,
             (Some(client_id), Some(secret)) => Some(Credential::HeaderPair {
@@ -404,6 +407,31 @@ mod tests {
         assert!(matches!(read(&schemes, &ignored), Ok(Some(Credential::Token("b")))));
         schemes.exact_token_keyword = true;
         assert!(matches!(read(&schemes, &lines(&[("authorization", "token abc")])), Ok(None)));
+    }
+
+    #[test]
+    fn a_header_that_is_named_but_not_accepted_is_no_evidence() {
+        let schemes = Schemes { accepted: vec![Scheme::Bearer], ..all() };
+        for pairs in [
+            &[("x-api-key", "a")][..],
+            &[("x-api-key", "a"), ("x-api-key", "b")],
+            &[("x-id", "a"), ("x-secret", "b")],
+            &[("x-secret", "b")],
+        ] {
+            assert!(matches!(read(&schemes, &lines(pairs)), Ok(None)), "{pairs:?}");
+        }
+        let both = lines(&[("x-api-key", "a"), ("authorization", "Bearer b"), ("x-id", "c")]);
+        assert!(matches!(read(&schemes, &both), Ok(Some(Credential::Bearer("b")))));
+    }
+
+    #[test]
+    fn two_authorization_lines_could_mean_two_things_whatever_they_say() {
+        let schemes = Schemes { accepted: vec![Scheme::Header], header_pair: None, ..all() };
+        for second in ["Digest abc", "", "Bearer a"] {
+            let pairs =
+                [("authorization", "Digest a"), ("authorization", second), ("x-api-key", "a")];
+            assert_eq!(read(&schemes, &lines(&pairs)).err(), Some(Malformed::Repeated), "{second}");
+        }
     }
 
     #[test]

@@ -248,7 +248,14 @@ impl Index {
                 .map(|(key, m)| (*key, m.live.load(Ordering::Acquire)))
                 .collect(),
             tokens: by_id.iter().map(|(id, record)| (*id, format!("{record:?}"))).collect(),
-            digests: by_digest.iter().map(|(key, record)| (key.0, record.id)).collect(),
+            digests: by_digest
+                .iter()
+                .map(|(key, record)| {
+                    let same =
+                        by_id.get(&record.id).is_some_and(|other| Arc::ptr_eq(other, record));
+                    (key.0, (record.id, same))
+                })
+                .collect(),
         }
     }
 
@@ -291,7 +298,8 @@ pub struct Contents {
     accounts: BTreeMap<AccountId, (Option<Email>, bool)>,
     memberships: BTreeMap<(OrganizationId, AccountId), bool>,
     tokens: BTreeMap<TokenId, String>,
-    digests: BTreeMap<Digest, TokenId>,
+    /// To which token each leads, and whether to the record that its id leads to.
+    digests: BTreeMap<Digest, (TokenId, bool)>,
 }
 
 fn copy(record: &Record) -> Record {
@@ -329,12 +337,80 @@ impl Hasher for TailHasher {
 
     fn write(&mut self, bytes: &[u8]) {
         let Some(tail) = bytes.last_chunk::<8>() else { return };
-        // The first two bits of an id's tail are the same in all of them; the
-        // multiplication spreads the others over the word.
+        // The first two bits of an id's tail are the same in all of them. The map takes
+        // its slot from the low bits, and a multiplication carries upwards only: so
+        // those two go to the top, where all the others reach them.
         self.0 =
-            (self.0.rotate_left(5) ^ u64::from_le_bytes(*tail)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            (self.0.rotate_left(5) ^ u64::from_be_bytes(*tail)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 
     // The length of a slice says nothing where all have the same.
     fn write_usize(&mut self, _: usize) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::BuildHasher;
+
+    fn hash(key: impl Hash) -> u64 {
+        BuildHasherDefault::<TailHasher>::default().hash_one(key)
+    }
+
+    /// Ids and digests as random as real ones are, the same in every run.
+    fn keys() -> impl Iterator<Item = (TokenId, AccountId, Digest)> {
+        (0..4096u32).map(|n| {
+            let digest = Digest::of(&n.to_string());
+            let mut entropy = [0; 10];
+            entropy.copy_from_slice(&digest.as_bytes()[..10]);
+            let now = Timestamp::from_millis(1_700_000_000_000);
+            (TokenId::new(now, entropy), AccountId::new(now, entropy), digest)
+        })
+    }
+
+    #[test]
+    fn hashes_fill_the_table() {
+        let organization = OrganizationId::new(Timestamp::from_millis(1), [7; 10]);
+        let ids = keys().map(|(id, ..)| hash(id)).collect::<Vec<_>>();
+        let pairs = keys().map(|(_, id, _)| hash((organization, id))).collect::<Vec<_>>();
+        let digests = keys().map(|(.., digest)| hash(DigestKey(digest))).collect::<Vec<_>>();
+        for (what, hashes) in [("ids", ids), ("pairs", pairs), ("digests", digests)] {
+            // As many keys as slots leave 1/e of the slots empty: 2589 of 4096 are taken.
+            let slots: BTreeSet<u64> = hashes.iter().map(|hash| hash & 0xfff).collect();
+            assert!(slots.len() > 2500, "{what}: {} slots", slots.len());
+            // The map compares the first seven bits before it compares keys.
+            let tags: BTreeSet<u64> = hashes.iter().map(|hash| hash >> 57).collect();
+            assert_eq!(tags.len(), 128, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_left_behind_shows() {
+        let index = Index::default();
+        let (id, account, digest) = keys().next().unwrap();
+        let organization = OrganizationId::new(Timestamp::from_millis(1), [7; 10]);
+        index.load_organization(organization, true);
+        index.load_account(account, None, true);
+        index.load_membership(organization, account, true).unwrap();
+        let token = Token {
+            id,
+            api: "sample".into(),
+            organization,
+            owner: account,
+            name: String::new(),
+            note: String::new(),
+            grant: Grant::Any,
+            created_at: Timestamp::from_millis(1),
+            expires_at: None,
+            allowed_networks: Vec::new(),
+            prefix: "acme".into(),
+            last_four: "0000".into(),
+            digest,
+        };
+        index.load_token(&token, State::Active, None).unwrap();
+        let before = index.contents();
+        let stray = copy(&index.find(&digest).unwrap());
+        index.by_digest.pin().insert(DigestKey(digest), Arc::new(stray));
+        assert_ne!(index.contents(), before);
+    }
 }

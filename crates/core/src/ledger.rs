@@ -341,6 +341,9 @@ pub fn check(
         return Err(Broken::Chain);
     }
     let entry: Entry = serde_json::from_slice(entry).map_err(|_| Broken::Unreadable)?;
+    if entry.form != FORM {
+        return Err(Broken::Unreadable);
+    }
     if entry.number != next.number {
         return Err(Broken::Number);
     }
@@ -369,6 +372,7 @@ fn commitment(salt: &Salt, detail: &[u8]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Grant;
 
     fn change(name: &str) -> Change {
         Change::OrganizationCreated {
@@ -443,5 +447,143 @@ mod tests {
         );
         let garbage = Head::EMPTY.next(b"{}");
         assert_eq!(check(Head::EMPTY, b"{}", &garbage.hash.0, None), Err(Broken::Unreadable));
+    }
+    /// A change of every kind, with something personal wherever it can carry it.
+    fn every_change() -> Vec<Change> {
+        let organization = OrganizationId::new(Timestamp::from_millis(1), [1; 10]);
+        let account = AccountId::new(Timestamp::from_millis(1), [2; 10]);
+        let token = TokenId::new(Timestamp::from_millis(1), [3; 10]);
+        let name = || String::from("hush");
+        vec![
+            Change::OrganizationCreated { organization, name: name() },
+            Change::OrganizationClosed { organization },
+            Change::AccountCreated {
+                account,
+                account_kind: AccountKind::Person,
+                email: Some("hush@example.com".parse().unwrap()),
+                name: name(),
+            },
+            Change::AccountCreated {
+                account,
+                account_kind: AccountKind::Service,
+                email: None,
+                name: name(),
+            },
+            Change::AccountDisabled { account },
+            Change::AccountEnabled { account },
+            Change::PasswordSet { account, hash: name() },
+            Change::MembershipAdded { organization, account, rank: Rank::Administrator },
+            Change::MembershipRankChanged { organization, account, rank: Rank::Member },
+            Change::MembershipEnded { organization, account },
+            Change::TokenIssued(Box::new(Token {
+                id: token,
+                api: "sample".into(),
+                organization,
+                owner: account,
+                name: name(),
+                note: name(),
+                grant: Grant::Scopes(["costs:read".parse().unwrap()].into()),
+                created_at: Timestamp::from_millis(1),
+                expires_at: Some(Timestamp::MAX),
+                allowed_networks: vec!["10.0.0.0/8".parse().unwrap(), "::/0".parse().unwrap()],
+                prefix: "hush".into(),
+                last_four: "hush".into(),
+                digest: Digest::of("hush"),
+            })),
+            Change::TokenPaused { token, organization },
+            Change::TokenResumed { token, organization },
+            Change::TokenRotated {
+                token,
+                organization,
+                replaces: Digest::of("hush"),
+                previous_until: Some(Timestamp::from_millis(7)),
+                digest: Digest::of("hush too"),
+                last_four: "hush".into(),
+            },
+            Change::TokenRevoked { token, organization, reason: name() },
+        ]
+    }
+
+    #[test]
+    fn every_change_is_kept_whole_and_names_nobody() {
+        let hex = serde_json::to_string(&Digest::of("hush")).unwrap();
+        for change in every_change() {
+            let stored =
+                append(Head::EMPTY, Timestamp::from_millis(2), Actor::Operator, &change, [9; 16])
+                    .unwrap();
+            let detail = Some((&stored.salt[..], &stored.detail[..]));
+            let (head, entry, read) =
+                check(Head::EMPTY, &stored.entry, &stored.head.hash.0, detail).unwrap();
+            assert_eq!((head, read.as_ref()), (stored.head, Some(&change)));
+            assert_eq!(&*entry.kind, change.kind());
+            let detail: serde_json::Value = serde_json::from_slice(&stored.detail).unwrap();
+            assert_eq!(detail["kind"], change.kind());
+
+            let text = String::from_utf8(stored.entry).unwrap();
+            for personal in ["hush", "example.com", &hex[1..65]] {
+                assert!(!text.contains(personal), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_byte_can_be_changed() {
+        let first = stored(Head::EMPTY, "one");
+        let parts = [&first.entry[..], &first.head.hash.0, &first.salt, &first.detail];
+        for part in 0..parts.len() {
+            for at in 0..parts[part].len() {
+                let mut parts = parts.map(<[u8]>::to_vec);
+                parts[part][at] ^= 1;
+                let [entry, hash, salt, detail] = parts;
+                let found = check(Head::EMPTY, &entry, &hash, Some((&salt, &detail)));
+                let why = if part < 2 { Broken::Chain } else { Broken::Commitment };
+                assert_eq!(found, Err(why), "part {part}, byte {at}");
+            }
+        }
+    }
+
+    /// What [`check`] says to an entry and a detail whose chain and commitment hold.
+    fn forged(detail: &str, spoil: impl Fn(&mut Entry)) -> Result<Option<Change>, Broken> {
+        let honest = change("one");
+        let mut entry = Entry {
+            form: FORM,
+            number: 1,
+            at: Timestamp::from_millis(2),
+            actor: Actor::Operator,
+            kind: honest.kind().into(),
+            organization: honest.organization(),
+            subject: honest.subject(),
+            commitment: commitment(&[9; 16], detail.as_bytes()),
+        };
+        spoil(&mut entry);
+        let entry = serde_json::to_vec(&entry).unwrap();
+        let hash = Head::EMPTY.next(&entry).hash.0;
+        check(Head::EMPTY, &entry, &hash, Some((&[9; 16], detail.as_bytes())))
+            .map(|(_, _, change)| change)
+    }
+
+    #[test]
+    fn a_sound_chain_does_not_make_a_detail_fit() {
+        let detail = serde_json::to_string(&change("one")).unwrap();
+        let other = OrganizationId::new(Timestamp::from_millis(9), [9; 10]);
+        assert_eq!(forged(&detail, |_| {}), Ok(Some(change("one"))));
+        assert_eq!(
+            forged(&detail, |entry| entry.kind = "organization_closed".into()),
+            Err(Broken::Mismatch)
+        );
+        assert_eq!(
+            forged(&detail, |entry| entry.subject = Subject::Organization(other)),
+            Err(Broken::Mismatch)
+        );
+        assert_eq!(forged(&detail, |entry| entry.organization = None), Err(Broken::Mismatch));
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_is_not_guessed_at() {
+        let detail = serde_json::to_string(&change("one")).unwrap();
+        assert_eq!(forged(&detail, |entry| entry.form = FORM + 1), Err(Broken::Unreadable));
+        let unknown = detail.replace("organization_created", "organization_merged");
+        assert_eq!(forged(&unknown, |_| {}), Err(Broken::Unreadable));
+        assert_eq!(forged("", |_| {}), Err(Broken::Unreadable));
     }
 }

@@ -36,6 +36,11 @@ impl Network {
     }
 
     fn new(address: IpAddr, length: u8) -> Option<Self> {
+        // Addresses are compared in their IPv4 form, so a network is kept in it too.
+        let (address, length) = match (address, address.to_canonical()) {
+            (IpAddr::V6(_), v4 @ IpAddr::V4(_)) => (v4, length.checked_sub(96)?),
+            _ => (address, length),
+        };
         let host_bits = match address {
             IpAddr::V4(v4) => {
                 length <= 32 && u32::from(v4).trailing_zeros() + u32::from(length) >= 32
@@ -98,6 +103,11 @@ mod tests {
             ("10.0.0.0/8", "::ffff:10.1.2.3", true),
             ("192.0.2.7", "192.0.2.7", true),
             ("192.0.2.7", "192.0.2.6", false),
+            ("::ffff:192.0.2.7", "192.0.2.7", true),
+            ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", true),
+            ("::ffff:10.0.0.0/104", "11.0.0.1", false),
+            ("::ffff:0:0/96", "203.0.113.9", true),
+            ("::ffff:0:0/96", "2001:db8::1", false),
             ("0.0.0.0/0", "203.0.113.9", true),
             ("0.0.0.0/0", "2001:db8::1", false),
             ("2001:db8::/32", "2001:db8:ffff::1", true),
@@ -123,6 +133,14 @@ mod tests {
             "10.0.0.0/",
             "::1/64",
             "::/129",
+            "::ffff:10.0.0.0/8",
+            "::ffff:10.0.0.0/95",
+            "::ffff:10.0.0.1/104",
+            "::ffff:10.0.0.0/129",
+            "fe80::1%eth0",
+            "10.0.0.0/8/8",
+            " 10.0.0.0/8",
+            "010.0.0.0/8",
             "host",
         ] {
             assert_eq!(wrong.parse::<Network>(), Err(NotANetwork), "{wrong}");

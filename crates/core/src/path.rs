@@ -74,6 +74,17 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, Ambiguous> {
     }
 }
 
+/// The bytes that `text` stands for. What is not a percent-encoding stands for itself.
+pub(crate) fn decoded(text: &str) -> impl Iterator<Item = u8> {
+    let mut rest = text.as_bytes();
+    std::iter::from_fn(move || {
+        let (&byte, after) = rest.split_first()?;
+        let encoded = if byte == b'%' { hex_pair(after.get(..2)) } else { None };
+        rest = if encoded.is_some() { &after[2..] } else { after };
+        Some(encoded.unwrap_or(byte))
+    })
+}
+
 fn hex_pair(pair: Option<&[u8]>) -> Option<u8> {
     let [high, low] = pair? else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);
@@ -131,11 +142,62 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_an_encoding_stands_for() {
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("a:b", b"a:b"),
+            ("a%3Ab", b"a:b"),
+            ("%c3%A4", b"\xc3\xa4"),
+            // Once, not twice.
+            ("%2541", b"%41"),
+            ("%", b"%"),
+            ("%4", b"%4"),
+            ("%zz%41", b"%zzA"),
+        ] {
+            assert_eq!(decoded(text).collect::<Vec<_>>(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_character_of_a_scope_hides_behind_an_encoding() {
+        for byte in b"abcdefghijklmnopqrstuvwxyz0123456789_-." {
+            for raw in [format!("/%{byte:02x}"), format!("/%{byte:02X}")] {
+                match canonical(&raw) {
+                    Ok(read) => assert_eq!(read, format!("/{}", char::from(*byte))),
+                    Err(why) => assert_eq!((why, *byte), (Ambiguous::Encoding, b'.')),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_path_is_read_in_one_pass() {
+        // Any step that looked at the whole path again would make these last for hours.
+        let length = 1 << 20;
+        for piece in ["/a", "/%61", "/a%20%41", "/a/b/%7E"] {
+            assert!(canonical(&piece.repeat(length / piece.len())).is_ok(), "{piece}");
+        }
+        assert!(canonical(&format!("/{}", "a".repeat(length))).is_ok());
+        let mut wrong = "/a".repeat(length);
+        wrong.push_str("/..");
+        assert_eq!(canonical(&wrong), Err(Ambiguous::DotSegment));
+    }
+
     proptest! {
         #[test]
         fn reading_again_changes_nothing(raw in "/[ -~]{0,40}") {
             if let Ok(read) = canonical(&raw) {
-                prop_assert_eq!(canonical(&read).as_deref(), Ok(&*read));
+                prop_assert_eq!(canonical(&read), Ok(Cow::Borrowed(&*read)));
+            }
+        }
+
+        #[test]
+        fn reading_keeps_the_meaning(raw in "/([a-z.:@~!-]|%[0-9a-fA-F]{2}|/){0,20}") {
+            if let Ok(read) = canonical(&raw) {
+                prop_assert!(decoded(&read).eq(decoded(&raw)));
+                prop_assert!(!read.contains("//") && !read.contains("/../") && !read.ends_with("/.."));
+                prop_assert!(!read.contains("/./") && !read.ends_with("/."));
             }
         }
 

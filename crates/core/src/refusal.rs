@@ -156,3 +156,45 @@ impl From<Malformed> for Refusal {
         Self { about: About::Malformed(malformed), ..Self::new(Code::MalformedCredential) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_its_name_status_and_outward_face() {
+        let table = [
+            (Code::MissingCredential, "missing_credential", 401, "missing_credential"),
+            (Code::MalformedCredential, "malformed_credential", 401, "malformed_credential"),
+            (Code::UnknownToken, "unknown_token", 401, "unknown_token"),
+            (Code::WrongApi, "wrong_api", 401, "unknown_token"),
+            (Code::OwnerMismatch, "owner_mismatch", 401, "unknown_token"),
+            (Code::ClientMismatch, "client_mismatch", 401, "unknown_token"),
+            (Code::Expired, "expired", 401, "unknown_token"),
+            (Code::Revoked, "revoked", 401, "unknown_token"),
+            (Code::Paused, "paused", 401, "unknown_token"),
+            (Code::AccountDisabled, "account_disabled", 401, "unknown_token"),
+            (Code::OrganizationClosed, "organization_closed", 401, "unknown_token"),
+            (Code::NetworkNotAllowed, "network_not_allowed", 403, "network_not_allowed"),
+            (Code::InsufficientScope, "insufficient_scope", 403, "insufficient_scope"),
+            (Code::RateLimited, "rate_limited", 429, "rate_limited"),
+            (Code::TooManyInFlight, "too_many_in_flight", 429, "too_many_in_flight"),
+            (Code::NodeStale, "node_stale", 503, "node_stale"),
+        ];
+        assert_eq!(table.map(|(code, ..)| code), Code::ALL);
+        for (code, name, status, outward) in table {
+            assert_eq!(code.to_string(), name);
+            assert_eq!(code.status(), status, "{name}");
+            assert_eq!(code.outward().as_str(), outward);
+            assert_eq!(code.outward().status(), status, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_malformed() {
+        let refusal = Refusal::from(Malformed::Repeated);
+        assert_eq!(refusal.code, Code::MalformedCredential);
+        assert_eq!(refusal.about, About::Malformed(Malformed::Repeated));
+        assert_eq!(refusal.matched, None);
+    }
+}

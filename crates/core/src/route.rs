@@ -1,6 +1,9 @@
 //! Routes: which requests of an API need what.
 
-use crate::scope::{Need, Scope};
+use crate::{
+    path::decoded,
+    scope::{Need, Scope},
+};
 use serde::{Deserialize, Serialize};
 
 /// One line of an API's `routes`: a method, a path pattern and what a request that matches needs.
@@ -132,7 +135,7 @@ impl Route {
         for expected in &self.segments {
             match (expected, rest.next()) {
                 (Segment::One, Some(segment)) if !segment.is_empty() => {}
-                (Segment::Text(text), Some(segment)) if text == segment => {}
+                (Segment::Text(text), Some(segment)) if reads_as(text, segment) => {}
                 _ => return false,
             }
         }
@@ -188,6 +191,13 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/').unwrap_or(path).split('/')
 }
 
+/// Whether two segments are the same text once decoded. `%c3` and `%C3` are one
+/// byte, and an upstream that decodes before it routes takes `%3A` for a colon:
+/// compared as written, either would lead around the route that names the segment.
+fn reads_as(text: &str, segment: &str) -> bool {
+    decoded(text).eq(decoded(segment))
+}
+
 type Pattern<'a> = (Vec<Segment>, Vec<(&'a str, usize)>, bool);
 
 fn read_pattern(path: &str) -> Result<Pattern<'_>, NotARoute> {
@@ -197,8 +207,10 @@ fn read_pattern(path: &str) -> Result<Pattern<'_>, NotARoute> {
     let mut pattern = Vec::new();
     let mut names = Vec::new();
     let mut open_ended = false;
-    for segment in segments(path) {
-        if open_ended {
+    let mut rest = segments(path).peekable();
+    while let Some(segment) = rest.next() {
+        // No canonical path has an empty segment but at its end.
+        if open_ended || (segment.is_empty() && rest.peek().is_some()) {
             return Err(NotARoute::Path);
         }
         if segment == "**" {
@@ -305,6 +317,47 @@ mod tests {
     }
 
     #[test]
+    fn no_spelling_leads_around_a_route() {
+        for (pattern, spellings) in [
+            ("/admin", &["/admin", "/%61dmin", "/%61%64%6D%69%6e"][..]),
+            ("/%61dmin", &["/admin", "/%61dmin"]),
+            ("/users:reset", &["/users:reset", "/users%3Areset", "/users%3areset"]),
+            ("/geh%C3%A4lter", &["/geh%C3%A4lter", "/geh%c3%a4lter", "/g%65h%c3%A4lter"]),
+            ("/a%20b", &["/a%20b"]),
+            ("/a+b", &["/a+b", "/a%2Bb"]),
+        ] {
+            for spelling in spellings {
+                let path = crate::path::canonical(spelling).unwrap();
+                let route = format!("* {pattern}/** -> admin:write");
+                for path in [path.to_string(), format!("{path}/x")] {
+                    assert!(needs(&route, "GET", &path).is_some(), "{pattern} and {path}");
+                }
+            }
+        }
+        // Two encodings deep is another name.
+        assert_eq!(needs("* /admin -> any", "GET", "/%2561dmin"), None);
+    }
+
+    #[test]
+    fn what_the_path_gives_to_a_need_is_never_a_scope_of_another_shape() {
+        let route = "* /v1/{resource}/** -> {resource}:{access}";
+        for (path, needed) in [
+            ("/v1/costs:read/x", "costs:read:read"),
+            ("/v1/costs%3Aread/x", "costs%3Aread:read"),
+            ("/v1/Costs/x", "Costs:read"),
+        ] {
+            assert_eq!(needs(route, "GET", path).as_deref(), Some(needed));
+            assert!(needed.parse::<Scope>().is_err(), "no token can hold {needed}");
+        }
+        // A bare need from the path is not met by a scope that has its text.
+        let bare: Route = "* /{action} -> {action}".parse().unwrap();
+        let Some(Requirement::Scope(need)) = bare.requirement("GET", "/costs:read") else {
+            panic!("a scope is needed")
+        };
+        assert!(!"costs:read".parse::<Scope>().unwrap().covers(need));
+    }
+
+    #[test]
     fn mistakes() {
         for (text, why) in [
             ("", NotARoute::Form),
@@ -316,6 +369,11 @@ mod tests {
             ("GET /a* -> any", NotARoute::Path),
             ("GET /{a}/{a} -> any", NotARoute::Path),
             ("GET /../a -> any", NotARoute::Path),
+            ("GET //a -> any", NotARoute::Path),
+            ("GET /a//b -> any", NotARoute::Path),
+            ("GET /a//** -> any", NotARoute::Path),
+            ("GET /a%2Fb -> any", NotARoute::Path),
+            ("GET /{access} -> any", NotARoute::Path),
             ("GET /a -> ", NotARoute::Requirement),
             ("GET /a -> {b}:read", NotARoute::Requirement),
             ("GET /a -> A", NotARoute::Requirement),

@@ -322,6 +322,64 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "Secret(redacted)");
     }
 
+    /// What [`encode_body`] undoes, the slow way: Horner's rule over bytes.
+    fn decode_body(text: &str) -> Entropy {
+        let mut bytes = [0u8; 24];
+        for digit in text.bytes() {
+            let mut carry = DIGITS.iter().position(|d| *d == digit).unwrap();
+            for byte in bytes.iter_mut().rev() {
+                carry += usize::from(*byte) * 62;
+                *byte = u8::try_from(carry % 256).unwrap();
+                carry /= 256;
+            }
+            assert_eq!(carry, 0, "2^192 or more");
+        }
+        bytes
+    }
+
+    #[test]
+    fn known_strings() {
+        let ascending = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        for (name, entropy) in [("acme_live", [0; 24]), ("a", [0xff; 24]), ("fin_live", ascending)]
+        {
+            let secret = Secret::mint(&prefix(name), &entropy);
+            let text = secret.reveal();
+            let body = &text[name.len() + 1..text.len() - 6];
+            assert_eq!(decode_body(body), entropy);
+            let crc = text[text.len() - 6..].bytes().fold(0, |number, digit| {
+                number * 62 + DIGITS.iter().position(|d| *d == digit).unwrap()
+            });
+            assert_eq!(
+                u32::try_from(crc).unwrap(),
+                crc32fast::hash(&text.as_bytes()[..text.len() - 6])
+            );
+            assert!(text.ends_with(secret.last_four()));
+            assert_eq!(secret.last_four().len(), 4);
+        }
+    }
+
+    #[test]
+    fn prefixes_of_prefixes_do_not_judge_each_other() {
+        let (short, long) = (prefix("acme"), prefix("acme_live"));
+        for (minted, judge) in [(&short, &long), (&long, &short)] {
+            let secret = Secret::mint(minted, &[7; 24]);
+            assert!(judge.is_plausible(secret.reveal()));
+            assert!(minted.is_plausible(secret.reveal()));
+        }
+        // Case is part of the string.
+        let shouted = Secret::mint(&short, &[7; 24]).reveal().replace("acme", "ACME");
+        assert!(short.is_plausible(&shouted), "it has not our prefix: a look-up decides");
+    }
+
+    #[test]
+    fn nothing_prints_what_finds_a_token() {
+        let secret = Secret::mint(&prefix("acme"), &[7; 24]);
+        let digest = secret.digest();
+        assert!(!format!("{secret:?}").contains(secret.last_four()));
+        let hex = serde_json::to_string(&digest).unwrap();
+        assert_eq!(format!("{digest:?}"), format!("Digest({}…)", &hex[1..5]));
+    }
+
     #[test]
     fn too_large_a_number_is_refused() {
         let mut text = String::from("acme_");
@@ -385,6 +443,43 @@ mod tests {
             prop_assume!(&text[at..=at] != to.as_str());
             text.replace_range(at..=at, &to);
             prop_assert!(!prefix.is_plausible(&text));
+        }
+
+        #[test]
+        fn what_was_drawn_can_be_read_back(entropy: [u8; 24]) {
+            let secret = Secret::mint(&prefix("acme"), &entropy);
+            prop_assert_eq!(decode_body(&secret.reveal()[5..38]), entropy);
+        }
+
+        #[test]
+        fn two_neighbours_swapped_are_noticed(entropy: [u8; 24], at in 5usize..43) {
+            // Across the border of body and checksum, nothing is promised.
+            prop_assume!(at != 37);
+            let prefix = prefix("acme");
+            let secret = Secret::mint(&prefix, &entropy);
+            let mut text = secret.reveal().as_bytes().to_vec();
+            prop_assume!(text[at] != text[at + 1]);
+            text.swap(at, at + 1);
+            prop_assert!(!prefix.is_plausible(std::str::from_utf8(&text).unwrap()));
+        }
+
+        #[test]
+        fn a_part_or_more_than_the_whole_is_noticed(
+            entropy: [u8; 24], kept in 5usize..44, more in "[0-9A-Za-z]{1,9}",
+        ) {
+            let prefix = prefix("acme");
+            let secret = Secret::mint(&prefix, &entropy);
+            prop_assert!(!prefix.is_plausible(&secret.reveal()[..kept]));
+            let longer = secret.reveal().to_owned() + &more;
+            prop_assert!(!prefix.is_plausible(&longer));
+        }
+
+        #[test]
+        fn a_digest_prints_and_reads(bytes: [u8; 32]) {
+            let digest = Digest::from_bytes(bytes);
+            let json = serde_json::to_string(&digest).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+            prop_assert_eq!(digest.as_bytes(), &bytes);
         }
 
         #[test]

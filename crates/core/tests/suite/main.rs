@@ -1,0 +1,11 @@
+//! The rules that several modules of the core make together, as tables, transcripts and properties.
+
+#![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
+
+mod challenges;
+mod error_format;
+mod look_alikes;
+mod replay;
+mod scene;
+mod verify;
+mod verify_model;

@@ -1,0 +1,401 @@
+//! Verification against a model: it admits exactly when no reason of a plain table speaks against it.
+
+use crate::scene::{
+    Lines, account, api, credential, email, organization, scope, secret, token, token_id,
+};
+use counterfoil_core::{
+    Code, Timestamp,
+    api::{Api, Role},
+    credential::Scheme,
+    index::Index,
+    route::Requirement,
+    scope::Need,
+    token::{Grant, Previous, State, Token},
+    verify::{Question, verify},
+};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::select,
+    test_runner::{Config, TestRunner},
+};
+use std::cell::Cell;
+
+const APIS: [&str; 2] = ["orders", "invoices"];
+
+/// The third account has no e-mail address.
+const EMAILS: [Option<&str>; 3] = [Some("ada@example.com"), Some("bob@example.com"), None];
+
+const TOKENS: usize = 4;
+
+#[derive(Debug, Clone)]
+struct World {
+    open: [bool; 2],
+    active: [bool; 3],
+    live: [[bool; 3]; 2],
+    tokens: Vec<Facts>,
+}
+
+/// What is true of a token. Times are milliseconds, few, so that they often meet.
+#[derive(Debug, Clone)]
+struct Facts {
+    api: usize,
+    organization: usize,
+    owner: usize,
+    state: State,
+    expires_at: Option<i64>,
+    /// Until when the secret before works, where there was a rotation with an overlap.
+    overlap: Option<i64>,
+    grant: usize,
+    networks: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Attempt {
+    /// The token that it is about, and so what is right.
+    token: usize,
+    /// Whether the API is the token's.
+    at_home: bool,
+    scheme: Scheme,
+    accepted: bool,
+    /// Whether there is a credential at all.
+    present: bool,
+    secret: Shown,
+    email: Beside,
+    client_id: Beside,
+    client: usize,
+    need: usize,
+    now: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Shown {
+    Current,
+    Previous,
+    Mistyped,
+    NeverIssued,
+    OfAnotherMake,
+}
+
+/// What comes beside the secret: the right thing, that of another, or nonsense.
+#[derive(Debug, Clone, Copy)]
+enum Beside {
+    Right,
+    Of(usize),
+    Nonsense,
+}
+
+const GRANTS: usize = 5;
+
+fn grant(n: usize) -> Grant {
+    match n {
+        0 => Grant::Any,
+        1 => Grant::Role("viewer".into()),
+        2 => Grant::Role("ghost".into()),
+        3 => Grant::Scopes([scope("costs:read")].into()),
+        _ => Grant::Scopes([scope("read"), scope("write")].into()),
+    }
+}
+
+const NEEDS: [Requirement<'static>; 6] = [
+    Requirement::Anonymous,
+    Requirement::Any,
+    Requirement::Scope(Need { resource: Some("costs"), action: "read" }),
+    Requirement::Scope(Need { resource: Some("costs"), action: "write" }),
+    Requirement::Scope(Need { resource: Some("users"), action: "read" }),
+    Requirement::Scope(Need { resource: None, action: "read" }),
+];
+
+/// Whether a grant meets a need, at each API. Its role `viewer` is `read` at the
+/// first and `costs:read` at the second; `ghost` is no role of either.
+const MEETS: [[[bool; 6]; GRANTS]; 2] = {
+    const NO: bool = false;
+    const OK: bool = true;
+    [
+        [
+            [OK, OK, NO, NO, NO, NO],
+            [OK, OK, OK, NO, OK, OK],
+            [OK, OK, NO, NO, NO, NO],
+            [OK, OK, OK, NO, NO, NO],
+            [OK, OK, OK, OK, OK, OK],
+        ],
+        [
+            [OK, OK, NO, NO, NO, NO],
+            [OK, OK, OK, NO, NO, NO],
+            [OK, OK, NO, NO, NO, NO],
+            [OK, OK, OK, NO, NO, NO],
+            [OK, OK, OK, OK, OK, OK],
+        ],
+    ]
+};
+
+const CLIENTS: [Option<&str>; 5] =
+    [None, Some("10.1.2.3"), Some("192.0.2.1"), Some("::ffff:10.9.9.9"), Some("2001:db8::9")];
+
+const NETWORKS: [&[&str]; 3] = [&[], &["10.0.0.0/8"], &["2001:db8::/32", "192.0.2.1"]];
+
+/// Whether a client is in one of the networks.
+const INSIDE: [[bool; 5]; 3] = [
+    [true, true, true, true, true],
+    [false, true, false, true, false],
+    [false, false, true, false, true],
+];
+
+/// Every reason that speaks against the attempt, in no order.
+fn reasons(world: &World, attempt: &Attempt) -> Vec<Code> {
+    if !attempt.present || !attempt.accepted {
+        let anonymous = attempt.need == 0;
+        return if anonymous { Vec::new() } else { vec![Code::MissingCredential] };
+    }
+    let token = &world.tokens[attempt.token];
+    let known = match attempt.secret {
+        Shown::Current => true,
+        Shown::Previous => token.overlap.is_some(),
+        Shown::Mistyped | Shown::NeverIssued | Shown::OfAnotherMake => false,
+    };
+    if !known {
+        return vec![Code::UnknownToken];
+    }
+    let door = door(world, attempt);
+    let over = |end: Option<i64>| end.is_some_and(|end| end <= attempt.now);
+    let right_email = match attempt.email {
+        Beside::Right => EMAILS[token.owner].is_some(),
+        Beside::Of(other) => other == token.owner && EMAILS[other].is_some(),
+        Beside::Nonsense => false,
+    };
+    let right_client_id = match attempt.client_id {
+        Beside::Right => true,
+        Beside::Of(other) => other == attempt.token,
+        Beside::Nonsense => false,
+    };
+    let sends_email = matches!(attempt.scheme, Scheme::Basic | Scheme::Password);
+    let table = [
+        (Code::WrongApi, door != token.api),
+        (Code::OrganizationClosed, !world.open[token.organization]),
+        (Code::OwnerMismatch, sends_email && !right_email),
+        (Code::ClientMismatch, attempt.scheme == Scheme::HeaderPair && !right_client_id),
+        (Code::Revoked, token.state == State::Revoked),
+        (Code::Paused, token.state == State::Paused),
+        (Code::Expired, over(token.expires_at)),
+        (Code::Expired, attempt.secret == Shown::Previous && over(token.overlap)),
+        (Code::AccountDisabled, !world.active[token.owner]),
+        (Code::AccountDisabled, !world.live[token.organization][token.owner]),
+        (Code::NetworkNotAllowed, !INSIDE[token.networks][attempt.client]),
+        (Code::InsufficientScope, !MEETS[door][token.grant][attempt.need]),
+    ];
+    table.into_iter().filter(|(_, holds)| *holds).map(|(code, _)| code).collect()
+}
+
+fn door(world: &World, attempt: &Attempt) -> usize {
+    let home = world.tokens[attempt.token].api;
+    if attempt.at_home { home } else { 1 - home }
+}
+
+/// The index of a world: token `n` has secret `n`, and before a rotation had `n + 100`.
+fn index(world: &World) -> Index {
+    let index = Index::default();
+    for (n, open) in (0..).zip(world.open) {
+        index.load_organization(organization(n), open);
+    }
+    for ((n, active), address) in (0..).zip(world.active).zip(EMAILS) {
+        index.load_account(account(n), address.map(email), active);
+    }
+    for (o, live) in (0..).zip(world.live) {
+        for (a, live) in (0..).zip(live) {
+            index.load_membership(organization(o), account(a), live).unwrap();
+        }
+    }
+    for (n, facts) in (0..).zip(&world.tokens) {
+        let token = Token {
+            grant: grant(facts.grant),
+            expires_at: facts.expires_at.map(Timestamp::from_millis),
+            allowed_networks: NETWORKS[facts.networks].iter().map(|n| n.parse().unwrap()).collect(),
+            ..token(
+                n,
+                APIS[facts.api],
+                organization(number(facts.organization)),
+                account(number(facts.owner)),
+            )
+        };
+        let previous = facts.overlap.map(|until| Previous {
+            digest: secret(n + 100).digest(),
+            until: Timestamp::from_millis(until),
+        });
+        index.load_token(&token, facts.state, previous).unwrap();
+    }
+    index
+}
+
+fn number(n: usize) -> u32 {
+    u32::try_from(n).unwrap()
+}
+
+fn headers(world: &World, attempt: &Attempt) -> Lines {
+    if !attempt.present {
+        return Lines::default();
+    }
+    let n = number(attempt.token);
+    let shown = match attempt.secret {
+        Shown::Current => secret(n).reveal().to_owned(),
+        Shown::Previous => secret(n + 100).reveal().to_owned(),
+        Shown::Mistyped => {
+            secret(n).reveal().replace("acme_", "acme_0").replacen("acme_00", "acme_1", 1)
+        }
+        Shown::NeverIssued => secret(n + 200).reveal().to_owned(),
+        Shown::OfAnotherMake => format!("imported-{n}"),
+    };
+    let address = match attempt.email {
+        Beside::Right => EMAILS[world.tokens[attempt.token].owner].unwrap_or("robot@example.com"),
+        Beside::Of(other) => EMAILS[other % EMAILS.len()].unwrap_or(""),
+        Beside::Nonsense => "nobody",
+    };
+    let client_id = match attempt.client_id {
+        Beside::Right => token_id(n).to_string(),
+        Beside::Of(other) => token_id(number(other)).to_string(),
+        Beside::Nonsense => account(n).to_string(),
+    };
+    credential(attempt.scheme, address, &client_id, &shown)
+}
+
+fn api_of(door: usize, attempt: &Attempt) -> Api {
+    let elsewhere = if attempt.scheme == Scheme::Header { Scheme::Bearer } else { Scheme::Header };
+    let accepted = if attempt.accepted { attempt.scheme } else { elsewhere };
+    let mut api = api(APIS[door], &[accepted]);
+    let viewer = if door == 0 { "read" } else { "costs:read" };
+    api.roles = vec![Role { name: "viewer".into(), scopes: [scope(viewer)].into() }];
+    api
+}
+
+fn mostly() -> impl Strategy<Value = bool> {
+    proptest::bool::weighted(0.93)
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let time = || option::weighted(0.5, prop_oneof![3 => 15..20i64, 1 => 0..20i64]);
+    let state = prop_oneof![
+        12 => Just(State::Active),
+        1 => Just(State::Paused),
+        1 => Just(State::Revoked),
+    ];
+    let grant = prop_oneof![1 => 0..GRANTS, 2 => Just(4)];
+    (0..2usize, 0..2usize, 0..3usize, state, time(), time(), grant, 0..NETWORKS.len()).prop_map(
+        |(api, organization, owner, state, expires_at, overlap, grant, networks)| Facts {
+            api,
+            organization,
+            owner,
+            state,
+            expires_at,
+            overlap,
+            grant,
+            networks,
+        },
+    )
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let open = [mostly(), mostly()];
+    let active = [mostly(), mostly(), mostly()];
+    let live = [[mostly(), mostly(), mostly()], [mostly(), mostly(), mostly()]];
+    (open, active, live, vec(facts(), TOKENS)).prop_map(|(open, active, live, tokens)| World {
+        open,
+        active,
+        live,
+        tokens,
+    })
+}
+
+fn beside(others: usize) -> impl Strategy<Value = Beside> {
+    prop_oneof![
+        10 => Just(Beside::Right),
+        2 => (0..others).prop_map(Beside::Of),
+        1 => Just(Beside::Nonsense),
+    ]
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let shown = prop_oneof![
+        8 => Just(Shown::Current),
+        6 => Just(Shown::Previous),
+        1 => Just(Shown::Mistyped),
+        1 => Just(Shown::NeverIssued),
+        1 => Just(Shown::OfAnotherMake),
+    ];
+    let who = (0..TOKENS, mostly(), select(&crate::scene::SCHEMES[..]), mostly(), mostly());
+    let what = (shown, beside(EMAILS.len()), beside(TOKENS));
+    let how = (0..CLIENTS.len(), 0..NEEDS.len(), 0..20i64);
+    (who, what, how).prop_map(
+        |(
+            (token, at_home, scheme, accepted, present),
+            (secret, email, client_id),
+            (client, need, now),
+        )| {
+            Attempt {
+                token,
+                at_home,
+                scheme,
+                accepted,
+                present,
+                secret,
+                email,
+                client_id,
+                client,
+                need,
+                now,
+            }
+        },
+    )
+}
+
+#[test]
+fn it_admits_exactly_what_the_table_admits() {
+    let admitted = Cell::new(0u32);
+    let refused = Cell::new(0u32);
+    let mut runner = TestRunner::new(Config { cases: 400, ..Config::default() });
+    let worlds = (world(), vec(attempt(), 20));
+    let result = runner.run(&worlds, |(world, attempts)| {
+        let index = index(&world);
+        for attempt in &attempts {
+            let door = door(&world, attempt);
+            let question = Question {
+                headers: &headers(&world, attempt),
+                client: CLIENTS[attempt.client].map(|text| text.parse().unwrap()),
+                requirement: NEEDS[attempt.need],
+            };
+            let now = Timestamp::from_millis(attempt.now);
+            let reasons = reasons(&world, attempt);
+            match verify(&api_of(door, attempt), &index, &question, now) {
+                Ok(leave) => {
+                    prop_assert!(reasons.is_empty(), "{attempt:?} against {reasons:?}");
+                    let anonymous = !attempt.present || !attempt.accepted;
+                    prop_assert_eq!(leave.identity().is_none(), anonymous);
+                    if let Some(identity) = leave.identity() {
+                        let facts = &world.tokens[attempt.token];
+                        prop_assert_eq!(identity.token(), token_id(number(attempt.token)));
+                        prop_assert_eq!(
+                            identity.organization(),
+                            organization(number(facts.organization))
+                        );
+                        prop_assert_eq!(identity.account(), account(number(facts.owner)));
+                        prop_assert_eq!(APIS[door], APIS[facts.api], "nothing crosses");
+                        admitted.set(admitted.get() + 1);
+                    }
+                }
+                Err(refusal) => {
+                    prop_assert!(
+                        reasons.contains(&refusal.code),
+                        "{refusal:?} is not in {reasons:?}"
+                    );
+                    refused.set(refused.get() + 1);
+                }
+            }
+        }
+        Ok(())
+    });
+    result.unwrap();
+    // Both happened often enough to mean something.
+    assert!(
+        admitted.get() > 500 && refused.get() > 500,
+        "{admitted:?} admitted, {refused:?} refused"
+    );
+}

@@ -1,0 +1,52 @@
+//! The application: store, index and operations, put together from a configuration.
+
+use crate::{
+    config::Config,
+    replica::Replica,
+    service::{Service, passwords::Passwords},
+    store::{
+        Progress,
+        sqlite::{DataDirectory, Sqlite},
+    },
+};
+use counterfoil_core::ledger::Head;
+use std::sync::Arc;
+
+/// Everything that the interfaces stand on.
+pub(crate) struct App {
+    pub(crate) service: Arc<Service>,
+    pub(crate) replica: Arc<Replica>,
+    /// The ledger's head when it was opened.
+    pub(crate) head: Head,
+}
+
+impl App {
+    /// Opens the database in `directory` and loads the index from it.
+    pub(crate) async fn open(
+        config: &Config,
+        directory: Arc<DataDirectory>,
+        progress: Progress,
+    ) -> anyhow::Result<Self> {
+        let replica = Arc::new(Replica::default());
+        let follower = replica.clone();
+        let store = Arc::new(Sqlite::open(
+            directory,
+            &config.database.file,
+            Box::new(move |change| follower.follow(change)),
+        )?);
+        let head = replica.load(&*store, progress).await?;
+        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        let service = Arc::new(Service {
+            store,
+            apis: config.apis.iter().map(|p| (p.api.name.clone(), p.api.clone())).collect(),
+            passwords: Passwords::new(at_once),
+            initialising: tokio::sync::Mutex::default(),
+        });
+        Ok(Self { service, replica, head })
+    }
+
+    /// Makes what was accepted durable and lets go of the database.
+    pub(crate) async fn close(&self) {
+        self.service.store.close().await;
+    }
+}

@@ -1,0 +1,172 @@
+//! The command line.
+//!
+//! Exit codes: 0 done; 1 it could not be done; 2 what was asked for is wrong
+//! (the command line, a value in it, or the configuration).
+
+mod accounts;
+mod configuration;
+mod demo;
+mod ledger;
+mod operator;
+mod organizations;
+mod output;
+mod serve;
+mod tokens;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+/// The API-token server that a company runs beside its API.
+#[derive(Debug, Parser)]
+#[command(name = "counterfoil", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 it could not be done; 2 the command line, a value \
+     in it or the configuration is wrong.\nSecrets go to standard output, everything else to \
+     standard error.";
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: counterfoil.toml, then /etc/counterfoil/counterfoil.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "COUNTERFOIL_CONFIG")]
+    config: Option<PathBuf>,
+    /// The data directory [default: counterfoil-data]
+    #[arg(long, global = true, value_name = "DIR", env = "COUNTERFOIL_DATA")]
+    data: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print only what was asked for: the secret, or ids
+    #[arg(long, short, global = true, conflicts_with = "json")]
+    quiet: bool,
+}
+
+impl Global {
+    fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| "counterfoil-data".into())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve {
+        /// Try it: throw-away data, five example APIs and a sample upstream, all on loopback
+        #[arg(long, conflicts_with = "config")]
+        demo: bool,
+    },
+    /// Make the first organization and its administrator; before or while the server runs
+    Init {
+        /// The administrator's e-mail address
+        #[arg(long)]
+        email: String,
+        /// A file with the administrator's password (its first line); - reads standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// What the organization is called
+        #[arg(long, value_name = "NAME")]
+        organization: Option<String>,
+    },
+    /// Check or explain the configuration
+    #[command(subcommand)]
+    Config(configuration::Command),
+    /// Issue, list and end tokens
+    #[command(subcommand)]
+    Token(tokens::Command),
+    /// People and programs
+    #[command(subcommand)]
+    Account(accounts::Command),
+    /// Customers and who belongs to them
+    #[command(subcommand)]
+    Organization(organizations::Command),
+    /// The log of every change
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Why a command failed, and how it exits.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It could not be done: exit code 1.
+    Failed(anyhow::Error),
+    /// What was asked for is wrong: exit code 2.
+    Wrong(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    // Whatever is written is for this user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let line = CommandLine::parse();
+    let (error, code) = match dispatch(line) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(error)) => (error, 1),
+        Err(Failure::Wrong(error)) => (error, 2),
+    };
+    // A reader that has seen enough, such as head, is no failure of ours.
+    let broken_pipe = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+    if broken_pipe {
+        return ExitCode::SUCCESS;
+    }
+    output::note(format_args!("counterfoil: {error:#}"));
+    ExitCode::from(code)
+}
+
+fn dispatch(line: CommandLine) -> Result<(), Failure> {
+    let global = &line.global;
+    match line.command {
+        Command::Config(command) => configuration::run(global, &command),
+        Command::Completions { shell } => {
+            let mut command = CommandLine::command();
+            clap_complete::generate(shell, &mut command, "counterfoil", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Serve { demo } => wait_for(serve::run(global, demo)),
+        Command::Init { email, password_file, organization } => wait_for(accounts::initialise(
+            global,
+            &email,
+            password_file.as_deref(),
+            organization.as_deref(),
+        )),
+        Command::Token(command) => wait_for(tokens::run(global, command)),
+        Command::Account(command) => wait_for(accounts::run(global, command)),
+        Command::Organization(command) => wait_for(organizations::run(global, command)),
+        Command::Ledger(command) => wait_for(ledger::run(global, &command)),
+    }
+}
+
+/// Says how to see the rest of a list, where there is more.
+fn more(found: &serde_json::Value) {
+    if let Some(cursor) = found["next_cursor"].as_str() {
+        output::note(format_args!("There is more: add --cursor {cursor}"));
+    }
+}
+
+fn wait_for(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,227 @@
+//! `counterfoil account` and `counterfoil init`.
+
+use super::{
+    Failure, Global,
+    operator::{Operator, read_secret, segment, with_query},
+    organizations::{RankName, resolve},
+    output,
+};
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an account
+    Create(Create),
+    /// List accounts
+    List {
+        /// How many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Where to go on: the `next_cursor` of the list before
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show one account
+    Show {
+        /// An id or an e-mail address
+        account: String,
+    },
+    /// Disable an account; its tokens stop at once
+    Disable {
+        /// An id or an e-mail address
+        account: String,
+    },
+    /// Enable a disabled account, its tokens too
+    Enable {
+        /// An id or an e-mail address
+        account: String,
+    },
+    /// Give a person a new password
+    SetPassword {
+        /// An id or an e-mail address
+        account: String,
+        /// A file with the password (its first line); - reads standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The e-mail address; without one the account cannot sign in, nor use HTTP Basic
+    #[arg(long, required_unless_present = "name")]
+    email: Option<String>,
+    /// What to call it [default: the e-mail address]
+    #[arg(long)]
+    name: Option<String>,
+    /// A program rather than a person
+    #[arg(long)]
+    service: bool,
+    /// The organization to make it a member of: an id or a name [default: the only one]
+    #[arg(long)]
+    organization: Option<String>,
+    /// As what
+    #[arg(long, value_enum, default_value_t = RankName::Member)]
+    rank: RankName,
+    /// A file with a password for it (its first line); - reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "service")]
+    password_file: Option<PathBuf>,
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure> {
+    let operator = Operator::reach(global).await?;
+    let result = match command {
+        Command::Create(create) => self::create(global, &operator, create).await,
+        Command::List { limit, cursor } => list(global, &operator, limit, cursor).await,
+        Command::Show { account } => {
+            let found = operator.call(Method::GET, &path(&account, ""), None).await;
+            found.and_then(|found| show(global, &found))
+        }
+        Command::Disable { account } => set_state(global, &operator, &account, "disabled").await,
+        Command::Enable { account } => set_state(global, &operator, &account, "active").await,
+        Command::SetPassword { account, password_file } => {
+            set_password(&operator, &account, &password_file)
+                .await
+                .and_then(|account| show(global, &account))
+        }
+    };
+    operator.close().await;
+    result
+}
+
+/// The first organization and its administrator.
+pub(crate) async fn initialise(
+    global: &Global,
+    email: &str,
+    password_file: Option<&Path>,
+    organization: Option<&str>,
+) -> Result<(), Failure> {
+    let mut body = Map::from_iter([("email".to_owned(), json!(email))]);
+    if let Some(file) = password_file {
+        body.insert("password".to_owned(), json!(read_secret(file)?));
+    }
+    if let Some(organization) = organization {
+        body.insert("organization".to_owned(), json!(organization));
+    }
+    let operator = Operator::reach_or_make(global, true).await?;
+    let made = operator.call(Method::POST, "/v1/init", Some(&Value::Object(body))).await;
+    operator.close().await;
+    let made = made?;
+    if global.json {
+        return Ok(output::json(&made)?);
+    }
+    let email = output::text(&made["account"]["email"]);
+    output::note(format_args!("Set up. {email} administers the first organization."));
+    if password_file.is_none() {
+        output::note(format_args!(
+            "There is no password yet: counterfoil account set-password {email} --password-file FILE"
+        ));
+    }
+    Ok(())
+}
+
+async fn create(global: &Global, operator: &Operator, create: Create) -> Result<(), Failure> {
+    let organization = match &create.organization {
+        Some(name) => Some(resolve(operator, name).await?),
+        None => super::organizations::only(operator).await?,
+    };
+    let mut body = json!({
+        "kind": if create.service { "service" } else { "person" },
+        "email": create.email,
+        "name": create.name,
+    });
+    if let Some(organization) = organization {
+        body["organization"] = json!(organization);
+        body["rank"] = json!(create.rank.as_str());
+    }
+    // Read first: a file that is not there must not leave half an account behind.
+    let password = create.password_file.as_deref().map(read_secret).transpose()?;
+    let mut account = operator.call(Method::POST, "/v1/accounts", Some(&body)).await?;
+    if let Some(password) = password {
+        let path = path(&output::text(&account["id"]), "/password");
+        let body = json!({ "password": password });
+        account = operator.call(Method::PUT, &path, Some(&body)).await?;
+    }
+    show(global, &account)
+}
+
+async fn list(
+    global: &Global,
+    operator: &Operator,
+    limit: u32,
+    cursor: Option<String>,
+) -> Result<(), Failure> {
+    let query =
+        with_query("/v1/accounts", &[("cursor", cursor), ("limit", Some(limit.to_string()))]);
+    let found = operator.call(Method::GET, &query, None).await?;
+    if global.json {
+        return Ok(output::json(&found)?);
+    }
+    let items = found["items"].as_array().cloned().unwrap_or_default();
+    if global.quiet {
+        for item in &items {
+            output::print(format_args!("{}", output::text(&item["id"])))?;
+        }
+        return Ok(());
+    }
+    if items.is_empty() {
+        output::note(format_args!(
+            "No accounts. Begin with `counterfoil init --email YOU@EXAMPLE.COM`."
+        ));
+        return Ok(());
+    }
+    let fields = ["id", "email", "name", "kind", "state", "created_at"];
+    let headings = ["id", "e-mail", "name", "kind", "state", "created"];
+    output::table(
+        &headings,
+        items.iter().map(|item| fields.map(|field| output::text(&item[field])).to_vec()),
+    )?;
+    super::more(&found);
+    Ok(())
+}
+
+async fn set_state(
+    global: &Global,
+    operator: &Operator,
+    account: &str,
+    state: &str,
+) -> Result<(), Failure> {
+    let body = json!({ "state": state });
+    let account = operator.call(Method::PATCH, &path(account, ""), Some(&body)).await?;
+    show(global, &account)
+}
+
+async fn set_password(operator: &Operator, account: &str, file: &Path) -> Result<Value, Failure> {
+    let body = json!({ "password": read_secret(file)? });
+    operator.call(Method::PUT, &path(account, "/password"), Some(&body)).await
+}
+
+fn show(global: &Global, account: &Value) -> Result<(), Failure> {
+    if global.json {
+        return Ok(output::json(account)?);
+    }
+    if global.quiet {
+        return Ok(output::print(format_args!("{}", output::text(&account["id"])))?);
+    }
+    let password = if account["has_password"] == json!(true) { "set" } else { "none" };
+    Ok(output::print(format_args!(
+        "{}",
+        output::facts(&[
+            ("id", output::text(&account["id"])),
+            ("e-mail", output::text(&account["email"])),
+            ("name", output::text(&account["name"])),
+            ("kind", output::text(&account["kind"])),
+            ("state", output::text(&account["state"])),
+            ("password", password.to_owned()),
+            ("created", output::text(&account["created_at"])),
+            ("disabled", output::text(&account["disabled_at"])),
+        ])
+    ))?)
+}
+
+fn path(account: &str, rest: &str) -> String {
+    format!("/v1/accounts/{}{rest}", segment(account))
+}

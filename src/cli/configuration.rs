@@ -1,0 +1,101 @@
+//! `counterfoil config`, and how every command finds its configuration.
+
+use super::{Failure, Global, output};
+use crate::config::{self, Config, Environment, Loaded, Source};
+use anyhow::anyhow;
+use clap::Subcommand;
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a first configuration file, to start from
+    Init {
+        /// Where to
+        #[arg(default_value = "counterfoil.toml")]
+        file: PathBuf,
+    },
+    /// Say whether a configuration is sound, and if not, what is wrong where
+    Check {
+        /// Which file [default: the one that the server would read]
+        file: Option<PathBuf>,
+    },
+    /// Print every setting with its default, its variable and its meaning
+    Reference,
+}
+
+/// What a first configuration file says.
+const FIRST_FILE: &str = include_str!("../../examples/first.toml");
+
+/// The API that there is to try when nothing is configured. Its upstream is
+/// whatever port the server's own sample gets.
+const SAMPLE: &str = "[api.sample]\nupstream = \"http://127.0.0.1:9\"\n";
+
+pub(crate) fn run(global: &Global, command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Reference => {
+            Ok(output::print(format_args!("{}", config::reference().trim_end()))?)
+        }
+        Command::Check { file } => {
+            let explicit = file.as_deref().or(global.config.as_deref());
+            let source = find(explicit)?;
+            let loaded = read(source.as_ref())?;
+            warn(&loaded.warnings);
+            let name = source.map_or("no configuration file".to_owned(), |source| source.name);
+            let apis = loaded.config.apis.len();
+            let noun = if apis == 1 { "API" } else { "APIs" };
+            output::note(format_args!("{name}: sound, {apis} {noun}"));
+            Ok(())
+        }
+        Command::Init { file } => {
+            use std::io::Write as _;
+            let mut made = std::fs::File::create_new(file).map_err(|error| {
+                Failure::Failed(anyhow!("{} cannot be made: {error}", file.display()))
+            })?;
+            made.write_all(FIRST_FILE.as_bytes())?;
+            output::note(format_args!(
+                "wrote {}; change it, then try it with `counterfoil config check`",
+                file.display()
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// The configuration for a command: the file's, or the built-in sample.
+pub(crate) fn load(global: &Global) -> Result<Config, Failure> {
+    let loaded = match find(global.config.as_deref())? {
+        Some(source) => read(Some(&source))?,
+        None => sample()?,
+    };
+    warn(&loaded.warnings);
+    Ok(loaded.config)
+}
+
+/// Whether no configuration file is there, so that the sample is what there is.
+pub(crate) fn is_sample(global: &Global) -> Result<bool, Failure> {
+    Ok(find(global.config.as_deref())?.is_none())
+}
+
+/// Reads a configuration that is built in.
+pub(crate) fn built_in(name: &str, text: String) -> Result<Loaded, Failure> {
+    read(Some(&Source { name: name.to_owned(), text }))
+}
+
+fn sample() -> Result<Loaded, Failure> {
+    built_in("the built-in sample", SAMPLE.to_owned())
+}
+
+fn find(explicit: Option<&std::path::Path>) -> Result<Option<Source>, Failure> {
+    config::find(explicit).map_err(|error| Failure::Wrong(anyhow!("{error}")))
+}
+
+fn read(source: Option<&Source>) -> Result<Loaded, Failure> {
+    Config::load(source, &Environment::of_process())
+        .map_err(|mistakes| Failure::Wrong(anyhow!("the configuration is wrong\n{mistakes}")))
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        output::note(format_args!("counterfoil: warning: {warning}"));
+    }
+}

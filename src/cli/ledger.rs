@@ -1,0 +1,66 @@
+//! `counterfoil ledger`.
+
+use super::{Failure, Global, operator::Operator, output};
+use anyhow::anyhow;
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Recompute the chain of hashes and hold it against the database
+    Verify,
+}
+
+pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failure> {
+    let Command::Verify = command;
+    let operator = Operator::reach(global).await?;
+    let bar = progress_bar("entries");
+    let mut outcome = Value::Null;
+    let streamed = operator
+        .stream("/v1/ledger/verify", |line| match (&line["checked"], &line["of"]) {
+            (Value::Number(checked), Value::Number(of)) => {
+                bar.set_length(of.as_u64().unwrap_or_default());
+                bar.set_position(checked.as_u64().unwrap_or_default());
+            }
+            _ => outcome = line,
+        })
+        .await;
+    bar.finish_and_clear();
+    operator.close().await;
+    streamed?;
+    if let Some(error) = outcome["error"].as_str() {
+        return Err(Failure::Failed(anyhow!("{error}")));
+    }
+    if global.json {
+        output::json(&outcome)?;
+    }
+    if outcome["agrees"] == json!(true) {
+        if !global.json && !global.quiet {
+            output::print(format_args!(
+                "{} entries, unbroken, and the database is what they say.\nhead {}",
+                outcome["entries"],
+                output::text(&outcome["head"])
+            ))?;
+        }
+        return Ok(());
+    }
+    let findings = outcome["findings"].as_array().cloned().unwrap_or_default();
+    for finding in &findings {
+        output::note(format_args!("{}", output::text(finding)));
+    }
+    Err(Failure::Failed(anyhow!(
+        "the ledger and the database do not agree; everything up to entry {} is sound",
+        outcome["entries"]
+    )))
+}
+
+/// A bar on the terminal; nothing where there is none.
+pub(crate) fn progress_bar(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let template = format!("{{bar:30}} {{human_pos}} of {{human_len}} {what}, {{eta}} to go");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,209 @@
+//! `counterfoil organization`.
+
+use super::{
+    Failure, Global,
+    operator::{Operator, segment, with_query},
+    output,
+};
+use anyhow::anyhow;
+use clap::{Subcommand, ValueEnum};
+use counterfoil_core::id::OrganizationId;
+use http::Method;
+use serde_json::{Value, json};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an organization
+    Create {
+        /// What it is called
+        #[arg(long)]
+        name: String,
+    },
+    /// List organizations
+    List {
+        /// How many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Where to go on: the `next_cursor` of the list before
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show one organization
+    Show {
+        /// An id or a name
+        organization: String,
+    },
+    /// Close an organization for good; its tokens stop at once
+    Close {
+        /// An id or a name
+        organization: String,
+    },
+    /// List who belongs to an organization
+    Members {
+        /// An id or a name
+        organization: String,
+    },
+    /// Make an account a member, or give a member another rank
+    AddMember {
+        /// An id or a name
+        organization: String,
+        /// An id or an e-mail address
+        account: String,
+        /// As what
+        #[arg(long, value_enum, default_value_t = RankName::Member)]
+        rank: RankName,
+    },
+    /// End a membership; the account's tokens in that organization stop at once
+    RemoveMember {
+        /// An id or a name
+        organization: String,
+        /// An id or an e-mail address
+        account: String,
+    },
+}
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RankName {
+    Administrator,
+    Member,
+}
+
+impl RankName {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Member => "member",
+        }
+    }
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure> {
+    let operator = Operator::reach(global).await?;
+    let result = act(global, &operator, command).await;
+    operator.close().await;
+    result
+}
+
+async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create { name } => {
+            let body = json!({ "name": name });
+            let made = operator.call(Method::POST, "/v1/organizations", Some(&body)).await?;
+            show(global, &made)
+        }
+        Command::List { limit, cursor } => {
+            let parameters = [("cursor", cursor), ("limit", Some(limit.to_string()))];
+            let query = with_query("/v1/organizations", &parameters);
+            let found = operator.call(Method::GET, &query, None).await?;
+            let fields = ["id", "name", "state", "created_at"];
+            list(global, &found, &["id", "name", "state", "created"], fields)
+        }
+        Command::Show { organization } => {
+            let path =
+                format!("/v1/organizations/{}", segment(&resolve(operator, &organization).await?));
+            show(global, &operator.call(Method::GET, &path, None).await?)
+        }
+        Command::Close { organization } => {
+            let path =
+                format!("/v1/organizations/{}", segment(&resolve(operator, &organization).await?));
+            let body = json!({ "state": "closed" });
+            show(global, &operator.call(Method::PATCH, &path, Some(&body)).await?)
+        }
+        Command::Members { organization } => {
+            let organization = resolve(operator, &organization).await?;
+            let parameters = [("organization", Some(organization)), ("limit", Some("1000".into()))];
+            let query = with_query("/v1/memberships", &parameters);
+            let found = operator.call(Method::GET, &query, None).await?;
+            list(global, &found, &["id", "rank", "joined"], ["account", "rank", "joined_at"])
+        }
+        Command::AddMember { organization, account, rank } => {
+            let organization = resolve(operator, &organization).await?;
+            let body =
+                json!({ "organization": organization, "account": account, "rank": rank.as_str() });
+            let made = operator.call(Method::PUT, "/v1/memberships", Some(&body)).await?;
+            if global.json {
+                return Ok(output::json(&made)?);
+            }
+            output::note(format_args!("{account} is a {} now.", rank.as_str()));
+            Ok(())
+        }
+        Command::RemoveMember { organization, account } => {
+            let organization = resolve(operator, &organization).await?;
+            let parameters =
+                [("organization", Some(organization)), ("account", Some(account.clone()))];
+            let query = with_query("/v1/memberships", &parameters);
+            operator.call(Method::DELETE, &query, None).await?;
+            output::note(format_args!("{account} has left; the tokens there are refused."));
+            Ok(())
+        }
+    }
+}
+
+/// The id of an organization that was named by id or name.
+pub(crate) async fn resolve(operator: &Operator, name: &str) -> Result<String, Failure> {
+    if name.parse::<OrganizationId>().is_ok() {
+        return Ok(name.to_owned());
+    }
+    let parameters = [("name", Some(name.to_owned())), ("limit", Some("2".into()))];
+    let found =
+        operator.call(Method::GET, &with_query("/v1/organizations", &parameters), None).await?;
+    match found["items"].as_array().map(Vec::as_slice) {
+        Some([only]) => Ok(output::text(&only["id"])),
+        Some([_, _, ..]) => Err(Failure::Wrong(anyhow!(
+            "more than one organization is called {name:?}; give the id of one"
+        ))),
+        _ => Err(Failure::Failed(anyhow!("there is no organization {name:?}"))),
+    }
+}
+
+/// The id of the only organization, where there is just one.
+pub(crate) async fn only(operator: &Operator) -> Result<Option<String>, Failure> {
+    let query = with_query("/v1/organizations", &[("limit", Some("2".into()))]);
+    let found = operator.call(Method::GET, &query, None).await?;
+    Ok(match found["items"].as_array().map(Vec::as_slice) {
+        Some([only]) => Some(output::text(&only["id"])),
+        _ => None,
+    })
+}
+
+fn show(global: &Global, organization: &Value) -> Result<(), Failure> {
+    if global.json {
+        return Ok(output::json(organization)?);
+    }
+    if global.quiet {
+        return Ok(output::print(format_args!("{}", output::text(&organization["id"])))?);
+    }
+    Ok(output::print(format_args!(
+        "{}",
+        output::facts(&[
+            ("id", output::text(&organization["id"])),
+            ("name", output::text(&organization["name"])),
+            ("state", output::text(&organization["state"])),
+            ("created", output::text(&organization["created_at"])),
+            ("closed", output::text(&organization["closed_at"])),
+        ])
+    ))?)
+}
+
+fn list<const N: usize>(
+    global: &Global,
+    found: &Value,
+    headings: &[&str],
+    fields: [&str; N],
+) -> Result<(), Failure> {
+    if global.json {
+        return Ok(output::json(found)?);
+    }
+    let items = found["items"].as_array().cloned().unwrap_or_default();
+    if global.quiet {
+        for item in &items {
+            output::print(format_args!("{}", output::text(&item[fields[0]])))?;
+        }
+        return Ok(());
+    }
+    let rows = items.iter().map(|item| fields.map(|field| output::text(&item[field])).to_vec());
+    output::table(headings, rows)?;
+    super::more(found);
+    Ok(())
+}

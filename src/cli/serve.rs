@@ -1,0 +1,203 @@
+//! `counterfoil serve`: everything is opened, then served until a signal comes.
+
+use super::{Failure, Global, configuration, demo, ledger::progress_bar, output};
+use crate::{
+    app::App,
+    config::Config,
+    http::{api, gateway::Gateway, listen, operator, sample_upstream, status},
+    store::sqlite::{DataDirectory, DirectoryError},
+    telemetry::{self, Metrics},
+};
+use anyhow::{Context as _, anyhow};
+use axum::Router;
+use hyper::service::service_fn;
+use hyper_util::service::TowerToHyperService;
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What kind of serving is asked for.
+enum Mode {
+    /// What the configuration says.
+    Configured,
+    /// Nothing is configured: the sample API, and a word on how to go on.
+    Sample,
+    /// The demonstration.
+    Demo,
+}
+
+/// The sockets, all open before anything is served on one of them.
+struct Listeners {
+    server: TcpListener,
+    gateway: TcpListener,
+    metrics: TcpListener,
+    /// For the sample API and the demonstration.
+    sample: Option<TcpListener>,
+}
+
+pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
+    let mode = match (demo, configuration::is_sample(global)?) {
+        (true, _) => Mode::Demo,
+        (false, true) => Mode::Sample,
+        (false, false) => Mode::Configured,
+    };
+    let mut config = match mode {
+        Mode::Demo => demo::configuration()?,
+        Mode::Sample | Mode::Configured => configuration::load(global)?,
+    };
+    telemetry::start_logs(&config.log).map_err(Failure::Wrong)?;
+
+    let throw_away = if demo { demo::directory(global.data.as_deref())? } else { None };
+    let data = throw_away.as_ref().map_or_else(|| global.data(), |dir| dir.path().to_owned());
+    let directory = Arc::new(DataDirectory::lock(&data).map_err(|error| match error {
+        DirectoryError::InUse { .. } => Failure::Failed(anyhow!(
+            "{error}; stop that one, or give this one another directory with --data"
+        )),
+        _ => Failure::Failed(error.into()),
+    })?);
+
+    let listeners = Listeners::open(&config, !matches!(mode, Mode::Configured)).await?;
+    if let Some(sample) = &listeners.sample {
+        let upstream: http::Uri = format!("http://{}", sample.local_addr()?)
+            .parse()
+            .context("the sample upstream's address")?;
+        config.apis.iter_mut().for_each(|api| api.upstream = upstream.clone());
+    }
+    let app = open(&config, directory).await?;
+    let socket = operator::bind(&data)
+        .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
+    let gateway_address = listeners.gateway.local_addr()?;
+
+    let stop = CancellationToken::new();
+    let mut serving = start(&config, &app, listeners, &stop)?;
+    serving.spawn(operator::serve(socket, stop.clone(), api::for_operator(app.service.clone())));
+
+    match mode {
+        Mode::Demo => demo::introduce(&app, &config, gateway_address).await?,
+        Mode::Sample => introduce_sample(global, gateway_address)?,
+        Mode::Configured => {}
+    }
+    wait_for_signal().await?;
+    tracing::info!("stopping; requests that are under way may end");
+    stop.cancel();
+    tokio::select! {
+        () = async { while serving.join_next().await.is_some() {} } => {}
+        _ = wait_for_signal() => tracing::warn!("stopping at once"),
+    }
+    app.close().await;
+    operator::remove(&data);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn open(config: &Config, directory: Arc<DataDirectory>) -> Result<App, Failure> {
+    let bar = progress_bar("tokens");
+    let shown = bar.clone();
+    let progress = move |done, of| {
+        shown.set_length(of);
+        shown.set_position(done);
+    };
+    let app = App::open(config, directory, Box::new(progress)).await;
+    bar.finish_and_clear();
+    let app = app?;
+    let tokens = app.replica.tokens();
+    tracing::info!(tokens, ledger_head = app.head.number, head_hash = %app.head.hash, "loaded");
+    Ok(app)
+}
+
+impl Listeners {
+    async fn open(config: &Config, with_sample: bool) -> Result<Self, Failure> {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        Ok(Self {
+            server: bind("server.listen", config.server.listen).await?,
+            gateway: bind("gateway.listen", config.gateway.listen).await?,
+            metrics: bind("metrics.listen", config.metrics.listen).await?,
+            sample: match with_sample {
+                true => Some(bind("the sample upstream", loopback).await?),
+                false => None,
+            },
+        })
+    }
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Failed(match error.kind() {
+            ErrorKind::AddrInUse => anyhow!(
+                "{setting}: {address} is in use by another program; stop that one, or set another \
+                 address in the configuration or in {}",
+                format!("COUNTERFOIL_{}", setting.replace('.', "_")).to_uppercase()
+            ),
+            _ => anyhow!("{setting}: {address} cannot be listened on: {error}"),
+        })
+    })
+}
+
+fn start(
+    config: &Config,
+    app: &App,
+    listeners: Listeners,
+    stop: &CancellationToken,
+) -> Result<JoinSet<()>, Failure> {
+    let metrics = Arc::new(Metrics::new(app.replica.clone()));
+    let gateway = Arc::new(Gateway::new(&config.apis, app.replica.clone(), metrics.clone())?);
+    tracing::info!(
+        server = %listeners.server.local_addr()?,
+        gateway = %listeners.gateway.local_addr()?,
+        metrics = %listeners.metrics.local_addr()?,
+        apis = config.apis.len(),
+        "listening"
+    );
+    let mut serving = JoinSet::new();
+    serving.spawn(listen::serve(listeners.gateway, stop.clone(), move |peer| {
+        let gateway = gateway.clone();
+        Some(service_fn(move |request| gateway.clone().answer(peer, request)))
+    }));
+    serving.spawn(serve_router(listeners.server, stop, status::health(app.replica.clone())));
+    serving.spawn(serve_router(listeners.metrics, stop, status::metrics(metrics)));
+    if let Some(sample) = listeners.sample {
+        serving.spawn(sample_upstream::serve(sample, stop.clone()));
+    }
+    Ok(serving)
+}
+
+fn serve_router(
+    listener: TcpListener,
+    stop: &CancellationToken,
+    router: Router,
+) -> impl Future<Output = ()> + Send + 'static {
+    listen::serve(listener, stop.clone(), move |_| Some(TowerToHyperService::new(router.clone())))
+}
+
+async fn wait_for_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn introduce_sample(global: &Global, gateway: SocketAddr) -> Result<(), Failure> {
+    let program = demo::program();
+    let data = match &global.data {
+        Some(data) => format!(" --data '{}'", data.display()),
+        None => String::new(),
+    };
+    output::note(format_args!(
+        "There is no configuration file, so here is an API to try: `sample`, with an upstream of \
+         its own.\nSet up an account (once), then call the API with a new token:\n"
+    ));
+    output::print(format_args!("{program}{data} init --email you@example.com"))?;
+    output::print(format_args!(
+        "curl -i -H \"Authorization: Bearer $({program}{data} token create --api sample --owner \
+         you@example.com --quiet)\" http://{gateway}/sample/hello"
+    ))?;
+    output::note(format_args!("\nFor an API of your own: {program} config init"));
+    Ok(())
+}

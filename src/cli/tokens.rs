@@ -1,0 +1,314 @@
+//! `counterfoil token`.
+
+use super::{
+    Failure, Global,
+    operator::{Operator, segment, with_query},
+    output,
+};
+use clap::{Args, Subcommand, ValueEnum};
+use http::Method;
+use serde_json::{Map, Value, json};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Issue a token; its secret is shown this once
+    Create(Create),
+    /// List tokens
+    List(List),
+    /// Show one token
+    Show {
+        /// The token's id
+        id: String,
+    },
+    /// Refuse a token until it is resumed
+    Pause {
+        /// The token's id
+        id: String,
+    },
+    /// Accept a paused token again
+    Resume {
+        /// The token's id
+        id: String,
+    },
+    /// Give a token a new secret
+    Rotate {
+        /// The token's id
+        id: String,
+        /// For how long the old secret works beside the new one, as in 24h
+        #[arg(long, value_name = "TIME")]
+        overlap: Option<String>,
+    },
+    /// End a token for good; it is refused everywhere when this returns
+    Revoke {
+        /// The token's id
+        id: String,
+        /// Why
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The API that it is for
+    #[arg(long)]
+    api: String,
+    /// The account that is to own it: an id or an e-mail address
+    #[arg(long)]
+    owner: String,
+    /// What to call it [default: the date]
+    #[arg(long)]
+    name: Option<String>,
+    /// What it is for
+    #[arg(long)]
+    note: Option<String>,
+    /// The role that it gets
+    #[arg(long, conflicts_with = "scope")]
+    role: Option<String>,
+    /// A scope that it gets; may be given more than once
+    #[arg(long)]
+    scope: Vec<String>,
+    /// How long it lives, as in 90d, or "never" [default: as the API has it]
+    #[arg(long, value_name = "TIME", conflicts_with = "expires_at")]
+    expires_in: Option<String>,
+    /// When it ends, as in 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+    /// A network that it may be used from, as in 10.0.0.0/8; may be given more than once
+    #[arg(long, value_name = "NETWORK")]
+    allowed_network: Vec<String>,
+    /// The organization that it belongs to, where its owner belongs to several: an id or a name
+    #[arg(long)]
+    organization: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those of this API
+    #[arg(long)]
+    api: Option<String>,
+    /// Only those of this account: an id or an e-mail address
+    #[arg(long)]
+    owner: Option<String>,
+    /// Only those of this organization: an id or a name
+    #[arg(long)]
+    organization: Option<String>,
+    /// Only those in this state
+    #[arg(long)]
+    state: Option<StateName>,
+    /// How many
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    /// Where to go on: the `next_cursor` of the list before
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StateName {
+    Active,
+    Paused,
+    Expired,
+    Revoked,
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure> {
+    let operator = Operator::reach(global).await?;
+    let result = match command {
+        Command::Create(create) => issue(global, &operator, create).await,
+        Command::List(list) => self::list(global, &operator, list).await,
+        Command::Show { id } => {
+            let token = operator.call(Method::GET, &path(&id, ""), None).await;
+            token.and_then(|token| show(global, &token))
+        }
+        Command::Pause { id } => set_state(global, &operator, &id, "paused").await,
+        Command::Resume { id } => set_state(global, &operator, &id, "active").await,
+        Command::Rotate { id, overlap } => {
+            let body = json!({ "overlap": overlap });
+            let rotated = operator.call(Method::POST, &path(&id, "/rotate"), Some(&body)).await;
+            rotated.and_then(|rotated| reveal(global, &rotated, "Rotated"))
+        }
+        Command::Revoke { id, reason } => revoke(global, &operator, &id, &reason).await,
+    };
+    operator.close().await;
+    result
+}
+
+async fn issue(global: &Global, operator: &Operator, create: Create) -> Result<(), Failure> {
+    let mut body = Map::new();
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value);
+        }
+    };
+    if let Some(name) = &create.organization {
+        let organization = super::organizations::resolve(operator, name).await?;
+        set("organization", Some(json!(organization)));
+    }
+    set("api", Some(json!(create.api)));
+    set("owner", Some(json!(create.owner)));
+    set("name", create.name.map(Value::from));
+    set("note", create.note.map(Value::from));
+    set("role", create.role.map(Value::from));
+    set("scopes", (!create.scope.is_empty()).then(|| json!(create.scope)));
+    set(
+        "expires_in",
+        create.expires_in.map(|text| if text == "never" { Value::Null } else { json!(text) }),
+    );
+    set("expires_at", create.expires_at.map(Value::from));
+    set(
+        "allowed_networks",
+        (!create.allowed_network.is_empty()).then(|| json!(create.allowed_network)),
+    );
+    let issued = operator.call(Method::POST, "/v1/tokens", Some(&Value::Object(body))).await?;
+    reveal(global, &issued, "Issued")
+}
+
+/// The secret to standard output, its facts to standard error.
+fn reveal(global: &Global, issued: &Value, what: &str) -> Result<(), Failure> {
+    if global.json {
+        return Ok(output::json(issued)?);
+    }
+    if !global.quiet {
+        output::note(format_args!("{what}. The secret is shown this once; nothing keeps it.\n"));
+        output::note(format_args!("{}\n", facts(&issued["token"])));
+    }
+    let secret = issued["secret"].as_str().unwrap_or_default();
+    Ok(output::print(format_args!("{secret}"))?)
+}
+
+async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Failure> {
+    let organization = match &list.organization {
+        Some(name) => Some(super::organizations::resolve(operator, name).await?),
+        None => None,
+    };
+    let state = list.state.and_then(|state| state.to_possible_value());
+    let query = with_query(
+        "/v1/tokens",
+        &[
+            ("api", list.api),
+            ("owner", list.owner),
+            ("organization", organization),
+            ("state", state.map(|state| state.get_name().to_owned())),
+            ("cursor", list.cursor),
+            ("limit", Some(list.limit.to_string())),
+        ],
+    );
+    let found = operator.call(Method::GET, &query, None).await?;
+    if global.json {
+        return Ok(output::json(&found)?);
+    }
+    let items = found["items"].as_array().cloned().unwrap_or_default();
+    if global.quiet {
+        for item in &items {
+            output::print(format_args!("{}", output::text(&item["id"])))?;
+        }
+        return Ok(());
+    }
+    if items.is_empty() {
+        output::note(format_args!(
+            "No tokens. Issue one with `counterfoil token create --api API --owner ACCOUNT`."
+        ));
+        return Ok(());
+    }
+    let headings = ["id", "name", "api", "may", "token", "state", "expires"];
+    output::table(
+        &headings,
+        items.iter().map(|item| {
+            vec![
+                output::text(&item["id"]),
+                output::text(&item["name"]),
+                output::text(&item["api"]),
+                grant(item),
+                hint(item),
+                output::text(&item["state"]),
+                expires(item),
+            ]
+        }),
+    )?;
+    super::more(&found);
+    Ok(())
+}
+
+async fn set_state(
+    global: &Global,
+    operator: &Operator,
+    id: &str,
+    state: &str,
+) -> Result<(), Failure> {
+    let body = json!({ "state": state });
+    let token = operator.call(Method::PATCH, &path(id, ""), Some(&body)).await?;
+    show(global, &token)
+}
+
+async fn revoke(
+    global: &Global,
+    operator: &Operator,
+    id: &str,
+    reason: &str,
+) -> Result<(), Failure> {
+    let body = json!({ "reason": reason });
+    let revoked = operator.call(Method::POST, &path(id, "/revoke"), Some(&body)).await?;
+    if global.json {
+        return Ok(output::json(&revoked)?);
+    }
+    output::note(format_args!(
+        "Revoked at {}; refused everywhere.",
+        output::text(&revoked["revoked_at"])
+    ));
+    Ok(())
+}
+
+fn show(global: &Global, token: &Value) -> Result<(), Failure> {
+    if global.json {
+        return Ok(output::json(token)?);
+    }
+    if global.quiet {
+        return Ok(output::print(format_args!("{}", output::text(&token["id"])))?);
+    }
+    Ok(output::print(format_args!("{}", facts(token)))?)
+}
+
+fn facts(token: &Value) -> String {
+    output::facts(&[
+        ("client ID", output::text(&token["id"])),
+        ("name", output::text(&token["name"])),
+        ("note", output::text(&token["note"])),
+        ("API", output::text(&token["api"])),
+        ("may", grant(token)),
+        ("token", hint(token)),
+        ("state", output::text(&token["state"])),
+        ("owner", output::text(&token["owner"])),
+        ("organization", output::text(&token["organization"])),
+        ("networks", output::text(&token["allowed_networks"])),
+        ("created", output::text(&token["created_at"])),
+        ("expires", expires(token)),
+        ("old secret until", output::text(&token["previous_secret_until"])),
+        ("paused", output::text(&token["paused_at"])),
+        ("revoked", output::text(&token["revoked_at"])),
+        ("because", output::text(&token["revoke_reason"])),
+    ])
+}
+
+fn grant(token: &Value) -> String {
+    match (&token["role"], &token["scopes"]) {
+        (Value::String(role), _) => format!("role {role}"),
+        (_, scopes @ Value::Array(_)) => output::text(scopes),
+        _ => "everything".to_owned(),
+    }
+}
+
+fn hint(token: &Value) -> String {
+    format!("{}…{}", output::text(&token["prefix"]), output::text(&token["last_four"]))
+}
+
+fn expires(token: &Value) -> String {
+    match &token["expires_at"] {
+        Value::Null => "never".to_owned(),
+        moment => output::text(moment),
+    }
+}
+
+fn path(id: &str, rest: &str) -> String {
+    format!("/v1/tokens/{}{rest}", segment(id))
+}

@@ -1,0 +1,249 @@
+//! The configuration: one TOML file and the environment become a typed, validated [`Config`].
+//!
+//! [`settings`] defines every setting once. The file is parsed to a [`document`],
+//! in which [`variables`] overrides single values; [`shape`] compares that with the
+//! [`schema`] of the settings, and [`build`] turns them into the types of the domain.
+
+mod access;
+mod api;
+mod build;
+mod document;
+#[cfg(test)]
+mod examples;
+mod key_path;
+mod mistake;
+mod reference;
+mod schema;
+mod schemes;
+mod settings;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod url;
+mod variables;
+
+pub(crate) use self::{
+    mistake::Mistakes,
+    reference::reference,
+    settings::{Ask, LogFormat, Words},
+};
+
+use self::{document::Document, mistake::Report};
+use counterfoil_core::api::Api;
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Where the file is looked for when nobody names one.
+const PLACES: [&str; 2] = ["counterfoil.toml", "/etc/counterfoil/counterfoil.toml"];
+
+/// All that the operator decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Console, management API and OAuth.
+    pub(crate) server: Server,
+    /// The reverse proxy.
+    pub(crate) gateway: Gateway,
+    /// `/metrics`.
+    pub(crate) metrics: Metrics,
+    /// Where the state is kept.
+    pub(crate) database: Database,
+    /// What is logged, and how.
+    pub(crate) log: Log,
+    /// The protected APIs, sorted by name.
+    pub(crate) apis: Vec<ProtectedApi>,
+}
+
+/// Console, management API and OAuth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// The listener's address; with port 0 the system chooses one.
+    pub(crate) listen: SocketAddr,
+    /// Scheme, host and port, as a browser's `Origin` has them.
+    pub(crate) public_url: String,
+}
+
+/// The reverse proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gateway {
+    /// The listener's address.
+    pub(crate) listen: SocketAddr,
+}
+
+/// `/metrics`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Metrics {
+    /// The listener's address.
+    pub(crate) listen: SocketAddr,
+}
+
+/// Where the state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Database {
+    /// The file of SQLite; a relative path starts from the data directory.
+    pub(crate) file: PathBuf,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// The form of a line.
+    pub(crate) format: LogFormat,
+    /// Directives that `tracing_subscriber::EnvFilter` has accepted.
+    pub(crate) level: String,
+}
+
+/// A protected API: what the domain knows of it, and what only its doors and the console do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProtectedApi {
+    /// The domain's part.
+    pub(crate) api: Arc<Api>,
+    /// Where admitted requests go: http, without a query.
+    pub(crate) upstream: http::Uri,
+    /// Where the gateway offers it.
+    pub(crate) mount: Mount,
+    /// How the console issues its tokens.
+    pub(crate) console: Console,
+    /// What the console calls things.
+    pub(crate) words: Words,
+}
+
+/// Where the gateway offers an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mount {
+    /// Under a host name or address of its own, in lower case, without a port.
+    Host(String),
+    /// Under a path.
+    Path {
+        /// The path, canonical and without a slash at the end (but for `/` itself).
+        path: String,
+        /// Whether it is taken off before routes are matched and requests forwarded.
+        strip: bool,
+    },
+}
+
+/// How the console issues an API's tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Console {
+    /// What the dialog asks for, in this order; nothing: no dialog.
+    pub(crate) ask: Vec<Ask>,
+}
+
+/// The text of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// What messages call it: its path.
+    pub(crate) name: String,
+    /// The TOML.
+    pub(crate) text: String,
+}
+
+/// A configuration that is in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// What the operator should know all the same, one sentence each.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Config {
+    /// The configuration that `source` and `environment` describe, or whatever is
+    /// wrong with it. Without a source everything has its default, and there are no APIs.
+    pub(crate) fn load(
+        source: Option<&Source>,
+        environment: &Environment,
+    ) -> Result<Loaded, Mistakes> {
+        let schema = schema::root();
+        let mut document = Document::parse(source)?;
+        let warnings = variables::apply(&schema, environment, &mut document);
+        let mut report = Report::new(&document);
+        shape::check(&schema, &mut report);
+        report.finish(Ok(()))?;
+        let config = build::build(document.settings()?, &document)?;
+        Ok(Loaded { config, warnings })
+    }
+}
+
+/// The environment variables that may concern the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Those of this process whose names begin as ours do.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    pub(crate) fn of_process() -> Self {
+        // `vars` would panic at any variable that is not UTF-8, whoever it belongs to.
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        names
+            .filter(|name| name.starts_with(variables::BEGINNING))
+            .filter_map(|name| {
+                let value = std::env::var_os(&name)?.to_string_lossy().into_owned();
+                Some((name, value))
+            })
+            .collect()
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+/// Why the file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FindError {
+    /// It is not there, or the system does not let us read it.
+    #[error("cannot read the configuration {}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why the system says so.
+        reason: std::io::Error,
+    },
+    /// It is not text.
+    #[error("the configuration {} is not UTF-8, from byte {at} on", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes of it are.
+        at: usize,
+    },
+}
+
+/// The file that `explicit` names, or else the first there is of `counterfoil.toml`
+/// in the working directory and in `/etc/counterfoil`; having none is in order.
+pub(crate) fn find(explicit: Option<&Path>) -> Result<Option<Source>, FindError> {
+    find_among(explicit, PLACES.map(Path::new))
+}
+
+fn find_among<'p>(
+    explicit: Option<&Path>,
+    places: impl IntoIterator<Item = &'p Path>,
+) -> Result<Option<Source>, FindError> {
+    if let Some(path) = explicit {
+        return read(path).map(Some);
+    }
+    for path in places {
+        match read(path) {
+            Err(FindError::Unreadable { reason, .. }) if reason.kind() == ErrorKind::NotFound => {}
+            found => return found.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+fn read(path: &Path) -> Result<Source, FindError> {
+    let bytes = std::fs::read(path)
+        .map_err(|reason| FindError::Unreadable { path: path.to_owned(), reason })?;
+    let text = String::from_utf8(bytes).map_err(|error| FindError::NotUtf8 {
+        path: path.to_owned(),
+        at: error.utf8_error().valid_up_to(),
+    })?;
+    Ok(Source { name: path.display().to_string(), text })
+}

@@ -1,0 +1,156 @@
+//! The settings become a [`Config`]: each value its type, and all of them together consistent.
+
+use super::{
+    Config, Database, Gateway, Log, Metrics, Mistakes, Server, api,
+    document::Document,
+    key_path::KeyPath,
+    mistake::{Noted, Report, likeness, nearest},
+    settings::{self, Settings},
+    url,
+};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use tracing_subscriber::EnvFilter;
+
+/// The configuration that `settings`, which were read from `document`, describe.
+pub(super) fn build(settings: Settings, document: &Document<'_>) -> Result<Config, Mistakes> {
+    let mut report = Report::new(document);
+    let config = read(settings, &mut report);
+    report.finish(config)
+}
+
+fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
+    let [server, gateway, metrics] = listeners(&settings, report);
+    let public_url = public_url(settings.server.public_url.as_deref(), server, report);
+    let file = database(&settings.database.url, report);
+    let level = level(settings.log.level, report);
+    unique_prefixes(&settings.api, report);
+    unique_mounts(&settings.api, report);
+    let apis =
+        settings.api.into_iter().filter_map(|(name, api)| api::read(&name, api, report).ok());
+    let apis = apis.collect();
+    Ok(Config {
+        server: Server { listen: server?, public_url: public_url? },
+        gateway: Gateway { listen: gateway? },
+        metrics: Metrics { listen: metrics? },
+        database: Database { file: file? },
+        log: Log { format: settings.log.format, level: level? },
+        apis,
+    })
+}
+
+fn listeners(settings: &Settings, report: &mut Report<'_>) -> [Result<SocketAddr, Noted>; 3] {
+    const NAMES: [&str; 3] = ["server", "gateway", "metrics"];
+    let texts = [&settings.server.listen, &settings.gateway.listen, &settings.metrics.listen];
+    let path = |at: usize| KeyPath::of([NAMES[at], "listen"]);
+    let mut found = [Err(Noted); 3];
+    for (at, text) in texts.into_iter().enumerate() {
+        let read = text.parse().map_err(
+            |_| "expected an IP address and a port, as in \"127.0.0.1:8080\" or \"[::]:8080\"",
+        );
+        found[at] = report.accept(&path(at), read);
+        for before in 0..at {
+            if let (Ok(one), Ok(other)) = (found[before], found[at])
+                && overlap(one, other)
+            {
+                // One of the two may be a default: the mistake is where somebody wrote.
+                let (here, there) =
+                    if report.document.has(&path(at)) { (at, before) } else { (before, at) };
+                report.add(&path(here), format_args!("the same port as {}.listen", NAMES[there]));
+            }
+        }
+    }
+    found
+}
+
+/// Whether the system would refuse the second of two listeners.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (all || one.ip() == other.ip())
+}
+
+fn public_url(
+    text: Option<&str>,
+    listen: Result<SocketAddr, Noted>,
+    report: &mut Report<'_>,
+) -> Result<String, Noted> {
+    let read = match text {
+        Some(text) => url::public(text),
+        None => url::public(&format!("http://{}", listen?)),
+    };
+    report.accept(&KeyPath::of(["server", "public_url"]), read)
+}
+
+fn database(url: &str, report: &mut Report<'_>) -> Result<PathBuf, Noted> {
+    let path = KeyPath::of(["database", "url"]);
+    let message = match url.strip_prefix("sqlite:") {
+        Some(file) if !(file.is_empty() || file.starts_with("//") || file.starts_with(':')) => {
+            return Ok(file.into());
+        }
+        None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
+            "PostgreSQL is not built yet, use sqlite:FILE"
+        }
+        _ => "expected sqlite: and a file, as in \"sqlite:counterfoil.db\"",
+    };
+    Err(report.add(&path, message))
+}
+
+fn level(text: String, report: &mut Report<'_>) -> Result<String, Noted> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let path = KeyPath::of(["log", "level"]);
+    // A bare word that is no level means "everything of the module of that name".
+    // A misspelt level is more likely, and would log everything of nothing.
+    for word in text.split(',').map(|word| word.trim().to_ascii_lowercase()) {
+        if !LEVELS.contains(&word.as_str())
+            && let Some(level) = nearest(&word, LEVELS)
+            && (likeness(&word, level) > 0.7 || word.starts_with(level))
+            && word.bytes().all(|b| b.is_ascii_alphabetic())
+        {
+            return Err(report.add_near(&path, "unknown level", Some(level)));
+        }
+    }
+    if EnvFilter::try_new(&text).is_err() {
+        let message = "expected a level, or levels by module, as in \"info,hyper=warn\"";
+        return Err(report.add(&path, message));
+    }
+    Ok(text)
+}
+
+/// A secret's prefix says which API it is for.
+fn unique_prefixes(apis: &BTreeMap<String, settings::Api>, report: &mut Report<'_>) {
+    let mut seen = BTreeMap::from([(api::MANAGEMENT.to_owned(), api::MANAGEMENT)]);
+    for (name, api) in in_order(apis, report.document) {
+        let prefix = api.tokens.prefix.clone().unwrap_or_else(|| api::prefix_from(name));
+        if let Some(other) = seen.get(&prefix) {
+            let path = KeyPath::of(["api", name, "tokens", "prefix"]);
+            report.add(&path, format_args!("the prefix {prefix} is that of the API {other}"));
+        } else {
+            seen.insert(prefix, name);
+        }
+    }
+}
+
+fn unique_mounts(apis: &BTreeMap<String, settings::Api>, report: &mut Report<'_>) {
+    let mut seen = BTreeMap::new();
+    for (name, api) in in_order(apis, report.document) {
+        let (key, place) = match (&api.mount.host, &api.mount.path) {
+            (Some(host), _) => ("host", host.to_ascii_lowercase()),
+            (None, Some(path)) => ("path", path.clone()),
+            (None, None) => ("path", format!("/{name}")),
+        };
+        if let Some(other) = seen.get(&place) {
+            let path = KeyPath::of(["api", name, "mount", key]);
+            report.add(&path, format_args!("the API {other} is mounted there"));
+        } else {
+            seen.insert(place, name);
+        }
+    }
+}
+
+/// In the order of the file, so that of two that clash the later one is the mistake.
+fn in_order<'a>(
+    apis: &'a BTreeMap<String, settings::Api>,
+    document: &Document<'_>,
+) -> impl Iterator<Item = (&'a str, &'a settings::Api)> {
+    let names = document.keys_in_order(&KeyPath::of(["api"]), apis.keys());
+    names.into_iter().filter_map(|name| Some((name.as_str(), apis.get(name)?)))
+}

@@ -1,0 +1,251 @@
+//! The reference of all settings, as `docs/configuration.md` has it.
+
+use super::{
+    key_path::KeyPath,
+    schema::{self, Choice, Kind, Node},
+    variables,
+};
+use std::fmt::Write;
+
+const BEGINNING: &str = "\
+# Configuration
+
+<!-- Generated from src/config/settings.rs; its test rewrites this page when
+     COUNTERFOIL_UPDATE_DOCS is set. -->
+
+## The file
+
+One TOML file: the one that `--config` names, else `counterfoil.toml` in the working
+directory, else `/etc/counterfoil/counterfoil.toml`. There need not be one: everything
+has a default, but without a file there are no APIs.
+
+`counterfoil config check FILE` reports every mistake with its line and column. A key
+that is not on this page is a mistake.
+
+## Variables
+
+A setting with a variable below may also be set in the environment, which wins over the
+file. In the name of a variable, `NAME` is the name of an API that the file defines, in
+capitals and with `_` for `-`: `COUNTERFOIL_API_MY_ORDERS_UPSTREAM` is the `upstream` of
+`[api.my-orders]`. Lists, and tables whose keys are yours to choose, stand in the file
+alone. A variable that begins with `COUNTERFOIL_` and sets nothing is reported at the
+start, with the nearest one that would.
+";
+
+/// Every setting: of the two ways to mount an API each has one, and so have the
+/// two kinds of header.
+const EXAMPLE: &str = r#"[server]
+listen = "127.0.0.1:8080"
+public_url = "https://tokens.example.com"
+
+[gateway]
+listen = "0.0.0.0:8081"
+
+[metrics]
+listen = "127.0.0.1:9090"
+
+[database]
+url = "sqlite:/var/lib/counterfoil/counterfoil.db"
+
+[log]
+format = "json"
+level = "info,counterfoil=debug"
+
+# The shortest useful API: bearer tokens, problem details, any live token may do anything.
+[api.orders]
+upstream = "http://127.0.0.1:9000"
+
+# One with everything.
+[api.costs]
+upstream = "http://127.0.0.1:9001/costs"
+mount = { path = "/finance/costs", strip = true }
+schemes = ["bearer", "header", "header-pair"]
+header = "x-api-key"
+header_pair = ["x-client-id", "x-secret-key"]
+errors = "message"
+realm = "Costs"
+issuers = "administrators"
+routes = [
+  "GET /health -> anonymous",
+  "POST /reports/search -> reports:read",
+  "* /{resource}/** -> {resource}:{access}",
+]
+
+[api.costs.tokens]
+prefix = "costs_live"
+lifetime = { default = "90d", max = "365d", never = false }
+
+[api.costs.scopes]
+read = "See everything"
+"reports:read" = "See reports"
+"reports:write" = "Write and delete reports"
+
+[api.costs.roles]
+viewer = ["read"]
+author = ["reports:read", "reports:write"]
+
+[api.costs.console]
+ask = ["name", "note", "role", "expiry", "networks"]
+
+[api.costs.words]
+menu = ["Settings", "Access keys"]
+generate = "New access key"
+title = "New access key"
+name = "Description"
+note = "Purpose"
+owner = "Holder"
+role = "Access level"
+scopes = "Permissions"
+expiry = "Valid for"
+networks = "Allowed addresses"
+submit = "Create access key"
+client_id = "Key ID"
+secret = "Access key"
+revoke = "Delete"
+done = "I have copied it"
+
+# One with a host name of its own.
+[api.search]
+upstream = "http://127.0.0.1:9002"
+mount = { host = "search.example.com" }
+"#;
+
+/// All settings in Markdown: what each is called in the file and in the
+/// environment, its default and its meaning.
+pub(crate) fn reference() -> String {
+    let mut page = String::from(BEGINNING);
+    if let Kind::Table { fields, .. } = &schema::root().kind {
+        for (key, node) in fields {
+            section(&mut page, &KeyPath::of([key]), node);
+        }
+    }
+    page.push_str("\n## A full example\n\n```toml\n");
+    page.push_str(EXAMPLE);
+    page.push_str("```\n");
+    page
+}
+
+fn section(page: &mut String, path: &KeyPath, node: &Node) {
+    let (path, fields) = match &node.kind {
+        Kind::Table { fields, .. } => (path.clone(), fields),
+        Kind::Map { key, item } => {
+            let Kind::Table { fields, .. } = &item.kind else {
+                heading(page, path, node);
+                let value =
+                    if matches!(item.kind, Kind::List { .. }) { "[…]" } else { "\"…\"" };
+                let _ = writeln!(page, "\nThe keys are yours to choose: `{key} = {value}`.");
+                return;
+            };
+            (path.key(key), fields)
+        }
+        _ => return,
+    };
+    heading(page, &path, node);
+    let mut rows = String::new();
+    for (key, field) in fields {
+        row(&mut rows, &path, key, field);
+    }
+    if !rows.is_empty() {
+        page.push_str("\n| setting | default | variable | meaning |\n|---|---|---|---|\n");
+        page.push_str(&rows);
+    }
+    for (key, field) in fields.iter().filter(|(_, field)| is_section(field)) {
+        section(page, &path.key(key), field);
+    }
+}
+
+fn heading(page: &mut String, path: &KeyPath, node: &Node) {
+    let _ = writeln!(page, "\n## `[{path}]`\n\n{}", node.about);
+}
+
+fn row(rows: &mut String, table: &KeyPath, key: &str, node: &Node) {
+    if is_section(node) {
+        return;
+    }
+    let path = key.split('.').fold(table.clone(), |path, key| path.key(key));
+    let variable = match node.kind {
+        Kind::Choice(_) | Kind::Text | Kind::Flag => format!("`{}`", variables::name(&path)),
+        _ => "–".to_owned(),
+    };
+    let default = node.default.as_deref().unwrap_or("–");
+    let mut meaning = node.about.clone();
+    for Choice { word, about } in choices(&node.kind) {
+        let _ = write!(meaning, " `{word}`: {about}");
+    }
+    let meaning = meaning.replace('|', "\\|");
+    let _ = writeln!(rows, "| `{key}` | {default} | {variable} | {meaning} |");
+    if let Kind::Table { fields, .. } = &node.kind {
+        for (inner, field) in fields {
+            row(rows, table, &format!("{key}.{inner}"), field);
+        }
+    }
+}
+
+/// Whether a table is written under a header of its own.
+fn is_section(node: &Node) -> bool {
+    matches!(node.kind, Kind::Map { .. } | Kind::Table { inline: false, .. })
+}
+
+fn choices(kind: &Kind) -> &[Choice] {
+    match kind {
+        Kind::Choice(choices) => choices,
+        Kind::List { item, .. } => choices(&item.kind),
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Config, Environment, Source},
+        *,
+    };
+    use std::path::Path;
+
+    #[test]
+    fn the_documentation_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        if Environment::of_process().0.contains_key(variables::UPDATE_DOCS) {
+            std::fs::write(&path, reference()).unwrap();
+        }
+        let page = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            page == reference(),
+            "docs/configuration.md is out of date: test again with {} set",
+            variables::UPDATE_DOCS
+        );
+    }
+
+    #[test]
+    fn the_example_has_every_setting_and_no_mistake() {
+        /// `tables` are all that stand where `node` does, those of each API among them.
+        fn check(node: &Node, path: &str, tables: &[&toml::Table]) {
+            match &node.kind {
+                Kind::Table { fields, .. } => {
+                    for (key, field) in fields {
+                        let path = format!("{path}.{key}");
+                        let values: Vec<_> =
+                            tables.iter().filter_map(|table| table.get(key)).collect();
+                        assert!(!values.is_empty(), "{path} is not in the example");
+                        let tables: Vec<_> =
+                            values.iter().filter_map(|value| value.as_table()).collect();
+                        check(field, &path, &tables);
+                    }
+                }
+                Kind::Map { item, .. } => {
+                    let values = tables.iter().flat_map(|table| table.values());
+                    let tables: Vec<_> = values.filter_map(toml::Value::as_table).collect();
+                    check(item, path, &tables);
+                }
+                _ => {}
+            }
+        }
+        let table: toml::Table = EXAMPLE.parse().unwrap();
+        check(&schema::root(), "", &[&table]);
+
+        let source = Source { name: "example".into(), text: EXAMPLE.into() };
+        let loaded = Config::load(Some(&source), &Environment::default()).unwrap();
+        assert_eq!(loaded.config.apis.len(), 3);
+        assert_eq!(loaded.warnings, [""; 0]);
+    }
+}

@@ -1,0 +1,398 @@
+//! Every setting, once: its name, its type, its default, and the text that documents it.
+//!
+//! The doc comments are the reference (`docs/configuration.md`), the fields the
+//! keys of the file and the names of the variables. What Rust has no words for
+//! stands in three extensions of the derived schema: `x-key` is what the
+//! reference calls a key of the operator's choice, `x-default` a default that
+//! is not one value, and `x-inline` marks a table that is written in one line.
+
+use counterfoil_core::{api, credential, error_format};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The whole file.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Settings {
+    /// The listener of the console, the management API and OAuth.
+    pub(super) server: Server,
+    /// The listener of the reverse proxy in front of the APIs.
+    pub(super) gateway: Gateway,
+    /// The listener of `/metrics`.
+    pub(super) metrics: Metrics,
+    /// Where accounts, tokens and the ledger are kept.
+    pub(super) database: Database,
+    /// What is written to standard error.
+    pub(super) log: Log,
+    /// One protected API; as many of these tables as there are APIs. The name is
+    /// 1 to 63 characters of a-z, 0-9 and -, and begins with a letter. `refusals`
+    /// and `counterfoil` are taken.
+    #[schemars(extend("x-key" = "NAME"))]
+    pub(super) api: BTreeMap<String, Api>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    /// Address and port to listen on; port 0 lets the system choose one.
+    pub(super) listen: String,
+    /// The URL under which browsers reach this server: http or https, no path.
+    #[schemars(extend("x-default" = "`http://` and `server.listen`"))]
+    pub(super) public_url: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Gateway {
+    /// Address and port to listen on.
+    pub(super) listen: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    /// Address and port to listen on. Whoever reaches it may read the metrics:
+    /// keep it on the loopback interface or in a private network.
+    pub(super) listen: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Database {
+    /// `sqlite:` and a file, which is in the data directory unless its path is absolute.
+    pub(super) url: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    /// The form of a line.
+    pub(super) format: LogFormat,
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or
+    /// levels by module, as in `info,counterfoil=debug`.
+    pub(super) level: String,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, else JSON.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Api {
+    /// Where requests go that may pass: an http URL, with a base path if need be.
+    #[schemars(extend("x-default" = "**required**"))]
+    pub(super) upstream: Option<String>,
+    /// Where the gateway offers the API.
+    pub(super) mount: Mount,
+    /// How a credential may travel, in the order in which a refusal names the ways.
+    pub(super) schemes: Vec<Scheme>,
+    /// The header field of the scheme `header`, as in `"x-api-key"`; for that scheme only.
+    #[schemars(extend("x-default" = "**required** with `header`"))]
+    pub(super) header: Option<String>,
+    /// The header fields of the scheme `header-pair`: client ID, then secret; for
+    /// that scheme only.
+    #[schemars(extend("x-default" = "**required** with `header-pair`"))]
+    pub(super) header_pair: Option<[String; 2]>,
+    /// The form of a refusal.
+    pub(super) errors: Errors,
+    /// The realm in the challenges of a refusal: printable ASCII without `"` and `\`.
+    #[schemars(extend("x-default" = "the API's name"))]
+    pub(super) realm: Option<String>,
+    /// Who may issue tokens.
+    pub(super) issuers: Issuers,
+    /// Which requests need what, as `"METHOD /path -> requirement"`; the first line
+    /// that matches decides. The method is `*` or a name (`GET` covers `HEAD`). In
+    /// the path, `*` and `{name}` are one segment and a final `**` the rest. The
+    /// requirement is `anonymous`, `any` (any live token) or a scope, in which
+    /// `{name}` is that segment and `{access}` is `read` for GET, HEAD and OPTIONS,
+    /// else `write`. Whatever no line matches needs the scope `{access}` where the
+    /// API declares scopes, else any token.
+    pub(super) routes: Vec<String>,
+    /// What the tokens look like and how long they live.
+    pub(super) tokens: Tokens,
+    /// The scopes, each with the words that say what it allows: an action such as
+    /// `read`, or a resource and an action such as `"costs:read"`. A token with a
+    /// bare `read` may do whatever any `…:read` allows. The order of the file is kept.
+    #[schemars(extend("x-key" = "SCOPE"))]
+    pub(super) scopes: BTreeMap<String, String>,
+    /// Named lists of scopes, of which a token may have one instead of scopes of
+    /// its own. Tokens follow when a role changes.
+    #[schemars(extend("x-key" = "ROLE"))]
+    pub(super) roles: BTreeMap<String, Vec<String>>,
+    /// How the console issues tokens.
+    pub(super) console: Console,
+    /// What the console calls things when they are this API's.
+    pub(super) words: Words,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-inline" = true))]
+pub(super) struct Mount {
+    /// The path under which the API is offered, whatever the host.
+    #[schemars(extend("x-default" = "`/` and the API's name"))]
+    pub(super) path: Option<String>,
+    /// Whether that path is taken off before the request is matched and forwarded.
+    #[schemars(extend("x-default" = "`true`"))]
+    pub(super) strip: Option<bool>,
+    /// A host name of the API's own, instead of a path.
+    #[schemars(extend("x-default" = "none"))]
+    pub(super) host: Option<String>,
+}
+
+/// How a credential travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Scheme {
+    /// `Authorization: Basic`, the owner's e-mail address and the token.
+    Basic,
+    /// `Authorization: Bearer` and the token.
+    Bearer,
+    /// `Authorization: Token` and the token.
+    Token,
+    /// The token in a header field of its own.
+    Header,
+    /// Client ID and secret in two header fields.
+    HeaderPair,
+}
+
+impl From<Scheme> for credential::Scheme {
+    fn from(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Basic => Self::Basic,
+            Scheme::Bearer => Self::Bearer,
+            Scheme::Token => Self::Token,
+            Scheme::Header => Self::Header,
+            Scheme::HeaderPair => Self::HeaderPair,
+        }
+    }
+}
+
+/// The form of a refusal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Errors {
+    /// Problem details (RFC 9457).
+    #[default]
+    Problem,
+    /// OAuth's bearer errors (RFC 6750).
+    #[serde(rename = "oauth")]
+    OAuth,
+    /// As Django REST framework answers with SimpleJWT.
+    #[serde(rename = "simplejwt")]
+    SimpleJwt,
+    /// As Django REST framework's own token authentication answers.
+    DrfToken,
+    /// `{"message": "…"}`.
+    Message,
+}
+
+impl From<Errors> for error_format::ErrorFormat {
+    fn from(errors: Errors) -> Self {
+        match errors {
+            Errors::Problem => Self::Problem,
+            Errors::OAuth => Self::OAuth,
+            Errors::SimpleJwt => Self::SimpleJwt,
+            Errors::DrfToken => Self::DrfToken,
+            Errors::Message => Self::Message,
+        }
+    }
+}
+
+/// Who may issue tokens.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Issuers {
+    /// Every member of an organization.
+    #[default]
+    Members,
+    /// Only its administrators.
+    Administrators,
+}
+
+impl From<Issuers> for api::Issuers {
+    fn from(issuers: Issuers) -> Self {
+        match issuers {
+            Issuers::Members => Self::Members,
+            Issuers::Administrators => Self::Administrators,
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tokens {
+    /// What every token begins with, so that people and secret scanners recognise
+    /// it: 1 to 15 characters of a-z, 0-9 and _, a letter first, no _ last, no two
+    /// APIs the same.
+    #[schemars(extend("x-default" = "from the API's name"))]
+    pub(super) prefix: Option<String>,
+    /// How long tokens live. A span is a number and `s`, `m`, `h` or `d`, as in `"90d"`.
+    pub(super) lifetime: Lifetime,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-inline" = true))]
+pub(super) struct Lifetime {
+    /// The span when nobody says otherwise (a number and `s`, `m`, `h` or `d`, as
+    /// in `"90d"`), or `"never"`: such a token does not expire.
+    #[schemars(extend("x-default" = "`\"never\"` if allowed, else `max`"))]
+    pub(super) default: Option<String>,
+    /// The longest span that anybody may ask for.
+    #[schemars(extend("x-default" = "none"))]
+    pub(super) max: Option<String>,
+    /// Whether anybody may ask for a token that never expires.
+    #[schemars(extend("x-default" = "`true` unless there is a `max`"))]
+    pub(super) never: Option<bool>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Console {
+    /// What the dialog asks for. With `[]` there is no dialog: one click, and the
+    /// token is there, named after the date. An API with scopes has to ask for
+    /// `role` or `scopes`.
+    #[schemars(extend("x-default" = "`[\"role\"]` with roles, else `[\"scopes\"]` with scopes, else `[]`"))]
+    pub(super) ask: Option<Vec<Ask>>,
+}
+
+/// What the dialog that issues a token may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ask {
+    /// A name to know the token by.
+    Name,
+    /// A note on its purpose.
+    Note,
+    /// Whose it is: one's own or a service account's.
+    Owner,
+    /// One of the API's roles.
+    Role,
+    /// Its scopes, one by one.
+    Scopes,
+    /// When it expires.
+    Expiry,
+    /// The networks from which it may be used.
+    Networks,
+}
+
+/// What the console calls things when they are an API's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Words {
+    /// The way to the API's tokens through the console's menus, from the profile picture on.
+    pub(crate) menu: Vec<String>,
+    /// The button that begins a new token.
+    pub(crate) generate: String,
+    /// The heading of the dialog.
+    pub(crate) title: String,
+    /// The field for the name.
+    pub(crate) name: String,
+    /// The field for the note.
+    pub(crate) note: String,
+    /// The field for the owner.
+    pub(crate) owner: String,
+    /// The field for the role.
+    pub(crate) role: String,
+    /// The field for the scopes.
+    pub(crate) scopes: String,
+    /// The field for the expiry.
+    pub(crate) expiry: String,
+    /// The field for the allowed networks.
+    pub(crate) networks: String,
+    /// The button that issues the token.
+    pub(crate) submit: String,
+    /// The client ID, where a scheme has one.
+    pub(crate) client_id: String,
+    /// The secret that is shown once.
+    pub(crate) secret: String,
+    /// The button that revokes a token.
+    pub(crate) revoke: String,
+    /// The button that leaves the secret behind.
+    pub(crate) done: String,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8080".into(), public_url: None }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8081".into() }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9090".into() }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: "sqlite:counterfoil.db".into() }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, level: "info".into() }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            upstream: None,
+            mount: Mount::default(),
+            schemes: vec![Scheme::Bearer],
+            header: None,
+            header_pair: None,
+            errors: Errors::default(),
+            realm: None,
+            issuers: Issuers::default(),
+            routes: Vec::new(),
+            tokens: Tokens::default(),
+            scopes: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            console: Console::default(),
+            words: Words::default(),
+        }
+    }
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self {
+            menu: vec!["API tokens".into()],
+            generate: "Generate token".into(),
+            title: "New API token".into(),
+            name: "Name".into(),
+            note: "Note".into(),
+            owner: "Owner".into(),
+            role: "Role".into(),
+            scopes: "Permissions".into(),
+            expiry: "Expires".into(),
+            networks: "Allowed networks".into(),
+            submit: "Create".into(),
+            client_id: "Client ID".into(),
+            secret: "Token".into(),
+            revoke: "Revoke".into(),
+            done: "Done".into(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! URLs and hosts, each in the one form that the configuration allows for it.
+
+use counterfoil_core::path::canonical;
+use http::Uri;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// `http://host[:port][/base]`: where requests are forwarded to.
+pub(super) fn upstream(text: &str) -> Result<Uri, &'static str> {
+    const FORM: &str = "expected an http URL, as in \"http://127.0.0.1:9000\"";
+    let uri = read(text).ok_or(FORM)?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => return Err("an upstream with https is not built yet, use http"),
+        _ => return Err(FORM),
+    }
+    check_authority(&uri)?;
+    if uri.query().is_some() {
+        return Err("an upstream has no query");
+    }
+    match path(uri.path()) {
+        Ok(()) => Ok(uri),
+        Err(_) => Err("expected a base path without dot segments, encoded characters that need \
+                       no encoding, or a slash at the end"),
+    }
+}
+
+/// `http[s]://host[:port]`, as browsers write an origin (RFC 6454 §6.2): in lower
+/// case, without the scheme's own port.
+pub(super) fn public(text: &str) -> Result<String, &'static str> {
+    const FORM: &str = "expected an http or https URL, as in \"https://tokens.example.com\"";
+    let uri = read(text).ok_or(FORM)?;
+    let (scheme, usual) = match uri.scheme_str() {
+        Some("http") => ("http", 80),
+        Some("https") => ("https", 443),
+        _ => return Err(FORM),
+    };
+    check_authority(&uri)?;
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err("expected a URL without a path or a query");
+    }
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    Ok(match uri.port_u16() {
+        Some(port) if port != usual => format!("{scheme}://{host}:{port}"),
+        _ => format!("{scheme}://{host}"),
+    })
+}
+
+/// A host name or address without a port, in lower case.
+pub(super) fn host(text: &str) -> Result<String, &'static str> {
+    if is_host(text) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("expected a host name without a port, as in \"api.example.com\"")
+    }
+}
+
+/// An absolute path that has one reading, and no slash at the end but that of `/`.
+pub(super) fn path(text: &str) -> Result<(), String> {
+    if text.len() > 1 && text.ends_with('/') {
+        return Err("expected a path without a slash at the end".into());
+    }
+    match canonical(text) {
+        Ok(read) if read == text => Ok(()),
+        Ok(read) => Err(format!("expected a path in its canonical form, {read}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn read(text: &str) -> Option<Uri> {
+    // `Uri` drops a fragment without a word.
+    if text.contains('#') { None } else { text.parse().ok() }
+}
+
+fn check_authority(uri: &Uri) -> Result<(), &'static str> {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.contains('@') {
+        return Err("a URL here has no user name or password");
+    }
+    let host = uri.host().unwrap_or_default();
+    // `Uri` reads a port that is empty or too large as none.
+    let has_port = authority.len() > host.len();
+    if !is_host(host) || has_port != uri.port_u16().is_some() {
+        return Err("expected a host and, behind a colon, a port");
+    }
+    Ok(())
+}
+
+fn is_host(text: &str) -> bool {
+    if let Some(address) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            // The underscore is for the service names of container networks.
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4())
+        || (text.len() <= 253
+            && text.split('.').all(is_label)
+            && text.bytes().any(|b| b.is_ascii_alphabetic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn upstreams() {
+        for (text, host, path) in [
+            ("http://127.0.0.1:9000", "127.0.0.1", "/"),
+            ("http://[::1]:9000/", "[::1]", "/"),
+            ("http://my_service/base/v1", "my_service", "/base/v1"),
+        ] {
+            let uri = upstream(text).unwrap();
+            assert_eq!((uri.host(), uri.path()), (Some(host), path), "{text}");
+        }
+        for (text, why) in [
+            ("", "expected an http URL"),
+            ("127.0.0.1:9000", "expected an http URL"),
+            ("/base", "expected an http URL"),
+            ("ftp://example.com", "expected an http URL"),
+            ("http://example.com/#a", "expected an http URL"),
+            ("http://", "expected an http URL"),
+            ("https://example.com", "not built yet"),
+            ("http://ada:pw@example.com", "no user name"),
+            ("http://example.com?a=b", "no query"),
+            ("http://example.com:", "expected a host"),
+            ("http://example.com:99999", "expected a host"),
+            ("http://exa!mple.com", "expected a host"),
+            ("http://1.2.3", "expected a host"),
+            ("http://example.com/a/", "expected a base path"),
+            ("http://example.com/a/../b", "expected a base path"),
+            ("http://example.com/%61", "expected a base path"),
+        ] {
+            assert!(upstream(text).unwrap_err().contains(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn public_urls() {
+        for (text, read) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("HTTPS://Tokens.Example.com:443/", "https://tokens.example.com"),
+            ("http://example.com:443", "http://example.com:443"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(public(text).as_deref(), Ok(read), "{text}");
+        }
+        for wrong in [
+            "tokens.example.com",
+            "ws://example.com",
+            "https://example.com/console",
+            "https://example.com/?a",
+            "https://a@example.com",
+            "https://example.com#top",
+        ] {
+            assert!(public(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        assert_eq!(host("API.example.com").as_deref(), Ok("api.example.com"));
+        assert_eq!(host("10.0.0.1").as_deref(), Ok("10.0.0.1"));
+        for wrong in ["", "a:80", "a/b", "a..b", ".a", "-a", "a b", "ä", "10.0.0"] {
+            assert!(host(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(text in "(https?://)?.{0,40}") {
+            let _ = (upstream(&text), public(&text), host(&text), path(&text));
+        }
+    }
+}

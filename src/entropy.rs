@@ -1,0 +1,16 @@
+//! The one place where randomness is drawn: a generator fit for secrets, seeded by the system.
+
+use crate::clock;
+use counterfoil_core::id::RequestId;
+
+/// `N` random bytes.
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes);
+    bytes
+}
+
+/// A fresh name for an answer.
+pub(crate) fn request_id() -> RequestId {
+    RequestId::new(clock::now(), bytes())
+}

@@ -1,0 +1,338 @@
+//! `/v1/tokens`.
+
+use super::{Asking, List, Moment, bounded};
+use crate::{
+    clock,
+    http::{
+        extract::{Json, Path, Query},
+        problem::Problem,
+    },
+    service::{
+        Service,
+        accounts::AccountName,
+        tokens::{Expiry, Issued, NewToken},
+    },
+    store::{Page, StateFilter, StoredToken, TokenFilter},
+};
+use axum::{
+    Router,
+    extract::State,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use counterfoil_core::{
+    id::{AccountId, OrganizationId, TokenId},
+    network::Network,
+    time::Seconds,
+    token::{Grant, State as TokenState},
+};
+use http::{StatusCode, header};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::sync::Arc;
+
+pub(super) fn routes() -> Router<Arc<Service>> {
+    Router::new()
+        .route("/v1/tokens", post(issue).get(list))
+        .route("/v1/tokens/{id}", get(show).patch(change))
+        .route("/v1/tokens/{id}/rotate", post(rotate))
+        .route("/v1/tokens/{id}/revoke", post(revoke))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IssueBody {
+    api: String,
+    organization: Option<OrganizationId>,
+    name: Option<String>,
+    note: Option<String>,
+    owner: Option<String>,
+    role: Option<String>,
+    scopes: Option<Vec<String>>,
+    /// Absent: the API's default. Null: never.
+    #[serde(default, deserialize_with = "present")]
+    expires_at: Option<Option<Moment>>,
+    #[serde(default, deserialize_with = "present")]
+    expires_in: Option<Option<Span>>,
+    #[serde(default)]
+    allowed_networks: Vec<String>,
+}
+
+/// Seconds, or text such as `"90d"`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Span {
+    Seconds(u64),
+    Text(String),
+}
+
+/// Tells a field that is null from one that is not there.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl Span {
+    fn read(self, field: &'static str) -> Result<Seconds, Problem> {
+        match self {
+            Span::Seconds(seconds) => Ok(Seconds(seconds)),
+            Span::Text(text) => text.parse().map_err(|error| {
+                Problem::bad_request(format!("{field}: {text:?}: {error}")).about(field)
+            }),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct IssuedView {
+    token: TokenView,
+    secret: String,
+    client_id: TokenId,
+    effective: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct TokenView {
+    id: TokenId,
+    api: Box<str>,
+    organization: OrganizationId,
+    owner: AccountId,
+    name: String,
+    note: String,
+    role: Option<Box<str>>,
+    scopes: Option<Vec<String>>,
+    state: &'static str,
+    prefix: Box<str>,
+    last_four: Box<str>,
+    allowed_networks: Vec<Network>,
+    created_at: Moment,
+    expires_at: Option<Moment>,
+    /// Until when the secret before the last rotation works.
+    previous_secret_until: Option<Moment>,
+    paused_at: Option<Moment>,
+    revoked_at: Option<Moment>,
+    revoke_reason: String,
+}
+
+impl From<StoredToken> for TokenView {
+    fn from(stored: StoredToken) -> Self {
+        let now = clock::now();
+        let expired = stored.token.expires_at.is_some_and(|end| now >= end);
+        let state = match stored.state() {
+            TokenState::Revoked => "revoked",
+            _ if expired => "expired",
+            TokenState::Paused => "paused",
+            TokenState::Active => "active",
+        };
+        let token = stored.token;
+        let (role, scopes) = match token.grant {
+            Grant::Any => (None, None),
+            Grant::Role(role) => (Some(role), None),
+            Grant::Scopes(scopes) => (None, Some(scopes.iter().map(ToString::to_string).collect())),
+        };
+        Self {
+            id: token.id,
+            api: token.api,
+            organization: token.organization,
+            owner: token.owner,
+            name: token.name,
+            note: token.note,
+            role,
+            scopes,
+            state,
+            prefix: token.prefix,
+            last_four: token.last_four,
+            allowed_networks: token.allowed_networks,
+            created_at: Moment(token.created_at),
+            expires_at: token.expires_at.map(Moment),
+            previous_secret_until: stored
+                .previous
+                .map(|previous| previous.until)
+                .filter(|until| now < *until)
+                .map(Moment),
+            paused_at: stored.paused_at.map(Moment),
+            revoked_at: stored.revoked_at.map(Moment),
+            revoke_reason: stored.revoke_reason,
+        }
+    }
+}
+
+/// The one answer with a secret in it; nothing on the way may keep it.
+fn reveal(status: StatusCode, issued: Issued) -> impl IntoResponse {
+    let client_id = issued.token.token.id;
+    let view = IssuedView {
+        token: issued.token.into(),
+        secret: issued.secret.reveal().to_owned(),
+        client_id,
+        effective: "everywhere",
+    };
+    (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(view))
+}
+
+async fn issue(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Json(body): Json<IssueBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let expiry = match (body.expires_at, body.expires_in) {
+        (Some(_), Some(_)) => {
+            return Err(
+                Problem::bad_request("give expires_at or expires_in, not both").about("expires_in")
+            );
+        }
+        (None, None) => Expiry::Default,
+        (Some(None), None) | (None, Some(None)) => Expiry::Never,
+        (Some(Some(end)), None) => Expiry::At(end.0),
+        (None, Some(Some(span))) => Expiry::In(span.read("expires_in")?),
+    };
+    let new = NewToken {
+        api: body.api,
+        organization: body.organization,
+        name: body.name,
+        note: body.note,
+        owner: body.owner.as_deref().map(read_owner).transpose()?,
+        role: body.role,
+        scopes: body.scopes,
+        expiry,
+        allowed_networks: body.allowed_networks,
+    };
+    let issued = service.issue_token(caller, &new).await?;
+    Ok(reveal(StatusCode::CREATED, issued))
+}
+
+fn read_owner(text: &str) -> Result<AccountName, Problem> {
+    text.parse()
+        .map_err(|error| Problem::bad_request(format!("owner: {text:?}: {error}")).about("owner"))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    api: Option<String>,
+    organization: Option<OrganizationId>,
+    /// An id or an e-mail address.
+    owner: Option<String>,
+    state: Option<StateName>,
+    cursor: Option<TokenId>,
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StateName {
+    Active,
+    Paused,
+    Expired,
+    Revoked,
+}
+
+async fn list(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Query(query): Query<ListQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    let owner = match query.owner.as_deref().map(read_owner).transpose()? {
+        Some(owner) => Some(service.account(&owner).await?.id),
+        None => None,
+    };
+    let state = query.state.map(|state| match state {
+        StateName::Active => StateFilter::Active,
+        StateName::Paused => StateFilter::Paused,
+        StateName::Expired => StateFilter::Expired,
+        StateName::Revoked => StateFilter::Revoked,
+    });
+    let filter = TokenFilter {
+        api: query.api,
+        organization: query.organization,
+        owner,
+        state: state.map(|state| (state, clock::now())),
+    };
+    let limit = bounded(query.limit);
+    let page = Page { after: query.cursor, limit: limit + 1 };
+    let rows = service.tokens(caller, filter, page).await?;
+    Ok(axum::Json(List::of(rows, limit, |row| row.token.id.to_string(), TokenView::from)))
+}
+
+async fn show(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<TokenId>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(axum::Json(TokenView::from(service.token(id).await?)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    state: ChangeableState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ChangeableState {
+    Active,
+    Paused,
+}
+
+async fn change(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Path(id): Path<TokenId>,
+    Json(body): Json<ChangeBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let paused = body.state == ChangeableState::Paused;
+    let stored = service.set_token_paused(caller, id, paused).await?;
+    Ok(axum::Json(TokenView::from(stored)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateBody {
+    /// For how long the old secret works beside the new one.
+    overlap: Option<Span>,
+}
+
+async fn rotate(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Path(id): Path<TokenId>,
+    Json(body): Json<RotateBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let overlap = body.overlap.map(|span| span.read("overlap")).transpose()?.unwrap_or(Seconds(0));
+    let issued = service.rotate_token(caller, id, overlap).await?;
+    Ok(reveal(StatusCode::OK, issued))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevokeBody {
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RevokedView {
+    revoked_at: Option<Moment>,
+    effective: &'static str,
+    waited_ms: u64,
+    nodes: u32,
+    /// When the last access token that others verify by themselves ends.
+    offline_until: Option<Moment>,
+}
+
+async fn revoke(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Path(id): Path<TokenId>,
+    Json(body): Json<RevokeBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let began = clock::steady();
+    let stored = service.revoke_token(caller, id, &body.reason).await?;
+    Ok(axum::Json(RevokedView {
+        revoked_at: stored.revoked_at.map(Moment),
+        // There is one node, and its index has the change before we are here.
+        effective: "everywhere",
+        waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        nodes: 1,
+        offline_until: None,
+    }))
+}

@@ -1,0 +1,277 @@
+//! Header fields on their way through: what is removed, and what is set last.
+
+use super::mounts::Mounted;
+use crate::config::ProtectedApi;
+use counterfoil_core::{Admitted, id::RequestId};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::{collections::HashSet, fmt::Write as _, net::SocketAddr};
+
+/// Our session cookie's names; the gateway neither forwards it nor lets an upstream set it.
+const COOKIES: [&str; 2] = ["counterfoil_session", "__Host-counterfoil_session"];
+
+/// Fields that end at each hop (RFC 9110 §7.6.1). `Expect` is answered by us:
+/// by the time that a body is read here, the client has had its 100.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Fields that only we may set, or by which a client could make an upstream
+/// see another request than the one that was verified.
+const OURS: [&str; 21] = [
+    "authorization",
+    "forwarded",
+    "proxy-authorization",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-uri",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+    "x-original-host",
+];
+
+const IDENTITY_PREFIX: &str = "x-counterfoil-";
+const TOKEN_ID: HeaderName = HeaderName::from_static("x-counterfoil-token-id");
+const ACCOUNT: HeaderName = HeaderName::from_static("x-counterfoil-account");
+const ORGANIZATION: HeaderName = HeaderName::from_static("x-counterfoil-organization");
+const ROLE: HeaderName = HeaderName::from_static("x-counterfoil-role");
+const SCOPES: HeaderName = HeaderName::from_static("x-counterfoil-scopes");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What the gateway knows of fields.
+pub(super) struct Fields {
+    /// Names to drop from a request, with `-` for `_`.
+    dropped: HashSet<String>,
+}
+
+impl Fields {
+    /// Credentials are removed for every API: one that was sent to the wrong
+    /// place is a credential all the same.
+    pub(super) fn new(apis: &[ProtectedApi]) -> anyhow::Result<Self> {
+        let mut dropped: HashSet<String> = OURS.iter().map(|name| (*name).to_owned()).collect();
+        for protected in apis {
+            let schemes = &protected.api.schemes;
+            let names = schemes.header.iter().chain(schemes.header_pair.iter().flatten());
+            dropped.extend(names.map(|name| name.replace('_', "-")));
+        }
+        Ok(Self { dropped })
+    }
+
+    /// Makes a client's fields fit for the upstream.
+    pub(super) fn for_upstream(
+        &self,
+        headers: &mut HeaderMap,
+        peer: SocketAddr,
+        request_id: RequestId,
+        mounted: &Mounted,
+        admitted: &Admitted,
+    ) {
+        remove_hop_by_hop(headers);
+        let unwanted: Vec<HeaderName> =
+            headers.keys().filter(|name| self.is_dropped(name)).cloned().collect();
+        for name in unwanted {
+            headers.remove(name);
+        }
+        remove_own_cookie(headers);
+
+        let client_host = headers.insert(header::HOST, mounted.upstream_host.clone());
+        if let Some(host) = client_host {
+            headers.insert(FORWARDED_HOST, host);
+        }
+        headers.insert(FORWARDED_FOR, text(peer.ip().to_canonical()));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(super::REQUEST_ID, text(request_id));
+
+        // Every one on every request: an upstream that reads a field which
+        // nobody set would read what a client wrote.
+        let identity = admitted.identity();
+        let empty = || HeaderValue::from_static("");
+        headers.insert(TOKEN_ID, identity.map_or_else(empty, |i| text(i.token())));
+        headers.insert(ACCOUNT, identity.map_or_else(empty, |i| text(i.account())));
+        headers.insert(ORGANIZATION, identity.map_or_else(empty, |i| text(i.organization())));
+        headers.insert(ROLE, identity.and_then(|i| i.role()).map_or_else(empty, text));
+        headers.insert(
+            SCOPES,
+            identity.map_or_else(empty, |i| {
+                let mut scopes = String::new();
+                for scope in i.scopes(&mounted.api) {
+                    let gap = if scopes.is_empty() { "" } else { " " };
+                    // Writing to a string does not fail.
+                    let _ = write!(scopes, "{gap}{scope}");
+                }
+                text(scopes)
+            }),
+        );
+    }
+
+    /// Makes an upstream's fields fit for the client.
+    pub(super) fn for_client(&self, headers: &mut HeaderMap) {
+        remove_hop_by_hop(headers);
+        let ours = |value: &HeaderValue| {
+            let name = value.as_bytes().split(|b| *b == b'=').next().unwrap_or_default();
+            COOKIES.iter().any(|cookie| name.trim_ascii().eq_ignore_ascii_case(cookie.as_bytes()))
+        };
+        if headers.get_all(header::SET_COOKIE).iter().any(ours) {
+            let kept: Vec<HeaderValue> =
+                headers.get_all(header::SET_COOKIE).iter().filter(|v| !ours(v)).cloned().collect();
+            headers.remove(header::SET_COOKIE);
+            for value in kept {
+                headers.append(header::SET_COOKIE, value);
+            }
+        }
+    }
+
+    /// Some servers read `_` in a name as `-`, so both spellings count as one.
+    fn is_dropped(&self, name: &HeaderName) -> bool {
+        let name = name.as_str();
+        if name.contains('_') {
+            let name = name.replace('_', "-");
+            return name.starts_with(IDENTITY_PREFIX) || self.dropped.contains(&name);
+        }
+        name.starts_with(IDENTITY_PREFIX) || self.dropped.contains(name)
+    }
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            // Framing is hyper's, and the host is not up for removal.
+            .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+fn remove_own_cookie(headers: &mut HeaderMap) {
+    let is_ours = |pair: &[u8]| {
+        let name = pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+        COOKIES.iter().any(|cookie| name.eq_ignore_ascii_case(cookie.as_bytes()))
+    };
+    let pairs = |value: &HeaderValue| -> Vec<Vec<u8>> {
+        value.as_bytes().split(|b| *b == b';').map(|p| p.trim_ascii().to_vec()).collect()
+    };
+    let cookies = headers.get_all(header::COOKIE);
+    if !cookies.iter().any(|value| pairs(value).iter().any(|pair| is_ours(pair))) {
+        return;
+    }
+    let kept: Vec<Vec<u8>> = cookies.iter().flat_map(pairs).filter(|pair| !is_ours(pair)).collect();
+    headers.remove(header::COOKIE);
+    if !kept.is_empty()
+        && let Ok(value) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// Ids, addresses, roles and scopes are visible ASCII.
+fn text(value: impl std::fmt::Display) -> HeaderValue {
+    HeaderValue::try_from(value.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields() -> Fields {
+        let mut fields = Fields::new(&[]).unwrap();
+        fields.dropped.insert("x-finout-secret-key".into());
+        fields
+    }
+
+    #[test]
+    fn every_spelling_of_what_is_ours() {
+        for name in [
+            "Authorization",
+            "x-counterfoil-account",
+            "X_Counterfoil_Account",
+            "x-counterfoil_role",
+            "x-counterfoil-anything",
+            "x-finout-secret-key",
+            "x_finout_secret_key",
+            "X-Original-URL",
+            "x_original_url",
+            "X-HTTP-Method-Override",
+            "X-Forwarded-For",
+        ] {
+            assert!(fields().is_dropped(&name.parse().unwrap()), "{name}");
+        }
+        for name in ["accept", "cookie", "x-counterfeit", "x-custom_header"] {
+            assert!(!fields().is_dropped(&name.parse().unwrap()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_connection_names_is_removed_but_not_the_host() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-One"),
+            ("connection", "x-two,host, content-length"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+            ("host", "h"),
+            ("content-length", "5"),
+            ("upgrade", "h2c"),
+            ("te", "trailers"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        remove_hop_by_hop(&mut headers);
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "host", "x-three"]);
+    }
+
+    #[test]
+    fn only_our_cookie_is_taken_out() {
+        let mut headers = HeaderMap::new();
+        for value in ["a=1; counterfoil_session=s; b=2", "__Host-counterfoil_session=t"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(value));
+        }
+        remove_own_cookie(&mut headers);
+        assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+
+    #[test]
+    fn an_upstream_cannot_set_our_cookie() {
+        let mut headers = HeaderMap::new();
+        for value in
+            ["a=1; Path=/", "counterfoil_session=x", " __Host-counterfoil_session =x; Path=/"]
+        {
+            headers.append(header::SET_COOKIE, HeaderValue::from_static(value));
+        }
+        fields().for_client(&mut headers);
+        assert_eq!(headers.get_all(header::SET_COOKIE).iter().collect::<Vec<_>>(), ["a=1; Path=/"]);
+    }
+}

@@ -1,0 +1,114 @@
+//! Mounts: which API a host and path mean, and where its upstream is.
+
+use crate::{
+    config::{Mount, ProtectedApi},
+    telemetry::{ApiCounters, Metrics},
+};
+use counterfoil_core::api::Api;
+use http::{HeaderValue, Uri, uri::Authority};
+use std::sync::Arc;
+
+/// Every API's place at the gateway.
+pub(super) struct Mounts {
+    /// By host, in lower case.
+    hosts: Vec<(String, Arc<Mounted>)>,
+    /// By path prefix, the longest first.
+    paths: Vec<(String, bool, Arc<Mounted>)>,
+}
+
+/// One API at the gateway.
+pub(super) struct Mounted {
+    pub(super) api: Arc<Api>,
+    pub(super) counters: ApiCounters,
+    /// What the upstream is called by.
+    pub(super) upstream_host: HeaderValue,
+    authority: Authority,
+    /// What stands before every path there; no slash at its end.
+    base: String,
+}
+
+impl Mounts {
+    pub(super) fn new(apis: &[ProtectedApi], metrics: &Metrics) -> anyhow::Result<Self> {
+        let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
+        for protected in apis {
+            let mounted = Arc::new(Mounted::new(protected, metrics)?);
+            match &protected.mount {
+                Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
+                Mount::Path { path, strip } => {
+                    let prefix = path.trim_end_matches('/').to_owned();
+                    mounts.paths.push((prefix, *strip, mounted));
+                }
+            }
+        }
+        mounts.paths.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.len()));
+        Ok(mounts)
+    }
+
+    /// The API that is meant, and the path as that API sees it.
+    pub(super) fn find<'a, 'p>(
+        &'a self,
+        host: Option<&str>,
+        path: &'p str,
+    ) -> Option<(&'a Mounted, &'p str)> {
+        if !self.hosts.is_empty()
+            && let Some(host) = host
+        {
+            let name = without_port(host);
+            if let Some((_, mounted)) =
+                self.hosts.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))
+            {
+                return Some((mounted, path));
+            }
+        }
+        self.paths.iter().find_map(|(prefix, strip, mounted)| {
+            let rest = path.strip_prefix(prefix.as_str())?;
+            match (rest.as_bytes().first(), strip) {
+                (Some(b'/') | None, false) => Some((&**mounted, path)),
+                (Some(b'/'), true) => Some((&**mounted, rest)),
+                (None, true) => Some((&**mounted, "/")),
+                _ => None,
+            }
+        })
+    }
+}
+
+impl Mounted {
+    fn new(protected: &ProtectedApi, metrics: &Metrics) -> anyhow::Result<Self> {
+        let upstream = &protected.upstream;
+        let authority = upstream
+            .authority()
+            .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
+        Ok(Self {
+            api: protected.api.clone(),
+            counters: metrics.of_api(&protected.api.name),
+            upstream_host: HeaderValue::try_from(authority.as_str())?,
+            authority: authority.clone(),
+            base: upstream.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Where a request for `path` goes; none when that would not fit into a URI.
+    pub(super) fn upstream_uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
+        let mut target = String::with_capacity(
+            self.base.len() + path.len() + query.map_or(0, |query| query.len() + 1),
+        );
+        target.push_str(&self.base);
+        target.push_str(path);
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(query);
+        }
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(http::uri::Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(target.try_into().ok()?);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}

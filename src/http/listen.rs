@@ -1,0 +1,105 @@
+//! Listening: connections are accepted, served over HTTP/1.1 and ended gracefully.
+
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::HttpService,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// How large a request's head may be, in bytes.
+const HEAD_SIZE: usize = 64 * 1024;
+/// How long requests that are under way have to end, once the server is asked to stop.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Something that connections come from.
+pub(crate) trait Listener: Send + 'static {
+    /// The connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Who is at the other end.
+    type Peer: Send;
+
+    /// The next connection.
+    fn next(&mut self) -> impl Future<Output = std::io::Result<(Self::Stream, Self::Peer)>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
+
+    async fn next(&mut self) -> std::io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.accept().await?;
+        // An answer is written at once; waiting to fill a packet only delays it.
+        stream.set_nodelay(true)?;
+        Ok((stream, peer))
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+    /// The peer's user id.
+    type Peer = u32;
+
+    async fn next(&mut self) -> std::io::Result<(UnixStream, u32)> {
+        let (stream, _) = self.accept().await?;
+        let user = stream.peer_cred()?.uid();
+        Ok((stream, user))
+    }
+}
+
+/// Serves until `stop`, then lets what is under way end. `service` makes the
+/// service of one connection from its peer, or refuses the connection.
+pub(crate) async fn serve<L, S, B>(
+    mut listener: L,
+    stop: CancellationToken,
+    service: impl Fn(L::Peer) -> Option<S>,
+) where
+    L: Listener,
+    S: HttpService<Incoming, ResBody = B> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_SIZE);
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.next() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Mostly no file descriptor is left. Those that are open will end.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Some(service) = service(peer) else { continue };
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests that were still under way have been cut off");
+    }
+}

@@ -1,0 +1,356 @@
+//! Tokens: issue, find, pause, rotate, revoke.
+
+use super::{Caller, Service, ServiceError, accounts::AccountName, check_text};
+use crate::{
+    clock, entropy,
+    store::{MembershipFilter, Page, StoreError, StoredAccount, StoredToken, TokenFilter},
+};
+use counterfoil_core::{
+    Timestamp,
+    api::Api,
+    id::{OrganizationId, TokenId},
+    ledger::Change,
+    network::Network,
+    scope::Scope,
+    time::Seconds,
+    token::{Grant, Secret, State, Token},
+};
+
+/// The longest name, in characters.
+const NAME: usize = 100;
+/// The longest note, in characters.
+const NOTE: usize = 1000;
+/// The longest reason for a revocation, in characters.
+const REASON: usize = 500;
+/// How many scopes or networks one token may carry.
+const PARTS: usize = 64;
+
+/// What a new token is to be.
+#[derive(Debug)]
+pub(crate) struct NewToken {
+    pub(crate) api: String,
+    /// Needed only where the owner belongs to several.
+    pub(crate) organization: Option<OrganizationId>,
+    /// Today's date, when absent.
+    pub(crate) name: Option<String>,
+    pub(crate) note: Option<String>,
+    pub(crate) owner: Option<AccountName>,
+    pub(crate) role: Option<String>,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) expiry: Expiry,
+    pub(crate) allowed_networks: Vec<String>,
+}
+
+/// When a new token is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// As the API's policy has it.
+    Default,
+    /// Not at all.
+    Never,
+    /// So long after it is issued.
+    In(Seconds),
+    /// At this moment.
+    At(Timestamp),
+}
+
+/// A token that has just been issued or rotated: the one time that its secret is there.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    pub(crate) token: StoredToken,
+    pub(crate) secret: Secret,
+}
+
+impl Service {
+    /// Issues a token.
+    pub(crate) async fn issue_token(
+        &self,
+        caller: Caller,
+        new: &NewToken,
+    ) -> Result<Issued, ServiceError> {
+        let api = self.api(&new.api)?.clone();
+        let grant = decide_grant(&api, new.role.as_deref(), new.scopes.as_deref())?;
+        let now = clock::now();
+        let expires_at = decide_expiry(&api, new.expiry, now)?;
+        let allowed_networks = read_networks(&new.allowed_networks)?;
+        let name = match &new.name {
+            Some(name) => check_text("name", name, NAME, false)?,
+            None => date(now),
+        };
+        let note = check_text("note", new.note.as_deref().unwrap_or_default(), NOTE, true)?;
+        let (organization, owner) = self.decide_owner(new).await?;
+
+        let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
+        let token = Token {
+            id: TokenId::new(now, entropy::bytes()),
+            api: api.name.clone(),
+            organization,
+            owner: owner.id,
+            name,
+            note,
+            grant,
+            created_at: now,
+            expires_at,
+            allowed_networks,
+            prefix: api.tokens.prefix.as_str().into(),
+            last_four: secret.last_four().into(),
+            digest: secret.digest(),
+        };
+        let id = token.id;
+        let made = self.commit(caller, [Change::TokenIssued(Box::new(token))]).await;
+        match made {
+            Ok(_) => Ok(Issued { token: self.token(id).await?, secret }),
+            // The owner was disabled or left between the look and the commit.
+            Err(StoreError::Conflict) => Err(not_a_member(&owner)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One token.
+    pub(crate) async fn token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
+        self.store
+            .token(id)
+            .await?
+            .ok_or_else(|| ServiceError::NotFound("there is no such token".into()))
+    }
+
+    /// Tokens in the order of their making.
+    pub(crate) async fn tokens(
+        &self,
+        _caller: Caller,
+        filter: TokenFilter,
+        page: Page<TokenId>,
+    ) -> Result<Vec<StoredToken>, ServiceError> {
+        Ok(self.store.tokens(filter, page).await?)
+    }
+
+    /// Holds a token back, or accepts it again.
+    pub(crate) async fn set_token_paused(
+        &self,
+        caller: Caller,
+        id: TokenId,
+        paused: bool,
+    ) -> Result<StoredToken, ServiceError> {
+        self.settle(caller, || async {
+            let stored = self.token(id).await?;
+            let organization = stored.token.organization;
+            Ok(match (stored.state(), paused) {
+                (State::Revoked, _) => {
+                    return Err(ServiceError::Conflict(
+                        "the token is revoked, and that cannot be undone; issue a new one".into(),
+                    ));
+                }
+                (State::Active, true) => Some(Change::TokenPaused { token: id, organization }),
+                (State::Paused, false) => Some(Change::TokenResumed { token: id, organization }),
+                _ => None,
+            })
+        })
+        .await?;
+        self.token(id).await
+    }
+
+    /// Gives a token a new secret; the old one works for `overlap` more, but
+    /// no longer than the token itself.
+    pub(crate) async fn rotate_token(
+        &self,
+        caller: Caller,
+        id: TokenId,
+        overlap: Seconds,
+    ) -> Result<Issued, ServiceError> {
+        let stored = self.token(id).await?;
+        let Token { organization, digest: replaces, expires_at, .. } = stored.token;
+        let now = clock::now();
+        if stored.state() == State::Revoked || expires_at.is_some_and(|end| now >= end) {
+            return Err(ServiceError::Conflict(
+                "the token has ended, and a new secret would not bring it back; issue a new one"
+                    .into(),
+            ));
+        }
+        let api = self.api(&stored.token.api)?;
+        let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
+        let previous_until = (overlap.0 > 0).then(|| {
+            let until = now.plus(overlap);
+            expires_at.map_or(until, |end| end.min(until))
+        });
+        let rotated = Change::TokenRotated {
+            token: id,
+            organization,
+            replaces,
+            previous_until,
+            digest: secret.digest(),
+            last_four: secret.last_four().into(),
+        };
+        // Somebody who rotated at the same moment has given away a secret that
+        // this would end: that is for people to sort out, so no second try.
+        self.commit(caller, [rotated]).await?;
+        Ok(Issued { token: self.token(id).await?, secret })
+    }
+
+    /// Ends a token for good. A repeat finds it ended and says when that was.
+    pub(crate) async fn revoke_token(
+        &self,
+        caller: Caller,
+        id: TokenId,
+        reason: &str,
+    ) -> Result<StoredToken, ServiceError> {
+        let reason = check_text("reason", reason, REASON, true)?;
+        self.settle(caller, || async {
+            let stored = self.token(id).await?;
+            Ok((stored.state() != State::Revoked).then(|| Change::TokenRevoked {
+                token: id,
+                organization: stored.token.organization,
+                reason: reason.clone(),
+            }))
+        })
+        .await?;
+        self.token(id).await
+    }
+
+    /// Who is to own a new token, and in which organization.
+    async fn decide_owner(
+        &self,
+        new: &NewToken,
+    ) -> Result<(OrganizationId, StoredAccount), ServiceError> {
+        let invalid =
+            |field, message: &str| ServiceError::Invalid { field, message: message.into() };
+        let Some(owner) = &new.owner else {
+            return Err(invalid("owner", "name the account that is to own the token"));
+        };
+        let owner = self.account(owner).await?;
+        if owner.disabled_at.is_some() {
+            return Err(ServiceError::Conflict(format!("the account {} is disabled", owner.name)));
+        }
+        let filter = MembershipFilter { organization: new.organization, account: Some(owner.id) };
+        let memberships = self.store.memberships(filter, Page { after: None, limit: 2 }).await?;
+        match (&memberships[..], new.organization) {
+            ([], Some(id)) => {
+                self.organization(id).await?;
+                Err(not_a_member(&owner))
+            }
+            ([], None) => Err(not_a_member(&owner)),
+            ([only], _) => {
+                if self.organization(only.organization).await?.closed_at.is_some() {
+                    return Err(ServiceError::Conflict("the organization is closed".into()));
+                }
+                Ok((only.organization, owner))
+            }
+            _ => Err(invalid(
+                "organization",
+                "the owner belongs to several organizations; say which one the token is for",
+            )),
+        }
+    }
+}
+
+fn not_a_member(owner: &StoredAccount) -> ServiceError {
+    ServiceError::Conflict(format!(
+        "{} is not a member of an organization that the token could belong to",
+        owner.name
+    ))
+}
+
+fn decide_grant(
+    api: &Api,
+    role: Option<&str>,
+    scopes: Option<&[String]>,
+) -> Result<Grant, ServiceError> {
+    let invalid = |field, message| Err(ServiceError::Invalid { field, message });
+    match (role, scopes) {
+        (Some(_), Some(_)) => invalid("scopes", "give a role or scopes, not both".into()),
+        (Some(name), None) => match api.role(name) {
+            Some(role) => Ok(Grant::Role(role.name.clone())),
+            None if api.roles.is_empty() => {
+                invalid("role", format!("the API {} has no roles", api.name))
+            }
+            None => {
+                let known: Vec<&str> = api.roles.iter().map(|role| &*role.name).collect();
+                invalid("role", format!("no role {name:?}; the API has {}", known.join(", ")))
+            }
+        },
+        (None, Some(texts)) => {
+            if texts.len() > PARTS {
+                return invalid("scopes", format!("at most {PARTS} scopes"));
+            }
+            let mut scopes: Vec<Scope> = Vec::with_capacity(texts.len());
+            for text in texts {
+                let known = api.scopes.iter().map(|(scope, _)| scope);
+                let Some(scope) = known.clone().find(|scope| scope.as_str() == text) else {
+                    let known: Vec<&str> = known.map(Scope::as_str).collect();
+                    let hint = if known.is_empty() { "none".into() } else { known.join(", ") };
+                    return invalid("scopes", format!("no scope {text:?}; the API has {hint}"));
+                };
+                if !scopes.contains(scope) {
+                    scopes.push(scope.clone());
+                }
+            }
+            if scopes.is_empty() && !api.scopes.is_empty() {
+                return invalid("scopes", "a token without scopes could do nothing".into());
+            }
+            Ok(if scopes.is_empty() { Grant::Any } else { Grant::Scopes(scopes.into()) })
+        }
+        (None, None) if api.scopes.is_empty() => Ok(Grant::Any),
+        (None, None) => {
+            let roles: Vec<&str> = api.roles.iter().map(|role| &*role.name).collect();
+            let scopes: Vec<&str> = api.scopes.iter().map(|(scope, _)| scope.as_str()).collect();
+            if roles.is_empty() {
+                return invalid("scopes", format!("needed; the API has {}", scopes.join(", ")));
+            }
+            invalid(
+                "role",
+                format!(
+                    "a role ({}) or scopes ({}) are needed",
+                    roles.join(", "),
+                    scopes.join(", ")
+                ),
+            )
+        }
+    }
+}
+
+fn decide_expiry(
+    api: &Api,
+    asked: Expiry,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, ServiceError> {
+    let policy = &api.tokens;
+    let invalid = |message: String| Err(ServiceError::Invalid { field: "expires_at", message });
+    let end = match asked {
+        Expiry::Default => match policy.default_lifetime {
+            Some(lifetime) => Some(now.plus(lifetime)),
+            None => None,
+        },
+        Expiry::Never => None,
+        Expiry::In(lifetime) => Some(now.plus(lifetime)),
+        Expiry::At(end) => Some(end),
+    };
+    match (end, policy.max_lifetime) {
+        (None, max) if !policy.never => {
+            let hint = max.map(|max| format!(", {max} at most")).unwrap_or_default();
+            invalid(format!("tokens of this API have to expire{hint}"))
+        }
+        (Some(end), _) if end <= now => invalid("must lie in the future".into()),
+        (Some(end), _) if end > Timestamp::MAX => invalid("lies too far in the future".into()),
+        (Some(end), Some(max)) if end > now.plus(max) => {
+            invalid(format!("tokens of this API live {max} at most"))
+        }
+        _ => Ok(end),
+    }
+}
+
+fn read_networks(texts: &[String]) -> Result<Vec<Network>, ServiceError> {
+    let invalid = |message| ServiceError::Invalid { field: "allowed_networks", message };
+    if texts.len() > PARTS {
+        return Err(invalid(format!("at most {PARTS} networks")));
+    }
+    texts
+        .iter()
+        .map(|text| text.parse().map_err(|error| invalid(format!("{text:?}: {error}"))))
+        .collect()
+}
+
+/// The UTC date, which names a token that nobody named.
+fn date(now: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(now.as_millis())
+        .map(|instant| instant.strftime("%Y-%m-%d").to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,195 @@
+//! The store: what is kept, and how it changes. All SQL lives below this module.
+//!
+//! State is a function of the ledger: the one way to change anything is
+//! [`Store::commit`], which appends a ledger entry for each change in the
+//! transaction that makes it.
+
+pub(crate) mod sqlite;
+
+#[cfg(test)]
+mod conformance;
+
+use async_trait::async_trait;
+use counterfoil_core::{
+    Timestamp,
+    account::{AccountKind, Email, Rank},
+    id::{AccountId, OrganizationId, TokenId},
+    index::Index,
+    ledger::{Actor, Change, Head, Salt},
+    token::{Previous, State, Token},
+};
+
+/// Changes that are made together or not at all.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// When they are made.
+    pub(crate) at: Timestamp,
+    /// Who asks for them.
+    pub(crate) actor: Actor,
+    /// The changes, each with the entropy of its commitment.
+    pub(crate) changes: Vec<(Change, Salt)>,
+}
+
+/// What the database said no with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// What the change was decided on is no longer so: look again, decide again.
+    #[error("what the change was based on has changed in the meantime")]
+    Conflict,
+    /// Nothing was changed, and it is not the caller's fault.
+    #[error("the database cannot do this now: {0}")]
+    Unavailable(String),
+}
+
+/// An organization as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredOrganization {
+    pub(crate) id: OrganizationId,
+    pub(crate) name: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) closed_at: Option<Timestamp>,
+}
+
+/// An account as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredAccount {
+    pub(crate) id: AccountId,
+    pub(crate) kind: AccountKind,
+    pub(crate) email: Option<Email>,
+    pub(crate) name: String,
+    pub(crate) has_password: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) disabled_at: Option<Timestamp>,
+}
+
+/// A membership as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredMembership {
+    pub(crate) organization: OrganizationId,
+    pub(crate) account: AccountId,
+    pub(crate) rank: Rank,
+    pub(crate) joined_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+}
+
+/// A token as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredToken {
+    pub(crate) token: Token,
+    pub(crate) previous: Option<Previous>,
+    pub(crate) paused_at: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
+    pub(crate) revoke_reason: String,
+}
+
+impl StoredToken {
+    /// Active, paused or revoked; whether it has expired is for the clock to say.
+    pub(crate) fn state(&self) -> State {
+        match (self.revoked_at, self.paused_at) {
+            (Some(_), _) => State::Revoked,
+            (None, Some(_)) => State::Paused,
+            (None, None) => State::Active,
+        }
+    }
+}
+
+/// A part of a list, in the order of ids: at most `limit` items behind `after`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page<Id> {
+    pub(crate) after: Option<Id>,
+    pub(crate) limit: u32,
+}
+
+/// Which tokens to list; what is absent does not matter.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TokenFilter {
+    pub(crate) api: Option<String>,
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) owner: Option<AccountId>,
+    /// The state that [`StoredToken::state`] gives, or expired: at which time.
+    pub(crate) state: Option<(StateFilter, Timestamp)>,
+}
+
+/// A token's state as people name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StateFilter {
+    Active,
+    Paused,
+    Expired,
+    Revoked,
+}
+
+/// Which memberships to list; ended ones are left out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MembershipFilter {
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) account: Option<AccountId>,
+}
+
+/// What an inspection of the ledger found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inspection {
+    /// The head, as far as the chain could be followed.
+    pub(crate) head: Head,
+    /// What is wrong; nothing, when chain and state agree.
+    pub(crate) findings: Vec<String>,
+}
+
+/// Called now and then with how much is done, and of how much.
+pub(crate) type Progress = Box<dyn Fn(u64, u64) + Send>;
+
+/// What is kept. One conformance suite runs over every implementation.
+#[async_trait]
+pub(crate) trait Store: Send + Sync + 'static {
+    /// Makes changes, durably, and tells the ledger's head behind them. They
+    /// have reached this node's index when this returns.
+    async fn commit(&self, order: Order) -> Result<Head, StoreError>;
+
+    /// Fills an empty index with the state, all of it from one snapshot.
+    async fn load(
+        &self,
+        index: std::sync::Arc<Index>,
+        progress: Progress,
+    ) -> Result<Head, StoreError>;
+
+    /// One organization.
+    async fn organization(
+        &self,
+        id: OrganizationId,
+    ) -> Result<Option<StoredOrganization>, StoreError>;
+    /// Organizations in the order of their ids; only those of that name, where one is given.
+    async fn organizations(
+        &self,
+        name: Option<String>,
+        page: Page<OrganizationId>,
+    ) -> Result<Vec<StoredOrganization>, StoreError>;
+
+    /// One account.
+    async fn account(&self, id: AccountId) -> Result<Option<StoredAccount>, StoreError>;
+    /// The account with this address.
+    async fn account_by_email(&self, email: Email) -> Result<Option<StoredAccount>, StoreError>;
+    /// Accounts in the order of their ids.
+    async fn accounts(&self, page: Page<AccountId>) -> Result<Vec<StoredAccount>, StoreError>;
+
+    /// Memberships that have not ended, in the order of organization and account.
+    async fn memberships(
+        &self,
+        filter: MembershipFilter,
+        page: Page<(OrganizationId, AccountId)>,
+    ) -> Result<Vec<StoredMembership>, StoreError>;
+
+    /// One token.
+    async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError>;
+    /// Tokens in the order of their ids, which is that of their making.
+    async fn tokens(
+        &self,
+        filter: TokenFilter,
+        page: Page<TokenId>,
+    ) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// Recomputes the chain and replays it against the state.
+    async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;
+
+    /// Ends it: what was accepted is made, nothing more is accepted.
+    async fn close(&self);
+}

@@ -1,0 +1,462 @@
+//! What every store has to do, said once and run over each of them.
+
+use super::{
+    MembershipFilter, Order, Page, StateFilter, Store, StoreError, StoredToken, TokenFilter,
+    sqlite::{DataDirectory, Sqlite},
+};
+use crate::replica::Replica;
+use counterfoil_core::{
+    Timestamp,
+    account::{AccountKind, Rank},
+    id::{AccountId, OrganizationId, TokenId},
+    index::Index,
+    ledger::{Actor, Change, Head},
+    network::Network,
+    token::{Digest, Grant, Previous, State, Token},
+};
+use proptest::prelude::*;
+use std::{path::Path, sync::Arc};
+use tempfile::TempDir;
+
+/// A store under test, with the index that follows it.
+struct House {
+    directory: TempDir,
+    store: Arc<Sqlite>,
+    replica: Arc<Replica>,
+}
+
+impl House {
+    async fn new() -> Self {
+        Self::open(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn open(directory: TempDir) -> Self {
+        let replica = Arc::new(Replica::default());
+        let follower = replica.clone();
+        let locked = Arc::new(DataDirectory::lock(directory.path()).unwrap());
+        let follow = Box::new(move |change: &Change| follower.follow(change));
+        let store = Arc::new(Sqlite::open(locked, Path::new("test.db"), follow).unwrap());
+        replica.load(&*store, Box::new(|_, _| {})).await.unwrap();
+        Self { directory, store, replica }
+    }
+
+    async fn reopened(self) -> Self {
+        self.store.close().await;
+        let Self { directory, store, .. } = self;
+        drop(store);
+        Self::open(directory).await
+    }
+
+    async fn make(&self, changes: &[Change]) -> Result<Head, StoreError> {
+        let changes = changes.iter().map(|change| (change.clone(), [7; 16])).collect();
+        self.store.commit(Order { at: at(1000), actor: Actor::Operator, changes }).await
+    }
+
+    /// Makes what must be possible.
+    async fn made(&self, change: Change) {
+        self.make(&[change.clone()]).await.unwrap_or_else(|error| panic!("{change:?}: {error}"));
+    }
+
+    /// Asks for what must not be possible now.
+    async fn refused(&self, change: Change) {
+        match self.make(&[change.clone()]).await {
+            Err(StoreError::Conflict) => {}
+            other => panic!("{change:?}: {other:?}"),
+        }
+    }
+
+    async fn is_sound(&self) {
+        let inspection = self.store.inspect_ledger(Box::new(|_, _| {})).await.unwrap();
+        assert_eq!(inspection.findings, Vec::<String>::new());
+        assert_eq!(inspection.head.number, self.replica.head());
+        let loaded = Arc::new(Index::default());
+        self.store.load(loaded.clone(), Box::new(|_, _| {})).await.unwrap();
+        assert_eq!(loaded.contents(), self.replica.index().unwrap().contents());
+    }
+
+    /// An organization with one member.
+    async fn with_member() -> Self {
+        let house = Self::new().await;
+        house.made(create_organization(1)).await;
+        house.made(create_account(1)).await;
+        house.made(join(1, 1)).await;
+        house
+    }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn organization(n: u8) -> OrganizationId {
+    OrganizationId::new(at(1), [n; 10])
+}
+
+fn account(n: u8) -> AccountId {
+    AccountId::new(at(1), [n; 10])
+}
+
+fn token_id(n: u8) -> TokenId {
+    TokenId::new(at(i64::from(n)), [n; 10])
+}
+
+fn digest(n: u8, rotation: u8) -> Digest {
+    Digest::of(&format!("{n}.{rotation}"))
+}
+
+fn create_organization(n: u8) -> Change {
+    Change::OrganizationCreated { organization: organization(n), name: format!("o{n}") }
+}
+
+fn create_account(n: u8) -> Change {
+    Change::AccountCreated {
+        account: account(n),
+        account_kind: if n.is_multiple_of(2) { AccountKind::Service } else { AccountKind::Person },
+        email: (!n.is_multiple_of(2)).then(|| format!("a{n}@example.com").parse().unwrap()),
+        name: format!("a{n}"),
+    }
+}
+
+fn join(o: u8, a: u8) -> Change {
+    Change::MembershipAdded {
+        organization: organization(o),
+        account: account(a),
+        rank: Rank::Member,
+    }
+}
+
+fn token(n: u8, o: u8, a: u8) -> Token {
+    Token {
+        id: token_id(n),
+        api: if n.is_multiple_of(2) { "even" } else { "odd" }.into(),
+        organization: organization(o),
+        owner: account(a),
+        name: format!("t{n}"),
+        note: "a note".into(),
+        grant: match n % 3 {
+            0 => Grant::Any,
+            1 => Grant::Role("viewer".into()),
+            _ => Grant::Scopes(["a:read".parse().unwrap(), "write".parse().unwrap()].into()),
+        },
+        created_at: at(i64::from(n)),
+        expires_at: n.is_multiple_of(2).then(|| at(5000)),
+        allowed_networks: vec!["10.0.0.0/8".parse::<Network>().unwrap()],
+        prefix: "acme".into(),
+        last_four: "abcd".into(),
+        digest: digest(n, 0),
+    }
+}
+
+fn issue(n: u8, o: u8, a: u8) -> Change {
+    Change::TokenIssued(Box::new(token(n, o, a)))
+}
+
+fn first_page<Id>() -> Page<Id> {
+    Page { after: None, limit: 100 }
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_back() {
+    let house = House::with_member().await;
+    for n in 1..=6 {
+        house.made(issue(n, 1, 1)).await;
+    }
+    for n in 1..=6 {
+        let stored = house.store.token(token_id(n)).await.unwrap().unwrap();
+        let expected = StoredToken {
+            token: token(n, 1, 1),
+            previous: None,
+            paused_at: None,
+            revoked_at: None,
+            revoke_reason: String::new(),
+        };
+        assert_eq!(stored, expected);
+    }
+    let found = house.store.account_by_email("A1@example.com".parse().unwrap()).await.unwrap();
+    assert_eq!(found.unwrap().id, account(1));
+    assert_eq!(house.store.token(token_id(9)).await.unwrap(), None);
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_change_needs_its_ground() {
+    let house = House::with_member().await;
+    house.refused(create_organization(1)).await;
+    house.refused(create_account(1)).await;
+    house.refused(join(1, 1)).await;
+    house.refused(join(1, 9)).await;
+    house.refused(join(9, 1)).await;
+    house.refused(issue(1, 1, 9)).await;
+    house.refused(issue(1, 9, 1)).await;
+
+    house.made(issue(1, 1, 1)).await;
+    house.refused(issue(1, 1, 1)).await;
+    let mut same_digest = token(2, 1, 1);
+    same_digest.digest = digest(1, 0);
+    house.refused(Change::TokenIssued(Box::new(same_digest))).await;
+
+    let (token, organization) = (token_id(1), organization(1));
+    house.refused(Change::TokenResumed { token, organization }).await;
+    house.made(Change::TokenPaused { token, organization }).await;
+    house.refused(Change::TokenPaused { token, organization }).await;
+    house.made(Change::TokenResumed { token, organization }).await;
+    let revoked = Change::TokenRevoked { token, organization, reason: "leaked".into() };
+    house.made(revoked.clone()).await;
+    house.refused(revoked).await;
+    house.refused(Change::TokenPaused { token, organization }).await;
+    house.refused(rotate(1, 0, None)).await;
+
+    let account = account(1);
+    house.refused(Change::AccountEnabled { account }).await;
+    house.made(Change::AccountDisabled { account }).await;
+    house.refused(Change::AccountDisabled { account }).await;
+    house.refused(issue(3, 1, 1)).await;
+    house.made(Change::AccountEnabled { account }).await;
+    house.made(Change::MembershipEnded { organization, account }).await;
+    house.refused(Change::MembershipEnded { organization, account }).await;
+    house.refused(issue(3, 1, 1)).await;
+    house.made(join(1, 1)).await;
+    house.made(issue(3, 1, 1)).await;
+    house.made(Change::OrganizationClosed { organization }).await;
+    house.refused(Change::OrganizationClosed { organization }).await;
+    house.refused(issue(5, 1, 1)).await;
+    house.is_sound().await;
+}
+
+/// Another organization's id changes nothing, whoever decided on it.
+#[tokio::test]
+async fn nothing_crosses_organizations() {
+    let house = House::with_member().await;
+    house.made(create_organization(2)).await;
+    house.made(issue(1, 1, 1)).await;
+    let (token, organization) = (token_id(1), organization(2));
+    house.refused(Change::TokenPaused { token, organization }).await;
+    house.refused(Change::TokenRevoked { token, organization, reason: String::new() }).await;
+    house.is_sound().await;
+}
+
+fn rotate(n: u8, from: u8, previous_until: Option<Timestamp>) -> Change {
+    Change::TokenRotated {
+        token: token_id(n),
+        organization: organization(1),
+        replaces: digest(n, from),
+        previous_until,
+        digest: digest(n, from + 1),
+        last_four: "efgh".into(),
+    }
+}
+
+#[tokio::test]
+async fn of_two_rotations_of_the_same_secret_one_is_made() {
+    let house = House::with_member().await;
+    house.made(issue(1, 1, 1)).await;
+    let until = at(9000);
+    house.made(rotate(1, 0, Some(until))).await;
+    house.refused(rotate(1, 0, None)).await;
+    let stored = house.store.token(token_id(1)).await.unwrap().unwrap();
+    assert_eq!(stored.previous, Some(Previous { digest: digest(1, 0), until }));
+    assert_eq!((stored.token.digest, &*stored.token.last_four), (digest(1, 1), "efgh"));
+    house.is_sound().await;
+    house.made(rotate(1, 1, None)).await;
+    let index = house.replica.index().unwrap();
+    assert!(index.find(&digest(1, 0)).is_none() && index.find(&digest(1, 1)).is_none());
+    assert!(index.find(&digest(1, 2)).is_some());
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn an_order_is_made_whole_or_not_at_all() {
+    let house = House::with_member().await;
+    let before = house.replica.head();
+    let order = [create_account(3), join(1, 3), create_organization(1)];
+    assert!(matches!(house.make(&order).await, Err(StoreError::Conflict)));
+    assert_eq!(house.store.account(account(3)).await.unwrap(), None);
+    assert_eq!(house.replica.head(), before);
+    let head = house.make(&order[..2]).await.unwrap();
+    assert_eq!(head.number, before + 2);
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let house = House::with_member().await;
+    house.made(create_account(2)).await;
+    house.made(join(1, 2)).await;
+    for n in 1..=9 {
+        house.made(issue(n, 1, if n > 6 { 2 } else { 1 })).await;
+    }
+    let organization = organization(1);
+    house.made(Change::TokenPaused { token: token_id(1), organization }).await;
+    let reason = String::new();
+    house.made(Change::TokenRevoked { token: token_id(2), organization, reason }).await;
+
+    let ids = async |filter: TokenFilter, page| -> Vec<u8> {
+        let found = house.store.tokens(filter, page).await.unwrap();
+        (1..=9).filter(|n| found.iter().any(|row| row.token.id == token_id(*n))).collect()
+    };
+    let all = TokenFilter::default;
+    assert_eq!(ids(all(), first_page()).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(ids(all(), Page { after: Some(token_id(3)), limit: 2 }).await, [4, 5]);
+    assert_eq!(
+        ids(TokenFilter { api: Some("even".into()), ..all() }, first_page()).await,
+        [2, 4, 6, 8]
+    );
+    assert_eq!(
+        ids(TokenFilter { owner: Some(account(2)), ..all() }, first_page()).await,
+        [7, 8, 9]
+    );
+    assert_eq!(
+        ids(TokenFilter { organization: Some(self::organization(2)), ..all() }, first_page()).await,
+        Vec::<u8>::new()
+    );
+    let in_state = |state, now| TokenFilter { state: Some((state, at(now))), ..all() };
+    assert_eq!(ids(in_state(StateFilter::Paused, 0), first_page()).await, [1]);
+    assert_eq!(ids(in_state(StateFilter::Revoked, 0), first_page()).await, [2]);
+    assert_eq!(ids(in_state(StateFilter::Expired, 5000), first_page()).await, [4, 6, 8]);
+    assert_eq!(ids(in_state(StateFilter::Active, 5000), first_page()).await, [3, 5, 7, 9]);
+    assert_eq!(ids(in_state(StateFilter::Active, 4999), first_page()).await, [3, 4, 5, 6, 7, 8, 9]);
+
+    let names = house.store.organizations(Some("o1".into()), first_page()).await.unwrap();
+    assert_eq!(names.len(), 1);
+    assert!(house.store.organizations(Some("O1".into()), first_page()).await.unwrap().is_empty());
+    let after = Some((organization, account(1)));
+    let rest = house.store.memberships(MembershipFilter::default(), Page { after, limit: 9 }).await;
+    assert_eq!(rest.unwrap().iter().map(|m| m.account).collect::<Vec<_>>(), [account(2)]);
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_opening_anew() {
+    let mut house = House::with_member().await;
+    for n in 1..=3 {
+        house.made(issue(n, 1, 1)).await;
+        house = house.reopened().await;
+        house.is_sound().await;
+    }
+    assert_eq!(house.replica.tokens(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_are_numbered_without_gaps() {
+    let house = Arc::new(House::with_member().await);
+    let before = house.replica.head();
+    let makers = (0..100u8).map(|n| {
+        let house = house.clone();
+        // Every tenth asks for what another has already got.
+        let n = if n % 10 == 9 { n - 1 } else { n };
+        tokio::spawn(async move { house.make(&[issue(n, 1, 1)]).await.map(|head| head.number) })
+    });
+    let mut numbers = Vec::new();
+    for maker in makers.collect::<Vec<_>>() {
+        numbers.extend(maker.await.unwrap().ok());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (before + 1..=before + 90).collect::<Vec<_>>());
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn after_the_end_nothing_is_accepted() {
+    let house = House::with_member().await;
+    house.store.close().await;
+    assert!(matches!(house.make(&[create_account(3)]).await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn whoever_changes_the_database_by_hand_is_found_out() {
+    for (sql, found) in [
+        ("UPDATE token SET revoked_at = NULL", "revoked_at is not what the ledger says"),
+        ("UPDATE token SET expires_at = 1 WHERE name = 't2'", "expires_at is not what"),
+        ("DELETE FROM token WHERE name = 't1'", "in the ledger but not in the database"),
+        (
+            "INSERT INTO account VALUES (zeroblob(16), 'person', NULL, 'x', NULL, 1, NULL)",
+            "in the database but not in the ledger",
+        ),
+        ("UPDATE ledger SET entry = replace(entry, '1000', '1001') WHERE number = 4", "entry 4:"),
+        ("UPDATE ledger_detail SET salt = zeroblob(16) WHERE number = 5", "entry 5:"),
+        ("DELETE FROM ledger_detail WHERE number = 2", "entry 2:"),
+        (
+            "DELETE FROM ledger_detail WHERE number = 3; DELETE FROM ledger WHERE number = 3",
+            "entry 3 is missing",
+        ),
+    ] {
+        let house = House::with_member().await;
+        house.made(issue(1, 1, 1)).await;
+        house.made(issue(2, 1, 1)).await;
+        let (token, organization) = (token_id(1), organization(1));
+        house.made(Change::TokenRevoked { token, organization, reason: String::new() }).await;
+        house.is_sound().await;
+        let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
+        by_hand.execute_batch(sql).unwrap();
+        let inspection = house.store.inspect_ledger(Box::new(|_, _| {})).await.unwrap();
+        let findings = inspection.findings.join("\n");
+        assert!(findings.contains(found), "{sql}: {findings:?}");
+    }
+}
+
+/// Something to try; whether it is possible depends on what came before.
+fn any_change() -> impl Strategy<Value = Change> {
+    let (o, a, t) = (0..3u8, 0..4u8, 0..6u8);
+    let ranks = prop_oneof![Just(Rank::Administrator), Just(Rank::Member)];
+    prop_oneof![
+        o.clone().prop_map(create_organization),
+        a.clone().prop_map(create_account),
+        (o.clone(), a.clone()).prop_map(|(o, a)| join(o, a)),
+        (o.clone(), a.clone(), ranks).prop_map(|(o, a, rank)| Change::MembershipRankChanged {
+            organization: organization(o),
+            account: account(a),
+            rank
+        }),
+        (o.clone(), a.clone()).prop_map(|(o, a)| Change::MembershipEnded {
+            organization: organization(o),
+            account: account(a)
+        }),
+        a.clone().prop_map(|a| Change::AccountDisabled { account: account(a) }),
+        a.clone().prop_map(|a| Change::AccountEnabled { account: account(a) }),
+        a.clone().prop_map(|a| Change::PasswordSet { account: account(a), hash: "h".into() }),
+        (t.clone(), o.clone(), a).prop_map(|(t, o, a)| issue(t, o, a)),
+        (t.clone(), o.clone()).prop_map(|(t, o)| Change::TokenPaused {
+            token: token_id(t),
+            organization: organization(o)
+        }),
+        (t.clone(), o.clone()).prop_map(|(t, o)| Change::TokenResumed {
+            token: token_id(t),
+            organization: organization(o)
+        }),
+        (t.clone(), 0..3u8, proptest::option::of(Just(at(9000))))
+            .prop_map(|(t, from, until)| rotate(t, from, until)),
+        (t, o).prop_map(|(t, o)| Change::TokenRevoked {
+            token: token_id(t),
+            organization: organization(o),
+            reason: "r".into()
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Invariant 5, and that state is a function of the ledger.
+    #[test]
+    fn index_state_and_ledger_stay_in_step(changes in prop::collection::vec(any_change(), 1..120)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let house = House::new().await;
+            // A ground on which enough of the changes are possible.
+            for change in [create_organization(1), create_account(1), join(1, 1), issue(1, 1, 1)] {
+                house.made(change).await;
+            }
+            for change in changes {
+                match house.make(&[change]).await {
+                    Ok(_) | Err(StoreError::Conflict) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            house.is_sound().await;
+            let revoked = TokenFilter { state: Some((StateFilter::Revoked, at(0))), ..TokenFilter::default() };
+            for row in house.store.tokens(revoked, first_page()).await.unwrap() {
+                let record = house.replica.index().unwrap().find(&row.token.digest).unwrap();
+                assert_eq!(record.state, State::Revoked);
+            }
+        });
+    }
+}

@@ -1,0 +1,213 @@
+//! The store on SQLite: one process, one writer, readers beside it.
+//!
+//! A commit is one fsync, so the writer makes whatever has queued up while the
+//! last one ran in one transaction, each order in a savepoint of its own.
+
+mod data_directory;
+mod inspect;
+mod read;
+mod write;
+
+pub(crate) use data_directory::{DataDirectory, DirectoryError};
+
+use super::{
+    Inspection, MembershipFilter, Order, Page, Progress, Store, StoreError, StoredAccount,
+    StoredMembership, StoredOrganization, StoredToken, TokenFilter,
+};
+use async_trait::async_trait;
+use counterfoil_core::{
+    account::Email,
+    id::{AccountId, OrganizationId, TokenId},
+    index::Index,
+    ledger::{Change, Head},
+};
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Told of every change once it is durable, in the ledger's order, before
+/// whoever asked for it is answered.
+pub(crate) type Follower = Box<dyn FnMut(&Change) + Send>;
+
+/// The steps that bring a database from empty to what this program expects.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_begin.sql")];
+
+/// A SQLite database in a data directory that this process alone has.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    idle_readers: Mutex<Vec<Connection>>,
+    writer: write::Writer,
+    _directory: Arc<DataDirectory>,
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("{0} must be the name of a file in the data directory, without a path")]
+    NotAName(PathBuf),
+    #[error("the database {path} cannot be opened: {why}")]
+    Sqlite { path: PathBuf, why: rusqlite::Error },
+    #[error(
+        "the database {path} was made by a newer version of Counterfoil (schema {found}; this one knows {known})"
+    )]
+    Newer { path: PathBuf, found: usize, known: usize },
+    #[error("the writer's thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Sqlite {
+    /// Opens or makes the database `file` in `directory`.
+    pub(crate) fn open(
+        directory: Arc<DataDirectory>,
+        file: &Path,
+        follower: Follower,
+    ) -> Result<Self, OpenError> {
+        if file.file_name().is_none_or(|name| name != file.as_os_str()) {
+            return Err(OpenError::NotAName(file.to_owned()));
+        }
+        let path = directory.path().join(file);
+        let failed = |why| OpenError::Sqlite { path: path.clone(), why };
+        let mut connection = Connection::open(&path).map_err(failed)?;
+        prepare(&connection).map_err(failed)?;
+        let found = migrate(&mut connection).map_err(failed)?;
+        if found > MIGRATIONS.len() {
+            return Err(OpenError::Newer { path, found, known: MIGRATIONS.len() });
+        }
+        let writer = write::Writer::start(connection, follower).map_err(|error| match error {
+            write::StartError::Sqlite(why) => OpenError::Sqlite { path: path.clone(), why },
+            write::StartError::Thread(why) => OpenError::Thread(why),
+        })?;
+        Ok(Self { path, idle_readers: Mutex::new(Vec::new()), writer, _directory: directory })
+    }
+
+    /// Runs `work` on a connection that cannot write, off the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let path = self.path.clone();
+        let (connection, result) = tokio::task::spawn_blocking(move || {
+            let mut connection = match idle.map_or_else(|| open_reader(&path), Ok) {
+                Ok(connection) => connection,
+                Err(error) => return (None, Err(error)),
+            };
+            let result = work(&mut connection);
+            (Some(connection), result)
+        })
+        .await
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        if let (Some(connection), Ok(_)) = (connection, &result) {
+            self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+        result.map_err(|error| StoreError::Unavailable(describe(&error)))
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn commit(&self, order: Order) -> Result<Head, StoreError> {
+        self.writer.commit(order).await
+    }
+
+    async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
+        self.read(move |connection| read::load(connection, &index, &progress)).await
+    }
+
+    async fn organization(
+        &self,
+        id: OrganizationId,
+    ) -> Result<Option<StoredOrganization>, StoreError> {
+        self.read(move |connection| read::organization(connection, id)).await
+    }
+
+    async fn organizations(
+        &self,
+        name: Option<String>,
+        page: Page<OrganizationId>,
+    ) -> Result<Vec<StoredOrganization>, StoreError> {
+        self.read(move |connection| read::organizations(connection, name.as_deref(), page)).await
+    }
+
+    async fn account(&self, id: AccountId) -> Result<Option<StoredAccount>, StoreError> {
+        self.read(move |connection| read::account(connection, id)).await
+    }
+
+    async fn account_by_email(&self, email: Email) -> Result<Option<StoredAccount>, StoreError> {
+        self.read(move |connection| read::account_by_email(connection, &email)).await
+    }
+
+    async fn accounts(&self, page: Page<AccountId>) -> Result<Vec<StoredAccount>, StoreError> {
+        self.read(move |connection| read::accounts(connection, page)).await
+    }
+
+    async fn memberships(
+        &self,
+        filter: MembershipFilter,
+        page: Page<(OrganizationId, AccountId)>,
+    ) -> Result<Vec<StoredMembership>, StoreError> {
+        self.read(move |connection| read::memberships(connection, filter, page)).await
+    }
+
+    async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError> {
+        self.read(move |connection| read::token(connection, id)).await
+    }
+
+    async fn tokens(
+        &self,
+        filter: TokenFilter,
+        page: Page<TokenId>,
+    ) -> Result<Vec<StoredToken>, StoreError> {
+        self.read(move |connection| read::tokens(connection, &filter, page)).await
+    }
+
+    async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {
+        self.read(move |connection| inspect::inspect(connection, &progress)).await
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+    }
+}
+
+fn open_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // In WAL mode only `full` syncs the log at every commit.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Applies what is missing and tells the version found there, or made.
+fn migrate(connection: &mut Connection) -> Result<usize, rusqlite::Error> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let mut version = found;
+    for sql in MIGRATIONS.iter().skip(found as usize) {
+        version += 1;
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(version as usize)
+}
+
+/// The error in words for whoever asked; the log has the details.
+fn describe(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => "the disk is full".to_owned(),
+        _ => error.to_string(),
+    }
+}

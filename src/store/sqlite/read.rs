@@ -1,0 +1,307 @@
+//! Reading: rows become the domain's types.
+
+use super::write::{head, kind_name, rank_name};
+use crate::store::{
+    MembershipFilter, Page, Progress, StateFilter, StoredAccount, StoredMembership,
+    StoredOrganization, StoredToken, TokenFilter,
+};
+use counterfoil_core::{
+    Timestamp,
+    account::{AccountKind, Email, Rank},
+    id::{AccountId, OrganizationId, TokenId},
+    index::{Index, OutOfStep},
+    ledger::Head,
+    token::{Digest, Previous, Token},
+};
+use rusqlite::{Connection, Error, OptionalExtension as _, Row, ToSql, types::Type};
+
+const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at FROM organization";
+const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
+     disabled_at FROM account";
+const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
+const TOKEN: &str = "SELECT id, api, organization, owner, name, note, permission, \
+     allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
+     expires_at, paused_at, revoked_at, revoke_reason FROM token";
+
+/// How often a long reading tells how far it is.
+const PROGRESS_EVERY: u64 = 20_000;
+
+pub(super) fn load(
+    connection: &mut Connection,
+    index: &Index,
+    progress: &Progress,
+) -> Result<Head, Error> {
+    // One transaction is one snapshot.
+    let snapshot = connection.transaction()?;
+    let head = head(&snapshot)?;
+    let total: i64 = snapshot.query_row("SELECT count(*) FROM token", [], |row| row.get(0))?;
+    let total = total.unsigned_abs();
+    each(&snapshot, ORGANIZATION, organization_row, |o| {
+        index.load_organization(o.id, o.closed_at.is_none());
+        Ok(())
+    })?;
+    each(&snapshot, ACCOUNT, account_row, |a| {
+        index.load_account(a.id, a.email, a.disabled_at.is_none());
+        Ok(())
+    })?;
+    each(&snapshot, MEMBERSHIP, membership_row, |m| {
+        index.load_membership(m.organization, m.account, m.ended_at.is_none()).map_err(out_of_step)
+    })?;
+    let mut done = 0;
+    each(&snapshot, TOKEN, token_row, |row| {
+        index.load_token(&row.token, row.state(), row.previous).map_err(out_of_step)?;
+        done += 1;
+        if done % PROGRESS_EVERY == 0 {
+            progress(done, total);
+        }
+        Ok(())
+    })?;
+    progress(done, total);
+    Ok(head)
+}
+
+pub(super) fn organization(
+    connection: &Connection,
+    id: OrganizationId,
+) -> Result<Option<StoredOrganization>, Error> {
+    one(connection, &format!("{ORGANIZATION} WHERE id = ?"), &[id.as_bytes()], organization_row)
+}
+
+pub(super) fn organizations(
+    connection: &Connection,
+    name: Option<&str>,
+    page: Page<OrganizationId>,
+) -> Result<Vec<StoredOrganization>, Error> {
+    let mut query = Query::new(ORGANIZATION);
+    query.and_if("name = ?", name.map(str::to_owned));
+    query.page(page, |id| id.as_bytes().to_vec());
+    query.all(connection, organization_row)
+}
+
+pub(super) fn account(
+    connection: &Connection,
+    id: AccountId,
+) -> Result<Option<StoredAccount>, Error> {
+    one(connection, &format!("{ACCOUNT} WHERE id = ?"), &[id.as_bytes()], account_row)
+}
+
+pub(super) fn account_by_email(
+    connection: &Connection,
+    email: &Email,
+) -> Result<Option<StoredAccount>, Error> {
+    one(connection, &format!("{ACCOUNT} WHERE email = ?"), &[&email.as_str()], account_row)
+}
+
+pub(super) fn accounts(
+    connection: &Connection,
+    page: Page<AccountId>,
+) -> Result<Vec<StoredAccount>, Error> {
+    let mut query = Query::new(ACCOUNT);
+    query.page(page, |id| id.as_bytes().to_vec());
+    query.all(connection, account_row)
+}
+
+pub(super) fn memberships(
+    connection: &Connection,
+    filter: MembershipFilter,
+    page: Page<(OrganizationId, AccountId)>,
+) -> Result<Vec<StoredMembership>, Error> {
+    let mut query = Query::new(MEMBERSHIP);
+    query.and("ended_at IS NULL");
+    query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
+    query.and_if("account = ?", filter.account.map(|id| id.as_bytes().to_vec()));
+    if let Some((organization, account)) = page.after {
+        query.and("(organization, account) > (?, ?)");
+        query.parameters.push(Box::new(organization.as_bytes().to_vec()));
+        query.parameters.push(Box::new(account.as_bytes().to_vec()));
+    }
+    query.end("ORDER BY organization, account", page.limit);
+    query.all(connection, membership_row)
+}
+
+pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<StoredToken>, Error> {
+    one(connection, &format!("{TOKEN} WHERE id = ?"), &[id.as_bytes()], token_row)
+}
+
+pub(super) fn tokens(
+    connection: &Connection,
+    filter: &TokenFilter,
+    page: Page<TokenId>,
+) -> Result<Vec<StoredToken>, Error> {
+    let mut query = Query::new(TOKEN);
+    query.and_if("api = ?", filter.api.clone());
+    query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
+    query.and_if("owner = ?", filter.owner.map(|id| id.as_bytes().to_vec()));
+    if let Some((state, now)) = filter.state {
+        match state {
+            StateFilter::Revoked => query.and("revoked_at IS NOT NULL"),
+            StateFilter::Expired => {
+                query.and("revoked_at IS NULL");
+                query.and_if("expires_at <= ?", Some(now.as_millis()));
+            }
+            StateFilter::Paused | StateFilter::Active => {
+                query.and("revoked_at IS NULL");
+                query.and_if("(expires_at IS NULL OR expires_at > ?)", Some(now.as_millis()));
+                let paused = state == StateFilter::Paused;
+                query.and(if paused { "paused_at IS NOT NULL" } else { "paused_at IS NULL" });
+            }
+        }
+    }
+    query.page(page, |id| id.as_bytes().to_vec());
+    query.all(connection, token_row)
+}
+
+/// A SELECT that grows by conditions. The parts are literals of this file.
+struct Query {
+    sql: String,
+    parameters: Vec<Box<dyn ToSql>>,
+}
+
+impl Query {
+    fn new(select: &str) -> Self {
+        Self { sql: format!("{select} WHERE true"), parameters: Vec::new() }
+    }
+
+    fn and(&mut self, condition: &'static str) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+    }
+
+    fn and_if<T: ToSql + 'static>(&mut self, condition: &'static str, parameter: Option<T>) {
+        if let Some(parameter) = parameter {
+            self.and(condition);
+            self.parameters.push(Box::new(parameter));
+        }
+    }
+
+    fn page<Id>(&mut self, page: Page<Id>, bytes: impl Fn(&Id) -> Vec<u8>) {
+        self.and_if("id > ?", page.after.as_ref().map(bytes));
+        self.end("ORDER BY id", page.limit);
+    }
+
+    fn end(&mut self, order: &'static str, limit: u32) {
+        self.sql.push_str(&format!(" {order} LIMIT {limit}"));
+    }
+
+    fn all<T>(
+        self,
+        connection: &Connection,
+        read: impl Fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = connection.prepare_cached(&self.sql)?;
+        let parameters = rusqlite::params_from_iter(self.parameters);
+        statement.query_map(parameters, |row| read(row))?.collect()
+    }
+}
+
+fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    connection.prepare_cached(sql)?.query_row(parameters, |row| read(row)).optional()
+}
+
+fn each<T>(
+    connection: &Connection,
+    sql: &str,
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+    mut take: impl FnMut(T) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(read(row)?)?;
+    }
+    Ok(())
+}
+
+fn organization_row(row: &Row<'_>) -> Result<StoredOrganization, Error> {
+    Ok(StoredOrganization {
+        id: OrganizationId::from_bytes(row.get(0)?),
+        name: row.get(1)?,
+        created_at: time(row, 2)?,
+        closed_at: optional_time(row, 3)?,
+    })
+}
+
+fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
+    let kind: String = row.get(1)?;
+    let kinds = [AccountKind::Person, AccountKind::Service];
+    let email: Option<String> = row.get(2)?;
+    Ok(StoredAccount {
+        id: AccountId::from_bytes(row.get(0)?),
+        kind: kinds.into_iter().find(|k| kind_name(*k) == kind).ok_or_else(|| unreadable(1))?,
+        email: email.map(Email::try_from).transpose().map_err(|_| unreadable(2))?,
+        name: row.get(3)?,
+        has_password: row.get(4)?,
+        created_at: time(row, 5)?,
+        disabled_at: optional_time(row, 6)?,
+    })
+}
+
+fn membership_row(row: &Row<'_>) -> Result<StoredMembership, Error> {
+    let rank: String = row.get(2)?;
+    let ranks = [Rank::Administrator, Rank::Member];
+    Ok(StoredMembership {
+        organization: OrganizationId::from_bytes(row.get(0)?),
+        account: AccountId::from_bytes(row.get(1)?),
+        rank: ranks.into_iter().find(|r| rank_name(*r) == rank).ok_or_else(|| unreadable(2))?,
+        joined_at: time(row, 3)?,
+        ended_at: optional_time(row, 4)?,
+    })
+}
+
+fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
+    let previous: Option<[u8; 32]> = row.get(11)?;
+    let previous_until = optional_time(row, 12)?;
+    Ok(StoredToken {
+        token: Token {
+            id: TokenId::from_bytes(row.get(0)?),
+            api: row.get(1)?,
+            organization: OrganizationId::from_bytes(row.get(2)?),
+            owner: AccountId::from_bytes(row.get(3)?),
+            name: row.get(4)?,
+            note: row.get(5)?,
+            grant: json(row, 6)?,
+            allowed_networks: json(row, 7)?,
+            prefix: row.get(8)?,
+            last_four: row.get(9)?,
+            digest: Digest::from_bytes(row.get(10)?),
+            created_at: time(row, 13)?,
+            expires_at: optional_time(row, 14)?,
+        },
+        previous: previous
+            .zip(previous_until)
+            .map(|(digest, until)| Previous { digest: Digest::from_bytes(digest), until }),
+        paused_at: optional_time(row, 15)?,
+        revoked_at: optional_time(row, 16)?,
+        revoke_reason: row.get(17)?,
+    })
+}
+
+fn time(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+fn optional_time(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, Error> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Error> {
+    let text = row.get_ref(column)?.as_str().map_err(|_| unreadable(column))?;
+    serde_json::from_str(text).map_err(|_| unreadable(column))
+}
+
+fn unreadable(column: usize) -> Error {
+    Error::FromSqlConversionFailure(
+        column,
+        Type::Text,
+        "not a value that Counterfoil writes".into(),
+    )
+}
+
+fn out_of_step(error: OutOfStep) -> Error {
+    Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error))
+}

@@ -1,0 +1,146 @@
+//! Logs and metrics.
+
+use crate::{
+    config::{Log, LogFormat},
+    replica::Replica,
+};
+use counterfoil_core::Code;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::ConstGauge},
+    registry::Registry,
+};
+use std::{io::IsTerminal as _, sync::Arc};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// Sends logs to standard error, as lines for people or as JSON.
+///
+/// # Errors
+/// Where `level` is not a filter.
+pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
+    let filter =
+        EnvFilter::try_new(&log.level).map_err(|error| anyhow::anyhow!("log.level: {error}"))?;
+    let for_people = match log.format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    if for_people {
+        let colours = std::io::stderr().is_terminal();
+        registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()?;
+    } else {
+        let json = fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+        registry.with(json).try_init()?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    api: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiLabels {
+    api: String,
+}
+
+/// What is counted.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    upstream_failures: Family<ApiLabels, Counter>,
+    /// Requests that no API could be found for, or that could be read in two ways.
+    pub(crate) rejected: Counter,
+}
+
+/// One API's counters, found once so that counting is one addition.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiCounters {
+    pub(crate) admitted: Counter,
+    pub(crate) anonymous: Counter,
+    pub(crate) upstream_failures: Counter,
+    refused: [Counter; Code::ALL.len()],
+}
+
+impl ApiCounters {
+    pub(crate) fn refused(&self, code: Code) -> &Counter {
+        &self.refused[code as usize]
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new(replica: Arc<Replica>) -> Self {
+        let mut registry = Registry::with_prefix("counterfoil");
+        let requests = Family::default();
+        let upstream_failures = Family::default();
+        let rejected = Counter::default();
+        registry.register(
+            "gateway_requests",
+            "Requests at the gateway, by API and outcome: admitted, anonymous, or a refusal's code",
+            Family::clone(&requests),
+        );
+        registry.register(
+            "gateway_upstream_failures",
+            "Admitted requests that the upstream did not answer, by API",
+            Family::clone(&upstream_failures),
+        );
+        registry.register(
+            "gateway_rejected",
+            "Requests at the gateway that were ambiguous or for no API",
+            Counter::clone(&rejected),
+        );
+        registry.register_collector(Box::new(ReplicaCollector(replica)));
+        Self { registry, requests, upstream_failures, rejected }
+    }
+
+    /// The counters of one API.
+    pub(crate) fn of_api(&self, api: &str) -> ApiCounters {
+        let counter = |outcome| {
+            let labels = RequestLabels { api: api.to_owned(), outcome };
+            self.requests.get_or_create_owned(&labels)
+        };
+        ApiCounters {
+            admitted: counter("admitted"),
+            anonymous: counter("anonymous"),
+            upstream_failures: self
+                .upstream_failures
+                .get_or_create_owned(&ApiLabels { api: api.to_owned() }),
+            refused: Code::ALL.map(|code| counter(code.as_str())),
+        }
+    }
+
+    /// The text that a Prometheus server reads.
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// What the replica knows of itself, asked for at each scrape.
+#[derive(Debug)]
+struct ReplicaCollector(Arc<Replica>);
+
+impl Collector for ReplicaCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let gauges = [
+            ("index_tokens", "Tokens in the index, whatever their state", count(self.0.tokens())),
+            (
+                "ledger_head",
+                "The number of the last change that the index has taken in",
+                i64::try_from(self.0.head()).unwrap_or(i64::MAX),
+            ),
+            ("ready", "Whether this node may verify tokens", i64::from(self.0.index().is_some())),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

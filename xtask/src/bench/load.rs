@@ -1,0 +1,183 @@
+//! Loading a server and taking its times.
+
+use super::servers::{Pinning, Server};
+use crate::process::{answer_within, find};
+use anyhow::{Context, Result, bail};
+use std::fmt;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+const CONNECTIONS: &str = "32";
+
+/// A proxy under test.
+pub(crate) struct Contestant<'a> {
+    pub(crate) name: &'static str,
+    server: &'a Server,
+}
+
+impl<'a> Contestant<'a> {
+    pub(crate) fn new(name: &'static str, server: &'a Server) -> Self {
+        Contestant { name, server }
+    }
+}
+
+/// What one round showed of one contestant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sample {
+    /// Microseconds of processor time, user and system, of all its processes.
+    pub(crate) cpu_per_request: f64,
+    pub(crate) requests_per_second: f64,
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "{:.2} µs CPU a request, {:.0} requests/s",
+            self.cpu_per_request, self.requests_per_second
+        )
+    }
+}
+
+/// The load, the same for every contestant.
+#[derive(Clone, Copy)]
+pub(crate) struct Load<'a> {
+    pub(crate) pinning: &'a Pinning,
+    pub(crate) seconds: u64,
+    pub(crate) token: &'a str,
+}
+
+impl Load<'_> {
+    pub(crate) fn run(&self, contestant: &Contestant) -> Result<Sample> {
+        let server = contestant.server;
+        let wrk = find("wrk").context("there is no wrk")?;
+        let mut command = self.pinning.beside(&wrk);
+        command.args(["-t1", "-c", CONNECTIONS]);
+        command.arg(format!("-d{}s", self.seconds));
+        // A proxy that does not look at the token still has to carry it.
+        command.arg("-H");
+        command.arg(format!("Authorization: Bearer {}", self.token));
+        command.arg(format!("http://127.0.0.1:{}/bench/hello", server.port));
+
+        let before = ticks(server.running.id())?;
+        let limit = Duration::from_secs(self.seconds + 30);
+        let answer = answer_within(limit, &mut command)?;
+        let after = ticks(server.running.id())?;
+        if !answer.success {
+            bail!("wrk failed: {}{}", answer.stdout, answer.stderr);
+        }
+        let result = Loaded::read(&answer.stdout).with_context(|| contestant.name)?;
+        Ok(Sample {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "counts of a few seconds are far below 2^52"
+            )]
+            cpu_per_request: (after - before) as f64 * microseconds_per_tick()?
+                / result.requests as f64,
+            requests_per_second: result.requests_per_second,
+        })
+    }
+}
+
+/// What wrk says of a run.
+#[derive(Debug, PartialEq)]
+struct Loaded {
+    requests: u64,
+    requests_per_second: f64,
+}
+
+impl Loaded {
+    fn read(output: &str) -> Result<Self> {
+        // A round with refusals or broken connections measured something else.
+        let wrong = |line: &&str| line.contains("Non-2xx") || line.contains("Socket errors");
+        if let Some(line) = output.lines().find(wrong) {
+            bail!("{}", line.trim());
+        }
+        let requests = output.lines().find_map(|line| {
+            let (number, rest) = line.trim().split_once(' ')?;
+            rest.starts_with("requests in").then(|| number.parse().ok())?
+        });
+        let requests_per_second =
+            output.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+        match (requests, requests_per_second) {
+            (Some(requests), Some(requests_per_second)) if requests > 0 => {
+                Ok(Loaded { requests, requests_per_second })
+            }
+            _ => bail!("wrk said nothing of its requests:\n{output}"),
+        }
+    }
+}
+
+/// The processor time of a process and its children, in ticks.
+fn ticks(process: u32) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Others' processes end while we look.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else {
+            continue;
+        };
+        if let Some(stat) = Stat::read(&stat)
+            && (id == process || stat.parent == process)
+        {
+            sum += stat.ticks;
+        }
+    }
+    Ok(sum)
+}
+
+#[derive(Debug, PartialEq)]
+struct Stat {
+    parent: u32,
+    ticks: u64,
+}
+
+impl Stat {
+    /// Reads a line of /proc/PID/stat (proc(5)).
+    fn read(line: &str) -> Option<Self> {
+        // The program's name stands in parentheses and may hold spaces and parentheses.
+        let (_, fields) = line.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(Stat { parent: fields.get(1)?.parse().ok()?, ticks: number(11)? + number(12)? })
+    }
+}
+
+fn microseconds_per_tick() -> Result<f64> {
+    let mut getconf = Command::new("getconf");
+    let answer = answer_within(Duration::from_secs(5), getconf.arg("CLK_TCK"))?;
+    let per_second: f64 = answer.stdout.trim().parse().context("getconf CLK_TCK")?;
+    Ok(1_000_000.0 / per_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrk_is_understood() {
+        let output = "Running 5s test @ http://127.0.0.1:1/\n  1 threads and 32 connections\n  \
+                      219264 requests in 5.10s, 37.22MB read\nRequests/sec:  42993.32\n";
+        let expected = Loaded { requests: 219_264, requests_per_second: 42_993.32 };
+        assert_eq!(Loaded::read(output).unwrap(), expected);
+    }
+
+    #[test]
+    fn refusals_and_silence_are_errors() {
+        let output =
+            "  9 requests in 5.10s, 1B read\n  Non-2xx or 3xx responses: 9\nRequests/sec: 2\n";
+        assert!(Loaded::read(output).is_err());
+        assert!(Loaded::read("").is_err());
+    }
+
+    #[test]
+    fn processor_time_is_user_and_system() {
+        let line = "42 (a (b) c) S 7 42 42 0 -1 4194560 1 2 3 4 150 25 0 0 20 0 1 0 5 6 7";
+        let expected = Stat { parent: 7, ticks: 175 };
+        assert_eq!(Stat::read(line), Some(expected));
+    }
+}

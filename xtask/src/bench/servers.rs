@@ -1,0 +1,228 @@
+//! The servers of the HTTP rows: one upstream, and the proxies before it.
+
+use crate::process::{Running, find, output_within, target_dir};
+use anyhow::{Context, Result, bail};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const READY: Duration = Duration::from_secs(20);
+const ADMINISTRATION: Duration = Duration::from_secs(30);
+
+/// A server that runs, listening on a loopback port.
+pub(crate) struct Server {
+    pub(crate) running: Running,
+    pub(crate) port: u16,
+}
+
+/// Which processors the servers under test and everything else may use.
+pub(crate) struct Pinning {
+    possible: bool,
+}
+
+impl Pinning {
+    pub(crate) fn of_this_machine() -> Self {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Pinning { possible: processors > 1 && find("taskset").is_some() }
+    }
+
+    /// A command for a proxy under test.
+    pub(crate) fn tested(&self, program: &Path) -> Command {
+        self.command("0", program)
+    }
+
+    /// A command for what is not measured: the upstream and the load.
+    pub(crate) fn beside(&self, program: &Path) -> Command {
+        self.command("1", program)
+    }
+
+    fn command(&self, processor: &str, program: &Path) -> Command {
+        if !self.possible {
+            return Command::new(program);
+        }
+        // taskset becomes the program, so the process id is the program's.
+        let mut command = Command::new("taskset");
+        command.args(["-c", processor]).arg(program);
+        command
+    }
+}
+
+impl fmt::Display for Pinning {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(if self.possible {
+            "proxies on processor 0; upstream and load on processor 1"
+        } else {
+            "nothing is pinned to a processor: expect the figures to vary"
+        })
+    }
+}
+
+/// What both proxies forward to: as little as an HTTP server can do.
+pub(crate) fn upstream(directory: &Path, pinning: &Pinning) -> Result<Server> {
+    nginx(
+        directory,
+        "upstream",
+        |program| pinning.beside(program),
+        |port| {
+            format!(
+                "server {{ listen 127.0.0.1:{port}; location / {{ return 200 \"hello\\n\"; }} }}"
+            )
+        },
+    )
+}
+
+/// nginx as people run it before an API, without any checks.
+pub(crate) fn plain_proxy(directory: &Path, pinning: &Pinning, upstream: u16) -> Result<Server> {
+    nginx(
+        directory,
+        "proxy",
+        |program| pinning.tested(program),
+        |port| {
+            format!(
+            "upstream sample {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}
+             server {{
+                 listen 127.0.0.1:{port};
+                 location /bench/ {{
+                     proxy_pass http://sample/;
+                     proxy_http_version 1.1;
+                     proxy_set_header Connection \"\";
+                 }}
+             }}"
+        )
+        },
+    )
+}
+
+/// The gateway with a database of its own, and a token for its one API.
+pub(crate) fn gateway(
+    directory: &Path,
+    pinning: &Pinning,
+    upstream: u16,
+) -> Result<(Server, String)> {
+    let program = target_dir().join("release/counterfoil");
+    let data = directory.join("data");
+    let configuration = directory.join("counterfoil.toml");
+    let (server, gateway, metrics) = (free_port()?, free_port()?, free_port()?);
+    fs::write(
+        &configuration,
+        format!(
+            "[server]\nlisten = \"127.0.0.1:{server}\"\n\
+             [gateway]\nlisten = \"127.0.0.1:{gateway}\"\n\
+             [metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\
+             [api.bench]\nupstream = \"http://127.0.0.1:{upstream}\"\n"
+        ),
+    )?;
+    let administer = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.arg("--data").arg(&data).args(arguments);
+        command.current_dir(directory);
+        output_within(ADMINISTRATION, &mut command)
+    };
+    administer(&["init", "--email", "bench@example.com"])?;
+
+    let log = directory.join("counterfoil.log");
+    let mut serve = pinning.tested(&program);
+    serve.current_dir(directory).arg("serve");
+    serve.arg("--config").arg(&configuration);
+    serve.arg("--data").arg(&data);
+    serve.stdout(File::create(directory.join("counterfoil.out"))?);
+    serve.stderr(File::create(&log)?);
+    let mut running = Running::start(&mut serve)?;
+    wait(&mut running, &log, || is_ready(server))?;
+
+    let token = administer(&[
+        "token",
+        "create",
+        "--api",
+        "bench",
+        "--owner",
+        "bench@example.com",
+        "--quiet",
+    ])?;
+    let port = gateway;
+    Ok((Server { running, port }, token.trim().to_owned()))
+}
+
+/// Starts an nginx with one worker, on a port of its own, that keeps its files in the directory.
+fn nginx(
+    directory: &Path,
+    name: &str,
+    command: impl Fn(&Path) -> Command,
+    servers: impl Fn(u16) -> String,
+) -> Result<Server> {
+    let program = find("nginx").context("there is no nginx")?;
+    let port = free_port()?;
+    let prefix = directory.join(name);
+    fs::create_dir(&prefix)?;
+    let (configuration, log) = (prefix.join("nginx.conf"), prefix.join("error.log"));
+    fs::write(
+        &configuration,
+        format!(
+            "daemon off;
+             worker_processes 1;
+             pid nginx.pid;
+             error_log error.log warn;
+             events {{ worker_connections 1024; }}
+             http {{
+                 access_log off;
+                 keepalive_requests 1000000000;
+                 client_body_temp_path body;
+                 proxy_temp_path proxy;
+                 fastcgi_temp_path fastcgi;
+                 uwsgi_temp_path uwsgi;
+                 scgi_temp_path scgi;
+                 {}
+             }}\n",
+            servers(port)
+        ),
+    )?;
+    let mut command = command(&program);
+    command.arg("-p").arg(&prefix).arg("-c").arg(&configuration);
+    command.arg("-e").arg(&log);
+    let mut running = Running::start(&mut command)?;
+    wait(&mut running, &log, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())?;
+    Ok(Server { running, port })
+}
+
+/// Waits until a server is ready; says what it logged when it will not be.
+fn wait(running: &mut Running, log: &PathBuf, ready: impl Fn() -> bool) -> Result<()> {
+    let start = Instant::now();
+    while !ready() {
+        let ended = running.ended()?;
+        if ended.is_some() || start.elapsed() > READY {
+            let what = match ended {
+                Some(status) => format!("ended ({status})"),
+                None => format!("was not ready after {} s", READY.as_secs()),
+            };
+            let said = fs::read_to_string(log).unwrap_or_default();
+            bail!("a server {what}; it said:\n{said}");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Asks a counterfoil whether it may verify.
+fn is_ready(port: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(String::from_utf8_lossy(&status).into_owned())
+    };
+    ask().is_ok_and(|status| status == "HTTP/1.1 200")
+}
+
+/// A port that nobody listened on a moment ago.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}

@@ -1,0 +1,60 @@
+//! What the project does to itself: its tests, its house rules, its benchmarks.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these are commands for a person at a terminal"
+)]
+
+mod bench;
+mod packages;
+mod process;
+mod rules;
+mod source;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  test                  install what is missing, then check and test everything
+  rules                 check the house rules alone
+  bench [what] [options]
+                        measure, and print tables
+      what              all (the default), process, http, or nginx (the
+                        baseline of http without the gateway)
+      --rounds N        rounds of the HTTP rows (default 5)
+      --seconds N       seconds of load a round and server (default 5)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["test"] => test::run(),
+        ["rules"] => rules::run(),
+        ["bench", options @ ..] => match bench::Options::parse(options) {
+            Ok(options) => bench::run(&options).map(|()| true),
+            Err(error) => return misused(&error.to_string()),
+        },
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        [] => return misused("which command?"),
+        [other, ..] => return misused(&format!("cannot make sense of `{other}`")),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn misused(complaint: &str) -> ExitCode {
+    eprintln!("xtask: {complaint}\n\n{USAGE}");
+    ExitCode::from(2)
+}

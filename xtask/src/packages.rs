@@ -1,0 +1,141 @@
+//! Programs that Rust does not bring along: from Debian, from rustup, from crates.io.
+
+use crate::process::{cargo, find, quietly, succeeds, target_dir};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+/// A Debian package, the program that shows that it is there, and what we want it for.
+pub(crate) struct Package {
+    name: &'static str,
+    program: &'static str,
+    purpose: &'static str,
+}
+
+/// What `cargo xtask test` needs; a C compiler is there already, since Rust links with it.
+pub(crate) const FOR_TESTS: &[Package] = &[
+    Package {
+        name: "curl",
+        program: "curl",
+        purpose: "end-to-end tests run the commands that the documentation shows",
+    },
+    Package { name: "git", program: "git", purpose: "cargo-deny fetches the advisories with it" },
+];
+
+/// What `cargo xtask bench` needs for its HTTP rows.
+pub(crate) const FOR_BENCHMARKS: &[Package] = &[
+    Package {
+        name: "nginx-light",
+        program: "nginx",
+        purpose: "the proxy to compare with, and the upstream of both",
+    },
+    Package { name: "wrk", program: "wrk", purpose: "makes the load" },
+];
+
+const CARGO_DENY: &str = "0.20.2";
+
+/// Installs in one go. Debian starts a server once it is installed, unless
+/// policy-rc.d says no; one that is there already has its own opinion.
+const INSTALL: &str = r#"
+set -e
+export DEBIAN_FRONTEND=noninteractive
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+fi
+apt-get update -q
+apt-get install -q -y --no-install-recommends "$@"
+"#;
+
+/// Sees to it that the packages are installed, or says what the reader has to install.
+pub(crate) fn ensure(packages: &[Package]) -> Result<()> {
+    let missing: Vec<&Package> = missing(packages);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for package in &missing {
+        println!("missing: {} ({})", package.name, package.purpose);
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    let by_hand =
+        format!("install what is missing, then try again: apt-get install {}", names.join(" "));
+    let Some(mut shell) = root_shell() else {
+        bail!("{by_hand}");
+    };
+    if !succeeds(shell.args(["-c", INSTALL, "sh"]).args(&names))? {
+        bail!("{by_hand}");
+    }
+    match self::missing(packages).first() {
+        None => Ok(()),
+        Some(package) => bail!("{} is installed, but has no {}", package.name, package.program),
+    }
+}
+
+/// Sees to it that rustfmt and clippy are there.
+pub(crate) fn ensure_components() -> Result<()> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if quietly(&mut cargo(&[subcommand, "--version"])) {
+            continue;
+        }
+        println!("missing: {component}");
+        let mut rustup = Command::new("rustup");
+        if !succeeds(rustup.args(["component", "add", component]))? {
+            bail!("install it, then try again: rustup component add {component}");
+        }
+    }
+    Ok(())
+}
+
+/// The cargo-deny of our version; builds it, once, where there is none.
+pub(crate) fn ensure_cargo_deny() -> Result<PathBuf> {
+    let tools = target_dir().join("tools");
+    let ours = tools.join("bin/cargo-deny");
+    let found = find("cargo-deny").into_iter().chain([ours.clone()]);
+    for program in found {
+        if is_cargo_deny(&program) {
+            return Ok(program);
+        }
+    }
+    println!("missing: cargo-deny {CARGO_DENY}; building it once, for about a minute");
+    let start = Instant::now();
+    // An unoptimised one is sooner built, and its checks take about a second.
+    let mut install = cargo(&["install", "--locked", "--debug", "--force", "cargo-deny"]);
+    install
+        .args(["--version", CARGO_DENY, "--root"])
+        .arg(&tools)
+        .env("CARGO_TARGET_DIR", tools.join("build"))
+        .env("CARGO_PROFILE_DEV_DEBUG", "0");
+    if !succeeds(&mut install)? || !is_cargo_deny(&ours) {
+        bail!("cannot build cargo-deny {CARGO_DENY}");
+    }
+    println!("built in {} s", start.elapsed().as_secs());
+    Ok(ours)
+}
+
+fn missing(packages: &[Package]) -> Vec<&Package> {
+    packages.iter().filter(|package| find(package.program).is_none()).collect()
+}
+
+/// A shell that may install, where one is to be had without a question.
+fn root_shell() -> Option<Command> {
+    find("apt-get")?;
+    let id = Command::new("id").arg("-u").output().ok()?;
+    if id.stdout.trim_ascii() == b"0" {
+        return Some(Command::new("sh"));
+    }
+    quietly(Command::new("sudo").args(["-n", "true"])).then(|| {
+        let mut command = Command::new("sudo");
+        command.args(["-n", "sh"]);
+        command
+    })
+}
+
+fn is_cargo_deny(program: &PathBuf) -> bool {
+    Command::new(program).arg("--version").output().context("not there").is_ok_and(|output| {
+        let said = String::from_utf8_lossy(&output.stdout);
+        said.trim() == format!("cargo-deny {CARGO_DENY}")
+    })
+}
