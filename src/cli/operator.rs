@@ -89,8 +89,8 @@ impl Operator {
         let problem: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let detail = problem["detail"].as_str().unwrap_or("the server gave no reason");
         let error = anyhow!("{detail}");
-        Err(match head.status {
-            http::StatusCode::BAD_REQUEST => Failure::Wrong(error),
+        Err(match problem["code"].as_str() {
+            Some("invalid_request" | "invalid_json") => Failure::Wrong(error),
             _ => Failure::Failed(error),
         })
     }

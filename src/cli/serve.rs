@@ -116,9 +116,10 @@ impl Listeners {
             server: bind("server.listen", config.server.listen).await?,
             gateway: bind("gateway.listen", config.gateway.listen).await?,
             metrics: bind("metrics.listen", config.metrics.listen).await?,
-            sample: match with_sample {
-                true => Some(bind("the sample upstream", loopback).await?),
-                false => None,
+            sample: if with_sample {
+                Some(bind("the sample upstream", loopback).await?)
+            } else {
+                None
             },
         })
     }

@@ -83,15 +83,25 @@ fn public_url(
 fn database(url: &str, report: &mut Report<'_>) -> Result<PathBuf, Noted> {
     let path = KeyPath::of(["database", "url"]);
     let message = match url.strip_prefix("sqlite:") {
-        Some(file) if !(file.is_empty() || file.starts_with("//") || file.starts_with(':')) => {
-            return Ok(file.into());
-        }
+        // A path would let two data directories, each with a lock of its own,
+        // share one database.
+        Some(file) if is_file_name(file) => return Ok(file.into()),
         None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
             "PostgreSQL is not built yet, use sqlite:FILE"
         }
-        _ => "expected sqlite: and a file, as in \"sqlite:counterfoil.db\"",
+        _ => {
+            "expected sqlite: and the name of a file in the data directory, as in \
+             \"sqlite:counterfoil.db\""
+        }
     };
     Err(report.add(&path, message))
+}
+
+fn is_file_name(text: &str) -> bool {
+    const TAKEN: [&str; 2] = ["lock", "operator.sock"];
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !TAKEN.contains(&text)
 }
 
 fn level(text: String, report: &mut Report<'_>) -> Result<String, Noted> {

@@ -45,7 +45,7 @@ listen = "0.0.0.0:8081"
 listen = "127.0.0.1:9090"
 
 [database]
-url = "sqlite:/var/lib/counterfoil/counterfoil.db"
+url = "sqlite:counterfoil.db"
 
 [log]
 format = "json"

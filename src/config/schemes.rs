@@ -126,13 +126,15 @@ fn header_pair(
 }
 
 fn field(text: &str) -> Result<String, &'static str> {
-    if HeaderName::from_lowercase(text.as_bytes()).is_err() {
-        return Err("expected the name of a header field in lower case, as in \"x-api-key\"");
-    }
-    let plain = text.replace('_', "-");
+    let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+        return Err("expected the name of a header field, as in \"x-api-key\"");
+    };
+    // In lower case, whatever was written.
+    let name = name.as_str();
+    let plain = name.replace('_', "-");
     let taken = TAKEN.contains(&plain.as_str())
         || TAKEN_FAMILIES.iter().any(|family| plain.starts_with(family));
-    if taken { Err("this field has another meaning, choose another") } else { Ok(text.to_owned()) }
+    if taken { Err("this field has another meaning, choose another") } else { Ok(name.to_owned()) }
 }
 
 /// Some servers read `_` in the name of a field as `-`.

@@ -60,7 +60,7 @@ pub(super) struct Metrics {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Database {
-    /// `sqlite:` and a file, which is in the data directory unless its path is absolute.
+    /// `sqlite:` and the name of a file in the data directory.
     pub(super) url: String,
 }
 

@@ -40,7 +40,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 /// How long the upstream may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the upstream may take from a request to the head of its response.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an unused connection to the upstream is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -86,7 +86,7 @@ impl Gateway {
             .build(connector);
         Ok(Self {
             mounts: Mounts::new(apis, &metrics)?,
-            fields: Fields::new(apis)?,
+            fields: Fields::new(apis),
             replica,
             metrics,
             upstream,
@@ -118,7 +118,7 @@ impl Gateway {
         request: &Request<Incoming>,
     ) -> Result<Passage<'a>, Stop<'a>> {
         let host = host_of(request).map_err(Stop::Problem)?;
-        let path = path::canonical(request.uri().path()).map_err(|error| ambiguous(&error))?;
+        let path = path::canonical(request.uri().path()).map_err(ambiguous)?;
         let (mounted, inner_path) = self.mounts.find(host, &path).ok_or_else(|| {
             Stop::Problem(Problem::new(
                 StatusCode::NOT_FOUND,
@@ -164,7 +164,7 @@ impl Gateway {
         let answered = tokio::time::timeout(RESPONSE_TIMEOUT, self.upstream.request(request)).await;
         let (status, code, detail) = match answered {
             Ok(Ok(mut response)) => {
-                self.fields.for_client(response.headers_mut());
+                Fields::for_client(response.headers_mut());
                 *response.version_mut() = Version::HTTP_11;
                 return response.map(Either::Right);
             }
@@ -244,7 +244,7 @@ fn host_of(request: &Request<Incoming>) -> Result<Option<&str>, Problem> {
     }
 }
 
-fn ambiguous<'a>(error: &Ambiguous) -> Stop<'a> {
+fn ambiguous<'a>(error: Ambiguous) -> Stop<'a> {
     Stop::Problem(Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string()))
 }
 

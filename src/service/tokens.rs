@@ -315,10 +315,7 @@ fn decide_expiry(
     let policy = &api.tokens;
     let invalid = |message: String| Err(ServiceError::Invalid { field: "expires_at", message });
     let end = match asked {
-        Expiry::Default => match policy.default_lifetime {
-            Some(lifetime) => Some(now.plus(lifetime)),
-            None => None,
-        },
+        Expiry::Default => policy.default_lifetime.map(|lifetime| now.plus(lifetime)),
         Expiry::Never => None,
         Expiry::In(lifetime) => Some(now.plus(lifetime)),
         Expiry::At(end) => Some(end),

@@ -54,12 +54,14 @@ impl House {
 
     /// Makes what must be possible.
     async fn made(&self, change: Change) {
-        self.make(&[change.clone()]).await.unwrap_or_else(|error| panic!("{change:?}: {error}"));
+        self.make(std::slice::from_ref(&change))
+            .await
+            .unwrap_or_else(|error| panic!("{change:?}: {error}"));
     }
 
     /// Asks for what must not be possible now.
     async fn refused(&self, change: Change) {
-        match self.make(&[change.clone()]).await {
+        match self.make(std::slice::from_ref(&change)).await {
             Err(StoreError::Conflict) => {}
             other => panic!("{change:?}: {other:?}"),
         }
@@ -371,7 +373,10 @@ async fn whoever_changes_the_database_by_hand_is_found_out() {
             "INSERT INTO account VALUES (zeroblob(16), 'person', NULL, 'x', NULL, 1, NULL)",
             "in the database but not in the ledger",
         ),
-        ("UPDATE ledger SET entry = replace(entry, '1000', '1001') WHERE number = 4", "entry 4:"),
+        (
+            "UPDATE ledger SET entry = CAST(replace(entry, '1000', '1001') AS BLOB) WHERE number = 4",
+            "entry 4:",
+        ),
         ("UPDATE ledger_detail SET salt = zeroblob(16) WHERE number = 5", "entry 5:"),
         ("DELETE FROM ledger_detail WHERE number = 2", "entry 2:"),
         (

@@ -3,6 +3,7 @@
 //! A commit is one fsync, so the writer makes whatever has queued up while the
 //! last one ran in one transaction, each order in a savepoint of its own.
 
+mod change;
 mod data_directory;
 mod inspect;
 mod read;

@@ -49,10 +49,10 @@ struct IssueBody {
     role: Option<String>,
     scopes: Option<Vec<String>>,
     /// Absent: the API's default. Null: never.
-    #[serde(default, deserialize_with = "present")]
-    expires_at: Option<Option<Moment>>,
-    #[serde(default, deserialize_with = "present")]
-    expires_in: Option<Option<Span>>,
+    #[serde(default)]
+    expires_at: Field<Moment>,
+    #[serde(default)]
+    expires_in: Field<Span>,
     #[serde(default)]
     allowed_networks: Vec<String>,
 }
@@ -65,11 +65,19 @@ enum Span {
     Text(String),
 }
 
-/// Tells a field that is null from one that is not there.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A field for which null means something else than its absence.
+#[derive(Debug, Default)]
+enum Field<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
+    }
 }
 
 impl Span {
@@ -175,15 +183,15 @@ async fn issue(
     Json(body): Json<IssueBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let expiry = match (body.expires_at, body.expires_in) {
-        (Some(_), Some(_)) => {
+        (Field::Absent, Field::Absent) => Expiry::Default,
+        (Field::Null, Field::Absent) | (Field::Absent, Field::Null) => Expiry::Never,
+        (Field::Value(end), Field::Absent) => Expiry::At(end.0),
+        (Field::Absent, Field::Value(span)) => Expiry::In(span.read("expires_in")?),
+        _ => {
             return Err(
                 Problem::bad_request("give expires_at or expires_in, not both").about("expires_in")
             );
         }
-        (None, None) => Expiry::Default,
-        (Some(None), None) | (None, Some(None)) => Expiry::Never,
-        (Some(Some(end)), None) => Expiry::At(end.0),
-        (None, Some(Some(span))) => Expiry::In(span.read("expires_in")?),
     };
     let new = NewToken {
         api: body.api,

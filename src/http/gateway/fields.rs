@@ -2,7 +2,7 @@
 
 use super::mounts::Mounted;
 use crate::config::ProtectedApi;
-use counterfoil_core::{Admitted, id::RequestId};
+use counterfoil_core::{Admitted, id::RequestId, verify::Identity};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::{collections::HashSet, fmt::Write as _, net::SocketAddr};
 
@@ -68,14 +68,14 @@ pub(super) struct Fields {
 impl Fields {
     /// Credentials are removed for every API: one that was sent to the wrong
     /// place is a credential all the same.
-    pub(super) fn new(apis: &[ProtectedApi]) -> anyhow::Result<Self> {
+    pub(super) fn new(apis: &[ProtectedApi]) -> Self {
         let mut dropped: HashSet<String> = OURS.iter().map(|name| (*name).to_owned()).collect();
         for protected in apis {
             let schemes = &protected.api.schemes;
             let names = schemes.header.iter().chain(schemes.header_pair.iter().flatten());
             dropped.extend(names.map(|name| name.replace('_', "-")));
         }
-        Ok(Self { dropped })
+        Self { dropped }
     }
 
     /// Makes a client's fields fit for the upstream.
@@ -110,7 +110,7 @@ impl Fields {
         headers.insert(TOKEN_ID, identity.map_or_else(empty, |i| text(i.token())));
         headers.insert(ACCOUNT, identity.map_or_else(empty, |i| text(i.account())));
         headers.insert(ORGANIZATION, identity.map_or_else(empty, |i| text(i.organization())));
-        headers.insert(ROLE, identity.and_then(|i| i.role()).map_or_else(empty, text));
+        headers.insert(ROLE, identity.and_then(Identity::role).map_or_else(empty, text));
         headers.insert(
             SCOPES,
             identity.map_or_else(empty, |i| {
@@ -126,7 +126,7 @@ impl Fields {
     }
 
     /// Makes an upstream's fields fit for the client.
-    pub(super) fn for_client(&self, headers: &mut HeaderMap) {
+    pub(super) fn for_client(headers: &mut HeaderMap) {
         remove_hop_by_hop(headers);
         let ours = |value: &HeaderValue| {
             let name = value.as_bytes().split(|b| *b == b'=').next().unwrap_or_default();
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     fn fields() -> Fields {
-        let mut fields = Fields::new(&[]).unwrap();
+        let mut fields = Fields::new(&[]);
         fields.dropped.insert("x-finout-secret-key".into());
         fields
     }
@@ -271,7 +271,7 @@ mod tests {
         {
             headers.append(header::SET_COOKIE, HeaderValue::from_static(value));
         }
-        fields().for_client(&mut headers);
+        Fields::for_client(&mut headers);
         assert_eq!(headers.get_all(header::SET_COOKIE).iter().collect::<Vec<_>>(), ["a=1; Path=/"]);
     }
 }

@@ -69,8 +69,8 @@ impl DataDirectory {
 /// Takes the directory away from other users, if it is plainly ours to take.
 fn make_private(path: &Path) -> Result<(), DirectoryError> {
     let failed = |why| DirectoryError::Io { path: path.to_owned(), why };
-    let mode = path.metadata().map_err(failed)?.permissions().mode();
-    if mode & 0o077 == 0 {
+    let for_others = path.metadata().map_err(failed)?.permissions().mode() & 0o077;
+    if for_others == 0 {
         return Ok(());
     }
     let empty = path.read_dir().map_err(failed)?.next().is_none();

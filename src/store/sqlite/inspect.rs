@@ -3,7 +3,8 @@
 
 use super::{
     MIGRATIONS,
-    write::{ApplyError, apply, to_sql},
+    change::{ApplyError, apply},
+    write::to_sql,
 };
 use crate::store::{Inspection, Progress};
 use counterfoil_core::ledger::{self, Head};
@@ -86,7 +87,7 @@ fn follow(
             }
             Err(ApplyError::Sqlite(error)) => return Err(error),
         }
-        if head.number % PROGRESS_EVERY == 0 {
+        if head.number.is_multiple_of(PROGRESS_EVERY) {
             progress(head.number, total);
         }
     }
@@ -104,7 +105,7 @@ fn compare(
 ) -> Result<(), Error> {
     let sql = format!("SELECT * FROM {table} ORDER BY {key}");
     let (mut ours, mut theirs) = (ours.prepare(&sql)?, replayed.prepare(&sql)?);
-    let columns: Vec<String> = ours.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = ours.column_names().map(str::to_owned).collect();
     let keys = key.split(", ").count();
     let (mut ours, mut theirs) = (ours.query([])?, theirs.query([])?);
     let (mut left, mut right) = (values(ours.next()?)?, values(theirs.next()?)?);

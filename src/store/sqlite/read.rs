@@ -1,6 +1,9 @@
 //! Reading: rows become the domain's types.
 
-use super::write::{head, kind_name, rank_name};
+use super::{
+    change::{kind_name, rank_name},
+    write::head,
+};
 use crate::store::{
     MembershipFilter, Page, Progress, StateFilter, StoredAccount, StoredMembership,
     StoredOrganization, StoredToken, TokenFilter,
@@ -14,6 +17,7 @@ use counterfoil_core::{
     token::{Digest, Previous, Token},
 };
 use rusqlite::{Connection, Error, OptionalExtension as _, Row, ToSql, types::Type};
+use std::fmt::Write as _;
 
 const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at FROM organization";
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
@@ -174,13 +178,14 @@ impl Query {
         }
     }
 
-    fn page<Id>(&mut self, page: Page<Id>, bytes: impl Fn(&Id) -> Vec<u8>) {
-        self.and_if("id > ?", page.after.as_ref().map(bytes));
+    fn page<Id: Copy>(&mut self, page: Page<Id>, bytes: impl Fn(Id) -> Vec<u8>) {
+        self.and_if("id > ?", page.after.map(bytes));
         self.end("ORDER BY id", page.limit);
     }
 
     fn end(&mut self, order: &'static str, limit: u32) {
-        self.sql.push_str(&format!(" {order} LIMIT {limit}"));
+        // Writing to a string does not fail.
+        let _ = write!(self.sql, " {order} LIMIT {limit}");
     }
 
     fn all<T>(

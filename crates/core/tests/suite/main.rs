@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
 
 mod challenges;
+mod concurrency;
 mod error_format;
+mod hostile_input;
 mod look_alikes;
 mod replay;
 mod scene;

@@ -269,6 +269,12 @@ pub(crate) fn secret(n: u32) -> Secret {
     Secret::mint(&prefix(), &entropy)
 }
 
+/// The secret with another last character.
+pub(crate) fn mistyped(secret: &str) -> String {
+    let (kept, last) = secret.split_at(secret.len() - 1);
+    format!("{kept}{}", if last == "0" { "1" } else { "0" })
+}
+
 pub(crate) fn prefix() -> Prefix {
     Prefix::try_from("acme".to_owned()).unwrap()
 }

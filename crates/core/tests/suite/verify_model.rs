@@ -1,7 +1,8 @@
 //! Verification against a model: it admits exactly when no reason of a plain table speaks against it.
 
 use crate::scene::{
-    Lines, account, api, credential, email, organization, scope, secret, token, token_id,
+    Lines, SCHEMES, account, api, credential, email, mistyped, organization, scope, secret, token,
+    token_id,
 };
 use counterfoil_core::{
     Code, Timestamp,
@@ -239,15 +240,13 @@ fn headers(world: &World, attempt: &Attempt) -> Lines {
     let shown = match attempt.secret {
         Shown::Current => secret(n).reveal().to_owned(),
         Shown::Previous => secret(n + 100).reveal().to_owned(),
-        Shown::Mistyped => {
-            secret(n).reveal().replace("acme_", "acme_0").replacen("acme_00", "acme_1", 1)
-        }
+        Shown::Mistyped => mistyped(secret(n).reveal()),
         Shown::NeverIssued => secret(n + 200).reveal().to_owned(),
         Shown::OfAnotherMake => format!("imported-{n}"),
     };
     let address = match attempt.email {
         Beside::Right => EMAILS[world.tokens[attempt.token].owner].unwrap_or("robot@example.com"),
-        Beside::Of(other) => EMAILS[other % EMAILS.len()].unwrap_or(""),
+        Beside::Of(other) => EMAILS[other].unwrap_or(""),
         Beside::Nonsense => "nobody",
     };
     let client_id = match attempt.client_id {
@@ -321,7 +320,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         1 => Just(Shown::NeverIssued),
         1 => Just(Shown::OfAnotherMake),
     ];
-    let who = (0..TOKENS, mostly(), select(&crate::scene::SCHEMES[..]), mostly(), mostly());
+    let who = (0..TOKENS, mostly(), select(&SCHEMES[..]), mostly(), mostly());
     let what = (shown, beside(EMAILS.len()), beside(TOKENS));
     let how = (0..CLIENTS.len(), 0..NEEDS.len(), 0..20i64);
     (who, what, how).prop_map(

@@ -1,0 +1,207 @@
+//! Concurrency: who reads the index while it changes never sees a token after its end was applied.
+
+use crate::scene::{EXPIRY, Scene, account, organization, secret, token, token_id};
+use counterfoil_core::{
+    Code,
+    account::Rank,
+    credential::Scheme,
+    index::Index,
+    ledger::Change,
+    token::{Digest, State},
+};
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+const READERS: usize = 3;
+
+/// How many tokens live and end, enough to make the maps grow several times under the readers.
+const TOKENS: u32 = 4000;
+
+/// How often a reader looks at most.
+const LOOKS: u32 = 1_000_000;
+
+/// Lets `write` run while [`READERS`] threads run `read`, all beginning at once.
+fn together(read: impl Fn(usize) + Sync, write: impl FnOnce()) {
+    let start = Barrier::new(READERS + 1);
+    thread::scope(|scope| {
+        for reader in 0..READERS {
+            let (start, read) = (&start, &read);
+            scope.spawn(move || {
+                start.wait();
+                read(reader);
+            });
+        }
+        start.wait();
+        write();
+    });
+}
+
+/// Ends token `n`, or at least its first secret, in one of the ways there are.
+fn end(index: &Index, n: u32) {
+    let (token, organization) = (token_id(n), organization(1));
+    let rotated = |previous_until| Change::TokenRotated {
+        token,
+        organization,
+        replaces: secret(n).digest(),
+        previous_until,
+        digest: secret(n + TOKENS).digest(),
+        last_four: "0000".into(),
+    };
+    let revoked = Change::TokenRevoked { token, organization, reason: String::new() };
+    let changes = match n % 4 {
+        0 => vec![revoked],
+        1 => vec![Change::TokenPaused { token, organization }],
+        2 => vec![rotated(None)],
+        _ => vec![rotated(Some(EXPIRY)), revoked],
+    };
+    for change in &changes {
+        index.apply(change).unwrap();
+    }
+}
+
+/// Why the first secret of token `n` is refused once [`end`] has returned.
+fn reason(n: u32) -> Code {
+    match n % 4 {
+        1 => Code::Paused,
+        2 => Code::UnknownToken,
+        _ => Code::Revoked,
+    }
+}
+
+#[test]
+fn what_has_ended_is_refused_while_others_come_and_go() {
+    let scene = Scene::new(Scheme::Bearer);
+    let digests: Vec<Digest> = (0..=TOKENS).map(|n| secret(n).digest()).collect();
+    let ended = AtomicU32::new(1);
+    let read = |reader: usize| {
+        let mut random = u32::try_from(reader).unwrap();
+        for _ in 0..LOOKS {
+            // Tokens 2 to `last` have ended, and this thread knows it.
+            let last = ended.load(Ordering::Acquire);
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            for n in [last, 2 + (random >> 8) % last] {
+                if (2..=last).contains(&n) {
+                    let found = scene.index.find(&digests[n as usize]).map(|record| record.state);
+                    let expected = match reason(n) {
+                        Code::Paused => Some(State::Paused),
+                        Code::Revoked => Some(State::Revoked),
+                        _ => None,
+                    };
+                    assert_eq!(found, expected, "token {n} of {last} by digest");
+                    let by_id = scene.index.find_by_id(token_id(n)).unwrap();
+                    assert_eq!(by_id.state, expected.unwrap_or(State::Active), "token {n} by id");
+                }
+            }
+            // The one that nobody touches is there all the time.
+            assert_eq!(scene.code(), None);
+            if last == TOKENS {
+                break;
+            }
+        }
+    };
+    together(read, || {
+        for n in 2..=TOKENS {
+            let token = token(n, "orders", organization(1), account(1));
+            scene.apply(&Change::TokenIssued(Box::new(token)));
+            end(&scene.index, n);
+            ended.store(n, Ordering::Release);
+        }
+    });
+    let mut scene = scene;
+    for n in 2..=TOKENS {
+        scene.present(n);
+        assert_eq!(scene.code(), Some(reason(n)), "token {n}");
+    }
+}
+
+#[test]
+fn a_verdict_is_never_older_than_the_change_before_it() {
+    const ROUNDS: u32 = 2000;
+    type Switch = [Change; 2];
+    let scene = Scene::new(Scheme::Bearer);
+    let (account, organization) = (account(1), organization(1));
+    let switches: [Switch; 3] = [
+        [Change::AccountDisabled { account }, Change::AccountEnabled { account }],
+        [
+            Change::MembershipEnded { organization, account },
+            Change::MembershipAdded { organization, account, rank: Rank::Member },
+        ],
+        [
+            Change::TokenPaused { token: token_id(1), organization },
+            Change::TokenResumed { token: token_id(1), organization },
+        ],
+    ];
+    // 4n: accepted. 4n + 2: refused. Odd: being changed, either is right.
+    let phase = AtomicU32::new(0);
+    let read = |_| {
+        for _ in 0..LOOKS {
+            let before = phase.load(Ordering::Acquire);
+            let accepted = scene.judge().is_ok();
+            let after = phase.load(Ordering::Acquire);
+            if before == after {
+                match before % 4 {
+                    0 => assert!(accepted, "phase {before}"),
+                    2 => assert!(!accepted, "phase {before}"),
+                    _ => {}
+                }
+            }
+            if before == 4 * ROUNDS {
+                break;
+            }
+        }
+    };
+    together(read, || {
+        for round in 0..ROUNDS {
+            let [off, on] = &switches[round as usize % switches.len()];
+            phase.store(4 * round + 1, Ordering::Release);
+            scene.apply(off);
+            phase.store(4 * round + 2, Ordering::Release);
+            // Something else happens in between, so that the phase lasts.
+            let other = token(round + 2, "orders", organization, account);
+            scene.apply(&Change::TokenIssued(Box::new(other)));
+            phase.store(4 * round + 3, Ordering::Release);
+            scene.apply(on);
+            phase.store(4 * round + 4, Ordering::Release);
+        }
+    });
+    assert_eq!(scene.code(), None);
+}
+
+#[test]
+fn a_digest_leads_to_the_token_whose_secret_it_is_at_every_moment() {
+    const ROUNDS: u32 = 3000;
+    let scene = Scene::new(Scheme::Bearer);
+    let digests: Vec<Digest> = (0..=ROUNDS).map(|n| secret(n).digest()).collect();
+    let current = AtomicU32::new(1);
+    let read = |_| {
+        for _ in 0..LOOKS {
+            let n = current.load(Ordering::Acquire);
+            let found = scene.index.find(&digests[n as usize]);
+            let newest = current.load(Ordering::Acquire);
+            assert!(found.is_some() || newest > n, "secret {n} is gone, the newest is {newest}");
+            // The one before `n` may still lead to the token, and to no other.
+            let before = scene.index.find(&digests[n as usize - 1]);
+            for (n, found) in [(n, found), (n - 1, before)] {
+                if let Some(record) = found {
+                    let previous = record.previous.map(|previous| previous.digest);
+                    let digest = digests[n as usize];
+                    assert!(record.digest == digest || previous == Some(digest), "secret {n}");
+                }
+            }
+            if n == ROUNDS {
+                break;
+            }
+        }
+    };
+    together(read, || {
+        for n in 2..=ROUNDS {
+            scene.rotate(n, Some(EXPIRY));
+            current.store(n, Ordering::Release);
+        }
+    });
+}

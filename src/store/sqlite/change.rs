@@ -1,0 +1,204 @@
+//! What each change does to the tables, and under which condition.
+
+use counterfoil_core::{
+    Timestamp,
+    account::{AccountKind, Email, Rank},
+    id::{OrganizationId, TokenId},
+    ledger::Change,
+    token::{Digest, Token},
+};
+use rusqlite::{Connection, ToSql, params};
+
+/// Why a change cannot be made.
+pub(super) enum ApplyError {
+    /// Its condition does not hold (any more).
+    Conflict,
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for ApplyError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ConstraintViolation) => Self::Conflict,
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+/// Makes one change to the state. Each statement carries the condition under
+/// which the change makes sense, so that two decisions that were taken side by
+/// side cannot both be carried out.
+pub(super) fn apply(
+    connection: &Connection,
+    at: Timestamp,
+    change: &Change,
+) -> Result<(), ApplyError> {
+    let at = at.as_millis();
+    let rows = match change {
+        Change::OrganizationCreated { organization, name } => run(
+            connection,
+            "INSERT INTO organization (id, name, created_at) VALUES (?, ?, ?)",
+            params![organization.as_bytes(), name, at],
+        ),
+        Change::OrganizationClosed { organization } => run(
+            connection,
+            "UPDATE organization SET closed_at = ?2 WHERE id = ?1 AND closed_at IS NULL",
+            params![organization.as_bytes(), at],
+        ),
+        Change::AccountCreated { account, account_kind, email, name } => run(
+            connection,
+            "INSERT INTO account (id, kind, email, name, created_at) VALUES (?, ?, ?, ?, ?)",
+            params![
+                account.as_bytes(),
+                kind_name(*account_kind),
+                email.as_ref().map(Email::as_str),
+                name,
+                at
+            ],
+        ),
+        Change::AccountDisabled { account } => run(
+            connection,
+            "UPDATE account SET disabled_at = ?2 WHERE id = ?1 AND disabled_at IS NULL",
+            params![account.as_bytes(), at],
+        ),
+        Change::AccountEnabled { account } => run(
+            connection,
+            "UPDATE account SET disabled_at = NULL WHERE id = ?1 AND disabled_at IS NOT NULL",
+            params![account.as_bytes()],
+        ),
+        Change::PasswordSet { account, hash } => run(
+            connection,
+            "UPDATE account SET password_hash = ?2 WHERE id = ?1",
+            params![account.as_bytes(), hash],
+        ),
+        Change::MembershipAdded { organization, account, rank } => run(
+            connection,
+            "INSERT INTO membership (organization, account, rank, joined_at)
+             SELECT ?1, ?2, ?3, ?4
+             WHERE EXISTS (SELECT 1 FROM organization WHERE id = ?1 AND closed_at IS NULL)
+             ON CONFLICT (organization, account)
+             DO UPDATE SET rank = ?3, joined_at = ?4, ended_at = NULL WHERE ended_at IS NOT NULL",
+            params![organization.as_bytes(), account.as_bytes(), rank_name(*rank), at],
+        ),
+        Change::MembershipRankChanged { organization, account, rank } => run(
+            connection,
+            "UPDATE membership SET rank = ?3
+             WHERE organization = ?1 AND account = ?2 AND ended_at IS NULL AND rank <> ?3",
+            params![organization.as_bytes(), account.as_bytes(), rank_name(*rank)],
+        ),
+        Change::MembershipEnded { organization, account } => run(
+            connection,
+            "UPDATE membership SET ended_at = ?3
+             WHERE organization = ?1 AND account = ?2 AND ended_at IS NULL",
+            params![organization.as_bytes(), account.as_bytes(), at],
+        ),
+        Change::TokenIssued(token) => issue(connection, token),
+        Change::TokenPaused { token, organization } => run(
+            connection,
+            "UPDATE token SET paused_at = ?3 WHERE id = ?1 AND organization = ?2
+             AND paused_at IS NULL AND revoked_at IS NULL",
+            params![token.as_bytes(), organization.as_bytes(), at],
+        ),
+        Change::TokenResumed { token, organization } => run(
+            connection,
+            "UPDATE token SET paused_at = NULL WHERE id = ?1 AND organization = ?2
+             AND paused_at IS NOT NULL AND revoked_at IS NULL",
+            params![token.as_bytes(), organization.as_bytes()],
+        ),
+        Change::TokenRotated {
+            token,
+            organization,
+            replaces,
+            previous_until,
+            digest,
+            last_four,
+        } => {
+            let secret = (replaces, digest, &**last_four);
+            rotate(connection, *token, *organization, secret, *previous_until)
+        }
+        Change::TokenRevoked { token, organization, reason } => run(
+            connection,
+            "UPDATE token SET revoked_at = ?3, revoke_reason = ?4
+             WHERE id = ?1 AND organization = ?2 AND revoked_at IS NULL",
+            params![token.as_bytes(), organization.as_bytes(), at, reason],
+        ),
+    }?;
+    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+}
+
+fn issue(connection: &Connection, token: &Token) -> Result<usize, rusqlite::Error> {
+    let json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+    run(
+        connection,
+        "INSERT INTO token (id, api, organization, owner, name, note, permission,
+            allowed_networks, prefix, last_four, digest, created_at, expires_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+         WHERE EXISTS (
+            SELECT 1 FROM membership
+            JOIN account ON account.id = membership.account
+            JOIN organization ON organization.id = membership.organization
+            WHERE membership.organization = ?3 AND membership.account = ?4
+            AND membership.ended_at IS NULL AND account.disabled_at IS NULL
+            AND organization.closed_at IS NULL)",
+        params![
+            token.id.as_bytes(),
+            token.api,
+            token.organization.as_bytes(),
+            token.owner.as_bytes(),
+            token.name,
+            token.note,
+            serde_json::to_string(&token.grant).map_err(json)?,
+            serde_json::to_string(&token.allowed_networks).map_err(json)?,
+            token.prefix,
+            token.last_four,
+            token.digest.as_bytes(),
+            token.created_at.as_millis(),
+            token.expires_at.map(Timestamp::as_millis),
+        ],
+    )
+}
+
+fn rotate(
+    connection: &Connection,
+    token: TokenId,
+    organization: OrganizationId,
+    (replaces, digest, last_four): (&Digest, &Digest, &str),
+    previous_until: Option<Timestamp>,
+) -> Result<usize, rusqlite::Error> {
+    run(
+        connection,
+        "UPDATE token SET digest = ?4, last_four = ?5, previous_until = ?6,
+         previous_digest = CASE WHEN ?6 IS NULL THEN NULL ELSE digest END
+         WHERE id = ?1 AND organization = ?2 AND digest = ?3 AND revoked_at IS NULL",
+        params![
+            token.as_bytes(),
+            organization.as_bytes(),
+            replaces.as_bytes(),
+            digest.as_bytes(),
+            last_four,
+            previous_until.map(Timestamp::as_millis)
+        ],
+    )
+}
+
+pub(super) fn run(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+) -> Result<usize, rusqlite::Error> {
+    connection.prepare_cached(sql)?.execute(parameters)
+}
+
+pub(super) fn kind_name(kind: AccountKind) -> &'static str {
+    match kind {
+        AccountKind::Person => "person",
+        AccountKind::Service => "service",
+    }
+}
+
+pub(super) fn rank_name(rank: Rank) -> &'static str {
+    match rank {
+        Rank::Administrator => "administrator",
+        Rank::Member => "member",
+    }
+}
