@@ -18,7 +18,6 @@ use counterfoil_core::{
     error_format::ErrorFormat,
     id::{AccountId, OrganizationId, TokenId},
     index::Index,
-    route::Route,
     token::{Digest, Grant, Prefix, Secret, State, Token},
     verify::{Question, verify},
 };
@@ -169,7 +168,7 @@ fn api() -> Api {
         },
         errors: ErrorFormat::Problem,
         realm: "bench".into(),
-        routes: vec![Route::fallback(false)],
+        routes: Vec::new(),
         scopes: Vec::new(),
         roles: Vec::new(),
         issuers: Issuers::Members,

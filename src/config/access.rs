@@ -100,7 +100,6 @@ pub(super) fn routes(
         }
         routes.push(route);
     }
-    routes.push(Route::fallback(!declared.is_empty()));
     routes
 }
 

@@ -3,8 +3,8 @@
 use crate::{
     credential::Schemes,
     error_format::ErrorFormat,
-    route::{Requirement, Route},
-    scope::Scope,
+    route::{Requirement, Route, access},
+    scope::{Need, Scope},
     time::Seconds,
     token::{Grant, Prefix},
 };
@@ -21,7 +21,8 @@ pub struct Api {
     pub errors: ErrorFormat,
     /// The realm of its challenges (RFC 9110 §11.5).
     pub realm: String,
-    /// Its routes; the first that matches decides. The last matches everything.
+    /// Its routes; the first that matches decides. What none matches needs the scope
+    /// `{access}` where the API declares scopes, else any token.
     pub routes: Vec<Route>,
     /// The scopes it knows, with the words that say what they allow.
     pub scopes: Vec<(Scope, String)>,
@@ -68,11 +69,14 @@ pub struct TokenPolicy {
 impl Api {
     /// What a request to `path` needs. `path` is canonical and stripped of the mount.
     pub fn requirement<'a>(&'a self, method: &str, path: &'a str) -> Requirement<'a> {
-        // `routes` ends with a fallback; should it not, the safe answer is a token.
-        self.routes
-            .iter()
-            .find_map(|route| route.requirement(method, path))
-            .unwrap_or(Requirement::Any)
+        let own = self.routes.iter().find_map(|route| route.requirement(method, path));
+        own.unwrap_or_else(|| {
+            if self.scopes.is_empty() {
+                Requirement::Any
+            } else {
+                Requirement::Scope(Need { resource: None, action: access(method) })
+            }
+        })
     }
 
     /// The role of this name.

@@ -234,9 +234,6 @@ fn read_authorization<'h>(
     if rest.is_empty() {
         return Err(Malformed::NoCredential);
     }
-    if rest.iter().any(u8::is_ascii_whitespace) {
-        return Err(Malformed::Spaces);
-    }
     Ok(Some(match scheme {
         Scheme::Basic => Credential::Basic(read_basic(rest)?),
         Scheme::Password => Credential::Password(read_basic(rest)?),
@@ -246,6 +243,9 @@ fn read_authorization<'h>(
 }
 
 fn read_basic(encoded: &[u8]) -> Result<EmailAndSecret, Malformed> {
+    if classes(encoded) & SPACE != 0 {
+        return Err(Malformed::Spaces);
+    }
     let mut bytes = Zeroizing::new(vec![0; encoded.len().div_ceil(4) * 3]);
     let length =
         BASE64_STANDARD.decode_slice(encoded, &mut bytes).map_err(|_| Malformed::Base64)?;
@@ -259,21 +259,68 @@ fn read_basic(encoded: &[u8]) -> Result<EmailAndSecret, Malformed> {
 
 /// RFC 6750 §2.1, `b64token`.
 fn token68(value: &[u8]) -> Result<&str, Malformed> {
-    let body = value.iter().rposition(|b| *b != b'=').map_or(&[][..], |last| &value[..=last]);
-    let sound =
-        !body.is_empty() && body.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(b));
-    if sound { visible(value) } else { Err(Malformed::Characters) }
+    let seen = classes(value);
+    if seen & SPACE != 0 {
+        return Err(Malformed::Spaces);
+    }
+    // Padding is rare enough to be looked at twice.
+    let padded_well = seen & PADDING == 0
+        || value.iter().skip_while(|b| **b != b'=').all(|b| *b == b'=') && value[0] != b'=';
+    if seen & !(TOKEN68 | PADDING) == 0 && padded_well {
+        text(value)
+    } else {
+        Err(Malformed::Characters)
+    }
 }
 
 fn visible(value: &[u8]) -> Result<&str, Malformed> {
-    if value.iter().any(u8::is_ascii_whitespace) {
-        return Err(Malformed::Spaces);
-    }
-    match std::str::from_utf8(value) {
-        Ok(text) if value.iter().all(u8::is_ascii_graphic) => Ok(text),
-        _ => Err(Malformed::Characters),
+    let seen = classes(value);
+    if seen & SPACE != 0 {
+        Err(Malformed::Spaces)
+    } else if seen & OTHER != 0 {
+        Err(Malformed::Characters)
+    } else {
+        text(value)
     }
 }
+
+fn text(value: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(value).map_err(|_| Malformed::Characters)
+}
+
+/// `A-Za-z0-9-._~+/`.
+const TOKEN68: u8 = 1;
+/// `=`.
+const PADDING: u8 = 2;
+/// What else is visible in ASCII.
+const VISIBLE: u8 = 4;
+/// White space in ASCII.
+const SPACE: u8 = 8;
+/// Everything else.
+const OTHER: u8 = 16;
+
+/// Which kinds of bytes occur. Every request comes by here, so it is one pass
+/// without a branch.
+fn classes(value: &[u8]) -> u8 {
+    value.iter().fold(0, |seen, byte| seen | CLASS[usize::from(*byte)])
+}
+
+const CLASS: [u8; 256] = {
+    let mut table = [OTHER; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = match byte {
+            b'-' | b'.' | b'_' | b'~' | b'+' | b'/' => TOKEN68,
+            b'=' => PADDING,
+            _ if byte.is_ascii_alphanumeric() => TOKEN68,
+            _ if byte.is_ascii_graphic() => VISIBLE,
+            _ if byte.is_ascii_whitespace() => SPACE,
+            _ => OTHER,
+        };
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

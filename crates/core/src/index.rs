@@ -214,8 +214,11 @@ impl Index {
             Change::TokenPaused { token, .. } => self.set_state(*token, State::Paused)?,
             Change::TokenResumed { token, .. } => self.set_state(*token, State::Active)?,
             Change::TokenRevoked { token, .. } => self.set_state(*token, State::Revoked)?,
-            Change::TokenRotated { token, digest, previous_until, .. } => {
+            Change::TokenRotated { token, replaces, digest, previous_until, .. } => {
                 let old = self.find_by_id(*token).ok_or(OutOfStep)?;
+                if old.digest != *replaces || old.state == State::Revoked {
+                    return Err(OutOfStep);
+                }
                 let previous = previous_until.map(|until| Previous { digest: old.digest, until });
                 self.put(&Arc::new(Record { digest: *digest, previous, ..copy(&old) }));
                 let by_digest = self.by_digest.pin();
@@ -270,6 +273,10 @@ impl Index {
 
     fn set_state(&self, token: TokenId, state: State) -> Result<(), OutOfStep> {
         let old = self.find_by_id(token).ok_or(OutOfStep)?;
+        // Whatever went wrong elsewhere: nothing brings a revoked token back.
+        if old.state == State::Revoked {
+            return Err(OutOfStep);
+        }
         self.put(&Arc::new(Record { state, ..copy(&old) }));
         Ok(())
     }

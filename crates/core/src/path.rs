@@ -37,7 +37,10 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, Ambiguous> {
             b'%' => {
                 let value = hex_pair(bytes.get(at + 1..at + 3)).ok_or(Ambiguous::Encoding)?;
                 match value {
-                    b'/' | b'\\' | b'.' | 0..=0x1f | 0x7f => return Err(Ambiguous::Encoding),
+                    // 0xc0 and 0xc1 begin no character, but once spelt `/` and `.` for lax readers.
+                    b'/' | b'\\' | b'.' | 0..=0x1f | 0x7f | 0xc0 | 0xc1 => {
+                        return Err(Ambiguous::Encoding);
+                    }
                     b'-' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
                         decoded.get_or_insert_with(|| bytes[..at].to_vec()).push(value);
                     }
@@ -137,6 +140,7 @@ mod tests {
             ("/a%", Ambiguous::Encoding),
             ("/a%4", Ambiguous::Encoding),
             ("/a%zz", Ambiguous::Encoding),
+            ("/a%c0%ae", Ambiguous::Encoding),
         ] {
             assert_eq!(canonical(raw), Err(why), "{raw}");
         }

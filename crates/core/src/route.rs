@@ -74,22 +74,6 @@ enum Part {
 }
 
 impl Route {
-    /// The last route of every API: its scopes by access where it declares any, else any token.
-    pub fn fallback(api_has_scopes: bool) -> Self {
-        let (text, requirement) = if api_has_scopes {
-            ("* /** -> {access}", Template::Scope { resource: None, action: Part::Access })
-        } else {
-            ("* /** -> any", Template::Any)
-        };
-        Self {
-            text: text.into(),
-            method: None,
-            segments: Vec::new(),
-            open_ended: true,
-            requirement,
-        }
-    }
-
     /// The route as it is written.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -226,7 +226,7 @@ pub(crate) fn api(name: &str, accepted: &[Scheme]) -> Api {
             route("GET /public/** -> anonymous"),
             route("* /ping -> any"),
             route("* /v1/{resource}/** -> {resource}:{access}"),
-            Route::fallback(true),
+            route("* /** -> {access}"),
         ],
         scopes: Vec::new(),
         roles: vec![

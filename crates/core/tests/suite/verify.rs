@@ -388,11 +388,11 @@ fn a_grant_of_no_scopes_holds_none() {
     let mut scene = Scene::new(Scheme::Bearer);
     scene.reissue(|token| token.grant = Grant::Any);
     assert_eq!(scene.code(), Some(Code::InsufficientScope));
-    scene.api.routes = vec![Route::fallback(false)];
+    scene.api.routes = vec!["* /** -> any".parse::<Route>().unwrap()];
     assert_eq!(scene.code(), None);
     scene.reissue(|token| token.grant = Grant::Scopes([].into()));
     assert_eq!(scene.code(), None);
-    scene.api.routes = vec![Route::fallback(true)];
+    scene.api.routes = vec!["* /** -> {access}".parse::<Route>().unwrap()];
     assert_eq!(scene.code(), Some(Code::InsufficientScope));
 }
 
