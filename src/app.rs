@@ -9,15 +9,12 @@ use crate::{
         sqlite::{DataDirectory, Sqlite},
     },
 };
-use counterfoil_core::ledger::Head;
 use std::sync::Arc;
 
 /// Everything that the interfaces stand on.
 pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) replica: Arc<Replica>,
-    /// The ledger's head when it was opened.
-    pub(crate) head: Head,
 }
 
 impl App {
@@ -32,9 +29,9 @@ impl App {
         let store = Arc::new(Sqlite::open(
             directory,
             &config.database.file,
-            Box::new(move |change| follower.follow(change)),
+            Box::new(move |order, head| follower.follow(order, head)),
         )?);
-        let head = replica.load(&*store, progress).await?;
+        replica.load(&*store, progress).await?;
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let service = Arc::new(Service {
             store,
@@ -42,7 +39,7 @@ impl App {
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
         });
-        Ok(Self { service, replica, head })
+        Ok(Self { service, replica })
     }
 
     /// Makes what was accepted durable and lets go of the database.

@@ -34,10 +34,22 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 it could not be done; 2 the comm
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// The configuration file [default: counterfoil.toml, then /etc/counterfoil/counterfoil.toml]
-    #[arg(long, global = true, value_name = "FILE", env = "COUNTERFOIL_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "COUNTERFOIL_CONFIG",
+        hide_env_values = true
+    )]
     config: Option<PathBuf>,
     /// The data directory [default: counterfoil-data]
-    #[arg(long, global = true, value_name = "DIR", env = "COUNTERFOIL_DATA")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "COUNTERFOIL_DATA",
+        hide_env_values = true
+    )]
     data: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long, global = true)]
@@ -169,4 +181,41 @@ fn more(found: &serde_json::Value) {
 
 fn wait_for(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    /// Every command's own help, one after the other.
+    fn reference() -> String {
+        fn describe(page: &mut String, command: &mut clap::Command, path: &str) {
+            let name = format!("{path}{}", command.get_name());
+            let help = command.clone().bin_name(&name).render_help().to_string();
+            let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+            let _ = write!(page, "\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n").trim());
+            for inner in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+                describe(page, inner, &format!("{name} "));
+            }
+        }
+        let mut page = String::from(
+            "# The command line\n\n<!-- Generated from src/cli; its test rewrites this page when\n     \
+             COUNTERFOIL_UPDATE_DOCS is set. -->\n",
+        );
+        let mut command = CommandLine::command().term_width(88);
+        command.build();
+        describe(&mut page, &mut command, "");
+        page
+    }
+
+    #[test]
+    fn the_reference_is_current() {
+        crate::generated_page::check("command-line.md", &reference());
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        CommandLine::command().debug_assert();
+    }
 }

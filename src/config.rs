@@ -174,6 +174,12 @@ impl Config {
 pub(crate) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
+    /// Whether the tests are to rewrite the generated pages.
+    #[cfg(test)]
+    pub(crate) fn updates_documentation(&self) -> bool {
+        self.0.contains_key(variables::UPDATE_DOCS)
+    }
+
     /// Those of this process whose names begin as ours do.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
     pub(crate) fn of_process() -> Self {

@@ -7,7 +7,10 @@ mod cli;
 mod clock;
 mod config;
 mod entropy;
+#[cfg(test)]
+mod generated_page;
 mod http;
+mod jobs;
 mod replica;
 mod service;
 mod store;

@@ -1,21 +1,28 @@
 //! This node's copy of what verification needs: the index, kept in step with the ledger.
 
-use crate::store::{Progress, Store, StoreError};
-use counterfoil_core::{
-    index::Index,
-    ledger::{Change, Head},
-};
+use crate::store::{Order, Progress, Store, StoreError};
+use counterfoil_core::{index::Index, ledger::Head};
 use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 /// The index and whether it may be trusted.
-#[derive(Default)]
 pub(crate) struct Replica {
     index: Arc<Index>,
     trusted: AtomicBool,
-    head: AtomicU64,
+    /// The head behind the last change that the index has taken in.
+    head: Mutex<Head>,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self {
+            index: Arc::default(),
+            trusted: AtomicBool::new(false),
+            head: Mutex::new(Head::EMPTY),
+        }
+    }
 }
 
 impl Replica {
@@ -24,25 +31,24 @@ impl Replica {
         &self,
         store: &dyn Store,
         progress: Progress,
-    ) -> Result<Head, StoreError> {
+    ) -> Result<(), StoreError> {
         let head = store.load(self.index.clone(), progress).await?;
-        self.head.store(head.number, Ordering::Release);
+        self.set_head(head);
         self.trusted.store(true, Ordering::Release);
-        Ok(head)
+        Ok(())
     }
 
-    /// Takes in a change that has just been committed.
-    pub(crate) fn follow(&self, change: &Change) {
-        match self.index.apply(change) {
-            Ok(()) => {
-                self.head.fetch_add(1, Ordering::AcqRel);
-            }
-            Err(error) => {
+    /// Takes in an order that has just been committed, whereupon the ledger's head is `head`.
+    pub(crate) fn follow(&self, order: &Order, head: Head) {
+        for (change, _) in &order.changes {
+            if let Err(error) = self.index.apply(change) {
                 // An index that has missed something may know a revoked token as live.
                 self.trusted.store(false, Ordering::Release);
                 tracing::error!(%error, kind = change.kind(), "the index is out of step with the ledger; no token can be verified until a restart");
+                return;
             }
         }
+        self.set_head(head);
     }
 
     /// The index, if it may be trusted now.
@@ -55,14 +61,18 @@ impl Replica {
         self.index.len()
     }
 
-    /// The number of the last change that the index has taken in.
-    pub(crate) fn head(&self) -> u64 {
-        self.head.load(Ordering::Acquire)
+    /// The ledger's head, as far as the index has followed it.
+    pub(crate) fn head(&self) -> Head {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_head(&self, head: Head) {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
     }
 }
 
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replica").field("head", &self.head).finish_non_exhaustive()
+        f.debug_struct("Replica").field("head", &self.head()).finish_non_exhaustive()
     }
 }

@@ -133,7 +133,7 @@ impl Collector for ReplicaCollector {
             (
                 "ledger_head",
                 "The number of the last change that the index has taken in",
-                i64::try_from(self.0.head()).unwrap_or(i64::MAX),
+                i64::try_from(self.0.head().number).unwrap_or(i64::MAX),
             ),
             ("ready", "Whether this node may verify tokens", i64::from(self.0.index().is_some())),
         ];

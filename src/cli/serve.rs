@@ -5,6 +5,7 @@ use crate::{
     app::App,
     config::Config,
     http::{api, gateway::Gateway, listen, operator, sample_upstream, status},
+    jobs,
     store::sqlite::{DataDirectory, DirectoryError},
     telemetry::{self, Metrics},
 };
@@ -74,6 +75,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
 
     let stop = CancellationToken::new();
     let mut serving = start(&config, &app, listeners, &stop)?;
+    serving.spawn(jobs::log_head(app.replica.clone(), stop.clone()));
     serving.spawn(operator::serve(socket, stop.clone(), api::for_operator(app.service.clone())));
 
     match mode {
@@ -104,8 +106,8 @@ async fn open(config: &Config, directory: Arc<DataDirectory>) -> Result<App, Fai
     let app = App::open(config, directory, Box::new(progress)).await;
     bar.finish_and_clear();
     let app = app?;
-    let tokens = app.replica.tokens();
-    tracing::info!(tokens, ledger_head = app.head.number, head_hash = %app.head.hash, "loaded");
+    let (tokens, head) = (app.replica.tokens(), app.replica.head());
+    tracing::info!(tokens, ledger_head = head.number, head_hash = %head.hash, "loaded");
     Ok(app)
 }
 

@@ -200,20 +200,10 @@ mod tests {
         super::{Config, Environment, Source},
         *,
     };
-    use std::path::Path;
 
     #[test]
     fn the_documentation_is_current() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-        if Environment::of_process().0.contains_key(variables::UPDATE_DOCS) {
-            std::fs::write(&path, reference()).unwrap();
-        }
-        let page = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            page == reference(),
-            "docs/configuration.md is out of date: test again with {} set",
-            variables::UPDATE_DOCS
-        );
+        crate::generated_page::check("configuration.md", &reference());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use counterfoil_core::{
     account::Email,
     id::{AccountId, OrganizationId, TokenId},
     index::Index,
-    ledger::{Change, Head},
+    ledger::Head,
 };
 use rusqlite::{Connection, OpenFlags};
 use std::{
@@ -29,9 +29,9 @@ use std::{
     time::Duration,
 };
 
-/// Told of every change once it is durable, in the ledger's order, before
-/// whoever asked for it is answered.
-pub(crate) type Follower = Box<dyn FnMut(&Change) + Send>;
+/// Told of every order once it is durable, with the ledger's head behind it, in
+/// the ledger's order and before whoever asked is answered.
+pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
 
 /// The steps that bring a database from empty to what this program expects.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_begin.sql")];

@@ -107,7 +107,7 @@ impl WriterThread {
         for ((order, answer), result) in orders.iter().zip(answers).zip(results) {
             if let Ok(head) = result {
                 self.head = head;
-                order.changes.iter().for_each(|(change, _)| (self.follower)(change));
+                (self.follower)(order, head);
             }
             // Whoever asked may have gone.
             let _ = answer.send(result);

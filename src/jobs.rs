@@ -1,0 +1,26 @@
+//! What the server does by itself, now and then.
+
+use crate::replica::Replica;
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How often the ledger's head is logged.
+const HEAD_EVERY: Duration = Duration::from_mins(1);
+
+/// Logs the ledger's head when it has moved. Whoever can write to the database
+/// can write a new chain; a log that is kept elsewhere would not agree with it.
+pub(crate) async fn log_head(replica: Arc<Replica>, stop: CancellationToken) {
+    let mut logged = replica.head();
+    let mut ticks = tokio::time::interval(HEAD_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let head = replica.head();
+        if head != logged {
+            tracing::info!(ledger_head = head.number, head_hash = %head.hash, "ledger");
+            logged = head;
+        }
+    }
+}
