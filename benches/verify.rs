@@ -13,6 +13,7 @@
 
 use counterfoil_core::{
     Timestamp,
+    account::Rank,
     api::{Api, Issuers, TokenPolicy},
     credential::{Headers, Scheme, Schemes},
     error_format::ErrorFormat,
@@ -76,7 +77,7 @@ impl Setting {
         let owner = AccountId::new(Timestamp::from_millis(1), [1; 10]);
         index.load_organization(organization, true);
         index.load_account(owner, None, true);
-        index.load_membership(organization, owner, true).unwrap();
+        index.load_membership(organization, owner, Some(Rank::Member)).unwrap();
         let plain = HashMap::default();
         let mut random = Random(1);
         let mut secrets = Vec::with_capacity(count);

@@ -3,18 +3,21 @@
 use crate::{
     config::Config,
     replica::Replica,
-    service::{Service, passwords::Passwords},
+    service::{Service, management_api, passwords::Passwords},
     store::{
         Progress,
         sqlite::{DataDirectory, Sqlite},
     },
 };
+use counterfoil_core::api::Api;
 use std::sync::Arc;
 
 /// Everything that the interfaces stand on.
 pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) replica: Arc<Replica>,
+    /// The management API, which is one more API to protect.
+    pub(crate) management: Arc<Api>,
 }
 
 impl App {
@@ -33,13 +36,15 @@ impl App {
         )?);
         replica.load(&*store, progress).await?;
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        let management = Arc::new(management_api::beside(config.apis.iter().map(|p| &*p.api))?);
+        let apis = config.apis.iter().map(|p| &p.api).chain([&management]);
         let service = Arc::new(Service {
             store,
-            apis: config.apis.iter().map(|p| (p.api.name.clone(), p.api.clone())).collect(),
+            apis: apis.map(|api| (api.name.clone(), api.clone())).collect(),
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
         });
-        Ok(Self { service, replica })
+        Ok(Self { service, replica, management })
     }
 
     /// Makes what was accepted durable and lets go of the database.

@@ -25,11 +25,11 @@ mod variables;
 pub(crate) use self::{
     mistake::Mistakes,
     reference::reference,
-    settings::{Ask, LogFormat, Words},
+    settings::{Ask, LogFormat, ProxyKind, Words},
 };
 
 use self::{document::Document, mistake::Report};
-use counterfoil_core::api::Api;
+use counterfoil_core::{api::Api, network::Network};
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     /// The reverse proxy.
     pub(crate) gateway: Gateway,
+    /// The answers to other people's proxies.
+    pub(crate) forward_auth: ForwardAuth,
     /// `/metrics`.
     pub(crate) metrics: Metrics,
     /// Where the state is kept.
@@ -72,6 +74,19 @@ pub(crate) struct Server {
 pub(crate) struct Gateway {
     /// The listener's address.
     pub(crate) listen: SocketAddr,
+    /// Whose word on where a request comes from is taken.
+    pub(crate) trusted_proxies: Vec<Network>,
+}
+
+/// The answers to other people's proxies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ForwardAuth {
+    /// The listener's address.
+    pub(crate) listen: SocketAddr,
+    /// What asks.
+    pub(crate) proxy: ProxyKind,
+    /// Who may ask.
+    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 /// `/metrics`.

@@ -4,9 +4,13 @@
 //! have changed by the time it commits; the store notices, and it decides again.
 
 pub(crate) mod accounts;
+mod caller;
+pub(crate) mod management_api;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
 pub(crate) mod tokens;
+
+pub(crate) use caller::{Caller, Member};
 
 use crate::{
     clock, entropy,
@@ -14,7 +18,7 @@ use crate::{
 };
 use counterfoil_core::{
     api::Api,
-    ledger::{Actor, Change, Head},
+    ledger::{Change, Head},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,21 +31,6 @@ pub(crate) struct Service {
     pub(crate) initialising: tokio::sync::Mutex<()>,
 }
 
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// Who runs Counterfoil, on its machine: may do everything.
-    Operator,
-}
-
-impl Caller {
-    fn actor(self) -> Actor {
-        match self {
-            Self::Operator => Actor::Operator,
-        }
-    }
-}
-
 /// Why an operation was not done. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServiceError {
@@ -51,6 +40,9 @@ pub(crate) enum ServiceError {
     /// It does not exist, or not for this caller.
     #[error("{0}")]
     NotFound(String),
+    /// The caller may not do it.
+    #[error("{0}")]
+    Forbidden(String),
     /// It cannot be done as things are.
     #[error("{0}")]
     Conflict(String),
@@ -81,7 +73,7 @@ const DECISIONS: usize = 3;
 impl Service {
     async fn commit(
         &self,
-        caller: Caller,
+        caller: &Caller,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<Head, StoreError> {
         let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
@@ -92,7 +84,7 @@ impl Service {
     /// the change, or none when there is nothing to do.
     async fn settle<F: Future<Output = Result<Option<Change>, ServiceError>>>(
         &self,
-        caller: Caller,
+        caller: &Caller,
         decide: impl Fn() -> F,
     ) -> Result<(), ServiceError> {
         for _ in 0..DECISIONS {
@@ -109,9 +101,10 @@ impl Service {
     /// Recomputes the ledger's chain and holds it against the state.
     pub(crate) async fn inspect_ledger(
         &self,
-        _caller: Caller,
+        caller: &Caller,
         progress: Progress,
     ) -> Result<Inspection, ServiceError> {
+        caller.is_operator()?;
         Ok(self.store.inspect_ledger(progress).await?)
     }
 

@@ -39,6 +39,7 @@ pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
+    door: &'static str,
     api: String,
     outcome: &'static str,
 }
@@ -62,7 +63,6 @@ pub(crate) struct Metrics {
 pub(crate) struct ApiCounters {
     pub(crate) admitted: Counter,
     pub(crate) anonymous: Counter,
-    pub(crate) upstream_failures: Counter,
     refused: [Counter; Code::ALL.len()],
 }
 
@@ -79,8 +79,8 @@ impl Metrics {
         let upstream_failures = Family::default();
         let rejected = Counter::default();
         registry.register(
-            "gateway_requests",
-            "Requests at the gateway, by API and outcome: admitted, anonymous, or a refusal's code",
+            "requests",
+            "Requests at the doors, by door, API and outcome: admitted, anonymous, or a refusal's code",
             Family::clone(&requests),
         );
         registry.register(
@@ -97,20 +97,22 @@ impl Metrics {
         Self { registry, requests, upstream_failures, rejected }
     }
 
-    /// The counters of one API.
-    pub(crate) fn of_api(&self, api: &str) -> ApiCounters {
+    /// The counters of one API at one door.
+    pub(crate) fn of_api(&self, door: &'static str, api: &str) -> ApiCounters {
         let counter = |outcome| {
-            let labels = RequestLabels { api: api.to_owned(), outcome };
+            let labels = RequestLabels { door, api: api.to_owned(), outcome };
             self.requests.get_or_create_owned(&labels)
         };
         ApiCounters {
             admitted: counter("admitted"),
             anonymous: counter("anonymous"),
-            upstream_failures: self
-                .upstream_failures
-                .get_or_create_owned(&ApiLabels { api: api.to_owned() }),
             refused: Code::ALL.map(|code| counter(code.as_str())),
         }
+    }
+
+    /// How often one API's upstream has failed.
+    pub(crate) fn upstream_failures(&self, api: &str) -> Counter {
+        self.upstream_failures.get_or_create_owned(&ApiLabels { api: api.to_owned() })
     }
 
     /// The text that a Prometheus server reads.

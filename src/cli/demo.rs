@@ -118,7 +118,13 @@ const ACTS: [Act; 5] = [
 pub(crate) fn configuration() -> Result<Config, Failure> {
     let loaded = configuration::built_in("the built-in examples", EXAMPLES.join("\n"))?;
     let config = loaded.config;
-    for address in [config.server.listen, config.gateway.listen, config.metrics.listen] {
+    let listeners = [
+        config.server.listen,
+        config.gateway.listen,
+        config.forward_auth.listen,
+        config.metrics.listen,
+    ];
+    for address in listeners {
         if !address.ip().is_loopback() {
             return Err(Failure::Wrong(anyhow!(
                 "the demonstration listens on loopback addresses only, not on {address}"
@@ -154,7 +160,7 @@ pub(crate) async fn introduce(
     let email: Email = EMAIL.parse().context("the demonstration's address")?;
     let password = Zeroizing::new(random_password());
     app.service
-        .initialise(Caller::Operator, "Demo", email.clone(), Some(password.clone()))
+        .initialise(&Caller::Operator, "Demo", email.clone(), Some(password.clone()))
         .await
         .context("the demonstration's account")?;
     output::note(format_args!(
@@ -176,7 +182,7 @@ pub(crate) async fn introduce(
         };
         let Issued { token, secret } = app
             .service
-            .issue_token(Caller::Operator, &new)
+            .issue_token(&Caller::Operator, &new)
             .await
             .with_context(|| format!("the demonstration's token for {}", act.api))?;
         let mount = config.apis.iter().find(|api| *api.api.name == *act.api).map(|api| &api.mount);

@@ -4,22 +4,28 @@ use super::{Failure, Global, configuration, demo, ledger::progress_bar, output};
 use crate::{
     app::App,
     config::Config,
-    http::{api, gateway::Gateway, listen, operator, sample_upstream, status},
+    http::{
+        api::{self, Peer, Protection},
+        door::Door,
+        forward_auth::ForwardAuth,
+        gateway::Gateway,
+        listen, operator, sample_upstream, server, status,
+    },
     jobs,
     store::sqlite::{DataDirectory, DirectoryError},
     telemetry::{self, Metrics},
 };
 use anyhow::{Context as _, anyhow};
 use axum::Router;
-use hyper::service::service_fn;
-use hyper_util::service::TowerToHyperService;
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+use hyper::{body::Incoming, service::service_fn};
+use std::{convert::Infallible, future::ready, io::ErrorKind, net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 /// What kind of serving is asked for.
 enum Mode {
@@ -35,6 +41,7 @@ enum Mode {
 struct Listeners {
     server: TcpListener,
     gateway: TcpListener,
+    forward_auth: TcpListener,
     metrics: TcpListener,
     /// For the sample API and the demonstration.
     sample: Option<TcpListener>,
@@ -63,7 +70,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
 
     let listeners = Listeners::open(&config, !matches!(mode, Mode::Configured)).await?;
     if let Some(sample) = &listeners.sample {
-        let upstream: http::Uri = format!("http://{}", sample.local_addr()?)
+        let upstream: ::http::Uri = format!("http://{}", sample.local_addr()?)
             .parse()
             .context("the sample upstream's address")?;
         config.apis.iter_mut().for_each(|api| api.upstream = upstream.clone());
@@ -117,6 +124,7 @@ impl Listeners {
         Ok(Self {
             server: bind("server.listen", config.server.listen).await?,
             gateway: bind("gateway.listen", config.gateway.listen).await?,
+            forward_auth: bind("forward_auth.listen", config.forward_auth.listen).await?,
             metrics: bind("metrics.listen", config.metrics.listen).await?,
             sample: if with_sample {
                 Some(bind("the sample upstream", loopback).await?)
@@ -147,10 +155,12 @@ fn start(
     stop: &CancellationToken,
 ) -> Result<JoinSet<()>, Failure> {
     let metrics = Arc::new(Metrics::new(app.replica.clone()));
-    let gateway = Arc::new(Gateway::new(&config.apis, app.replica.clone(), metrics.clone())?);
+    let gateway = Arc::new(Gateway::new(config, app.replica.clone(), metrics.clone())?);
+    let forward_auth = Arc::new(ForwardAuth::new(config, app.replica.clone(), &metrics));
     tracing::info!(
         server = %listeners.server.local_addr()?,
         gateway = %listeners.gateway.local_addr()?,
+        forward_auth = %listeners.forward_auth.local_addr()?,
         metrics = %listeners.metrics.local_addr()?,
         apis = config.apis.len(),
         "listening"
@@ -160,7 +170,21 @@ fn start(
         let gateway = gateway.clone();
         Some(service_fn(move |request| gateway.clone().answer(peer, request)))
     }));
-    serving.spawn(serve_router(listeners.server, stop, status::health(app.replica.clone())));
+    serving.spawn(listen::serve(listeners.forward_auth, stop.clone(), move |peer| {
+        let forward_auth = forward_auth.clone();
+        Some(service_fn(move |request| {
+            ready(Ok::<_, Infallible>(forward_auth.answer(peer, &request)))
+        }))
+    }));
+    let protection = Arc::new(Protection {
+        door: Door {
+            api: app.management.clone(),
+            counters: metrics.of_api("management", &app.management.name),
+        },
+        replica: app.replica.clone(),
+    });
+    let router = server(app.service.clone(), app.replica.clone(), protection);
+    serving.spawn(serve_router(listeners.server, stop, router));
     serving.spawn(serve_router(listeners.metrics, stop, status::metrics(metrics)));
     if let Some(sample) = listeners.sample {
         serving.spawn(sample_upstream::serve(sample, stop.clone()));
@@ -173,7 +197,13 @@ fn serve_router(
     stop: &CancellationToken,
     router: Router,
 ) -> impl Future<Output = ()> + Send + 'static {
-    listen::serve(listener, stop.clone(), move |_| Some(TowerToHyperService::new(router.clone())))
+    listen::serve(listener, stop.clone(), move |peer| {
+        let router = router.clone();
+        Some(service_fn(move |mut request: ::http::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            router.clone().oneshot(request)
+        }))
+    })
 }
 
 async fn wait_for_signal() -> std::io::Result<()> {

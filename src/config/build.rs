@@ -1,13 +1,14 @@
 //! The settings become a [`Config`]: each value its type, and all of them together consistent.
 
 use super::{
-    Config, Database, Gateway, Log, Metrics, Mistakes, Server, api,
+    Config, Database, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, api,
     document::Document,
     key_path::KeyPath,
     mistake::{Noted, Report, likeness, nearest},
     settings::{self, Settings},
     url,
 };
+use counterfoil_core::network::Network;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use tracing_subscriber::EnvFilter;
 
@@ -19,7 +20,9 @@ pub(super) fn build(settings: Settings, document: &Document<'_>) -> Result<Confi
 }
 
 fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
-    let [server, gateway, metrics] = listeners(&settings, report);
+    let [server, gateway, forward_auth, metrics] = listeners(&settings, report);
+    let in_front = networks(&settings.gateway.trusted_proxies, "gateway", report);
+    let asking = networks(&settings.forward_auth.trusted_proxies, "forward_auth", report);
     let public_url = public_url(settings.server.public_url.as_deref(), server, report);
     let file = database(&settings.database.url, report);
     let level = level(settings.log.level, report);
@@ -30,7 +33,12 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let apis = apis.collect();
     Ok(Config {
         server: Server { listen: server?, public_url: public_url? },
-        gateway: Gateway { listen: gateway? },
+        gateway: Gateway { listen: gateway?, trusted_proxies: in_front? },
+        forward_auth: ForwardAuth {
+            listen: forward_auth?,
+            proxy: settings.forward_auth.proxy,
+            trusted_proxies: asking?,
+        },
         metrics: Metrics { listen: metrics? },
         database: Database { file: file? },
         log: Log { format: settings.log.format, level: level? },
@@ -38,11 +46,16 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     })
 }
 
-fn listeners(settings: &Settings, report: &mut Report<'_>) -> [Result<SocketAddr, Noted>; 3] {
-    const NAMES: [&str; 3] = ["server", "gateway", "metrics"];
-    let texts = [&settings.server.listen, &settings.gateway.listen, &settings.metrics.listen];
+fn listeners(settings: &Settings, report: &mut Report<'_>) -> [Result<SocketAddr, Noted>; 4] {
+    const NAMES: [&str; 4] = ["server", "gateway", "forward_auth", "metrics"];
+    let texts = [
+        &settings.server.listen,
+        &settings.gateway.listen,
+        &settings.forward_auth.listen,
+        &settings.metrics.listen,
+    ];
     let path = |at: usize| KeyPath::of([NAMES[at], "listen"]);
-    let mut found = [Err(Noted); 3];
+    let mut found = [Err(Noted); 4];
     for (at, text) in texts.into_iter().enumerate() {
         let read = text.parse().map_err(
             |_| "expected an IP address and a port, as in \"127.0.0.1:8080\" or \"[::]:8080\"",
@@ -57,6 +70,20 @@ fn listeners(settings: &Settings, report: &mut Report<'_>) -> [Result<SocketAddr
                     if report.document.has(&path(at)) { (at, before) } else { (before, at) };
                 report.add(&path(here), format_args!("the same port as {}.listen", NAMES[there]));
             }
+        }
+    }
+    found
+}
+
+fn networks(texts: &[String], table: &str, report: &mut Report<'_>) -> Result<Vec<Network>, Noted> {
+    let path = KeyPath::of([table, "trusted_proxies"]);
+    let mut found = Ok(Vec::new());
+    for (index, text) in texts.iter().enumerate() {
+        let read = report.accept(&path.index(index), text.parse());
+        match (&mut found, read) {
+            (Ok(networks), Ok(network)) => networks.push(network),
+            (_, Err(noted)) => found = Err(noted),
+            (Err(_), Ok(_)) => {}
         }
     }
     found

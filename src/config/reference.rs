@@ -40,6 +40,12 @@ public_url = "https://tokens.example.com"
 
 [gateway]
 listen = "0.0.0.0:8081"
+trusted_proxies = ["10.0.0.7"]
+
+[forward_auth]
+listen = "10.0.0.5:8082"
+proxy = "caddy"
+trusted_proxies = ["10.0.0.0/24", "fd00::/64"]
 
 [metrics]
 listen = "127.0.0.1:9090"

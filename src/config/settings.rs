@@ -19,6 +19,9 @@ pub(super) struct Settings {
     pub(super) server: Server,
     /// The listener of the reverse proxy in front of the APIs.
     pub(super) gateway: Gateway,
+    /// The listener on which other people's proxies ask about each request. Private:
+    /// whoever reaches it can try credentials as if from anywhere.
+    pub(super) forward_auth: ForwardAuth,
     /// The listener of `/metrics`.
     pub(super) metrics: Metrics,
     /// Where accounts, tokens and the ledger are kept.
@@ -47,6 +50,38 @@ pub(super) struct Server {
 pub(super) struct Gateway {
     /// Address and port to listen on.
     pub(super) listen: String,
+    /// Networks of the proxies in front, whose word is taken for where a request
+    /// comes from (`X-Forwarded-For`). Of anybody else it is not.
+    pub(super) trusted_proxies: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ForwardAuth {
+    /// Address and port to listen on.
+    pub(super) listen: String,
+    /// The kind of proxy that asks. It decides which fields say what the request was;
+    /// fields of another kind count for nothing.
+    pub(super) proxy: ProxyKind,
+    /// Networks of the proxies that may ask; whoever is elsewhere gets 403.
+    pub(super) trusted_proxies: Vec<String>,
+}
+
+/// A kind of proxy, by where it says what the original request was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProxyKind {
+    /// `X-Original-Method`, `X-Original-URI`, `X-Real-IP`; passes on 401 and 403 only.
+    #[default]
+    Nginx,
+    /// `X-Forwarded-Method`, `X-Forwarded-Uri`, `X-Forwarded-For`.
+    Traefik,
+    /// `X-Forwarded-Method`, `X-Forwarded-Uri`, `X-Forwarded-For`.
+    Caddy,
+    /// The request's own method and path, `X-Forwarded-For`.
+    Envoy,
+    /// `X-Original-Method`, `X-Original-URI`, `X-Real-IP`.
+    Haproxy,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -332,7 +367,17 @@ impl Default for Server {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8081".into() }
+        Self { listen: "127.0.0.1:8081".into(), trusted_proxies: Vec::new() }
+    }
+}
+
+impl Default for ForwardAuth {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8082".into(),
+            proxy: ProxyKind::default(),
+            trusted_proxies: vec!["127.0.0.1/32".into()],
+        }
     }
 }
 

@@ -132,7 +132,6 @@ fn capabilities_to_come_are_unknown() {
         ("in_flight = 5", "api.a.in_flight"),
         ("rate = [\"1000/60s\"]", "api.a.rate"),
         ("access_tokens.lifetime = \"24h\"", "api.a.access_tokens"),
-        ("[forward_auth]", "forward_auth"),
         ("[limiter]", "limiter"),
         ("[server]\ntrusted_proxies = []", "server.trusted_proxies"),
     ] {

@@ -5,35 +5,104 @@ mod ledger;
 mod organizations;
 mod tokens;
 
-use super::problem;
-use crate::service::{Caller, Service};
-use axum::{Router, extract::FromRequestParts, middleware};
-use counterfoil_core::Timestamp;
-use http::request::Parts;
+use super::{
+    door::{self, Door},
+    problem::{self, Problem},
+};
+use crate::{
+    entropy,
+    replica::Replica,
+    service::{Caller, Member, Service},
+};
+use axum::{
+    Extension, Router,
+    extract::{FromRequestParts, Request, State},
+    middleware::{self, Next},
+    response::Response,
+};
+use counterfoil_core::{Code, Refusal, Timestamp, route::Requirement, verify::Identity};
+use http::{StatusCode, request::Parts};
 use serde::{Deserialize, Serialize};
-use std::{convert::Infallible, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 /// The operator's management API: whoever reaches it may do everything.
 pub(crate) fn for_operator(service: Arc<Service>) -> Router {
+    routes(service)
+        .layer(Extension(Caller::Operator))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(middleware::from_fn(problem::name_answers))
+}
+
+/// The management API for whoever has a token of it.
+pub(crate) fn for_tokens(service: Arc<Service>, protection: Arc<Protection>) -> Router {
+    routes(service).layer(middleware::from_fn_with_state(protection, authenticate))
+}
+
+fn routes(service: Arc<Service>) -> Router {
     Router::new()
         .merge(tokens::routes())
         .merge(accounts::routes())
         .merge(organizations::routes())
         .merge(ledger::routes())
-        .fallback(problem::no_such_path)
-        .method_not_allowed_fallback(problem::wrong_method)
-        .layer(middleware::from_fn(problem::name_answers))
         .with_state(service)
 }
 
-/// Who asks: on the socket, always the operator.
+/// What protects the management API: the same door that protects any other.
+pub(crate) struct Protection {
+    pub(crate) door: Door,
+    pub(crate) replica: Arc<Replica>,
+}
+
+async fn authenticate(
+    State(protection): State<Arc<Protection>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Protection { door, replica } = &*protection;
+    let client = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let refusal = match door.judge(replica, request.headers(), client, Requirement::Any) {
+        Ok(admitted) => match admitted.identity().and_then(|who| member(who, door)) {
+            Some(member) => {
+                request.extensions_mut().insert(Caller::Member(member));
+                return next.run(request).await;
+            }
+            // The membership ended between two looks.
+            None => Refusal::new(Code::AccountDisabled),
+        },
+        Err(refusal) => refusal,
+    };
+    let request_id = entropy::request_id();
+    let token = refusal.matched.map(|(token, _)| token.to_string());
+    tracing::info!(%request_id, door = "management", ?client, code = %refusal.code, token, "refused");
+    door::response(door.answer(&refusal, request_id))
+}
+
+fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {
+    Some(Member {
+        account: identity.account(),
+        organization: identity.organization(),
+        rank: identity.rank()?,
+        token: identity.token(),
+        scopes: identity.scopes(&door.api).to_vec(),
+    })
+}
+
+/// Who is at the other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Who asks.
 struct Asking(Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for Asking {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(Caller::Operator))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Every way to the routes puts one there.
+        parts.extensions.get().cloned().map(Self).ok_or_else(|| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "nobody seems to ask")
+        })
     }
 }
 

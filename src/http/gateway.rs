@@ -8,26 +8,24 @@ mod fields;
 mod mounts;
 
 use crate::{
-    clock,
-    config::ProtectedApi,
+    config::Config,
     entropy,
-    http::problem::{Problem, REQUEST_ID},
+    http::{
+        client_address, door,
+        problem::{Problem, REQUEST_ID},
+    },
     replica::Replica,
     telemetry::Metrics,
 };
 use bytes::Bytes;
 use counterfoil_core::{
-    Admitted, Code, Refusal,
-    credential::Headers,
-    error_format,
+    Admitted, Refusal,
     id::RequestId,
+    network::Network,
     path::{self, Ambiguous},
-    verify::{self, Question},
 };
 use fields::Fields;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -35,7 +33,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use mounts::{Mounted, Mounts};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long the upstream may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,6 +54,7 @@ type Body = Either<Full<Bytes>, Incoming>;
 pub(crate) struct Gateway {
     mounts: Mounts,
     fields: Fields,
+    trusted_proxies: Vec<Network>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     upstream: Client<HttpConnector, Incoming>,
@@ -59,6 +63,7 @@ pub(crate) struct Gateway {
 /// A request that may go on, and where to.
 struct Passage<'a> {
     mounted: &'a Mounted,
+    client: Option<IpAddr>,
     admitted: Admitted,
     upstream_uri: Uri,
 }
@@ -73,10 +78,11 @@ enum Stop<'a> {
 
 impl Gateway {
     pub(crate) fn new(
-        apis: &[ProtectedApi],
+        config: &Config,
         replica: Arc<Replica>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
+        let apis = &config.apis;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -87,6 +93,7 @@ impl Gateway {
         Ok(Self {
             mounts: Mounts::new(apis, &metrics)?,
             fields: Fields::new(apis),
+            trusted_proxies: config.gateway.trusted_proxies.clone(),
             replica,
             metrics,
             upstream,
@@ -102,7 +109,7 @@ impl Gateway {
         let request_id = entropy::request_id();
         let passage = self.admit(peer, &request);
         let mut response = match passage {
-            Ok(passage) => self.forward(peer, request_id, request, passage).await,
+            Ok(passage) => self.forward(request_id, request, passage).await,
             Err(stop) => self.explain(peer, request_id, &request, &stop),
         };
         if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
@@ -126,38 +133,34 @@ impl Gateway {
                 "no API is mounted at this host and path",
             ))
         })?;
-        let api = &*mounted.api;
-        let index = self
-            .replica
-            .index()
-            .ok_or_else(|| Stop::Refused(mounted, Refusal::new(Code::NodeStale)))?;
-        let question = Question {
-            headers: &Lines(request.headers()),
-            client: Some(peer.ip()),
-            requirement: api.requirement(request.method().as_str(), inner_path),
-        };
-        let admitted = verify::verify(api, index, &question, clock::now())
+        let api = &*mounted.door.api;
+        let client = self.client(peer, request.headers());
+        let requirement = api.requirement(request.method().as_str(), inner_path);
+        let admitted = mounted
+            .door
+            .judge(&self.replica, request.headers(), client, requirement)
             .map_err(|refusal| Stop::Refused(mounted, refusal))?;
         let upstream_uri = mounted
             .upstream_uri(inner_path, request.uri().query())
             .ok_or_else(|| Stop::Problem(Problem::bad_request("the path is too long")))?;
-        Ok(Passage { mounted, admitted, upstream_uri })
+        Ok(Passage { mounted, client, admitted, upstream_uri })
+    }
+
+    /// Where the request comes from, as far as that is known.
+    fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        client_address::forwarded_for(peer.ip(), headers, &self.trusted_proxies)
     }
 
     async fn forward(
         &self,
-        peer: SocketAddr,
         request_id: RequestId,
         mut request: Request<Incoming>,
         passage: Passage<'_>,
     ) -> Response<Body> {
-        let Passage { mounted, admitted, upstream_uri } = passage;
-        match admitted.identity() {
-            Some(_) => mounted.counters.admitted.inc(),
-            None => mounted.counters.anonymous.inc(),
-        };
-        tracing::debug!(%request_id, api = %mounted.api.name, "admitted");
-        self.fields.for_upstream(request.headers_mut(), peer, request_id, mounted, &admitted);
+        let Passage { mounted, client, admitted, upstream_uri } = passage;
+        let api = &mounted.door.api.name;
+        tracing::debug!(%request_id, %api, "admitted");
+        self.fields.for_upstream(request.headers_mut(), client, request_id, mounted, &admitted);
         *request.uri_mut() = upstream_uri;
         *request.version_mut() = Version::HTTP_11;
 
@@ -169,11 +172,11 @@ impl Gateway {
                 return response.map(Either::Right);
             }
             Ok(Err(error)) => {
-                tracing::warn!(%request_id, api = %mounted.api.name, error = &error as &dyn std::error::Error, "the upstream failed");
+                tracing::warn!(%request_id, %api, error = &error as &dyn std::error::Error, "the upstream failed");
                 (StatusCode::BAD_GATEWAY, "upstream_failed", "the upstream could not be reached")
             }
             Err(_) => {
-                tracing::warn!(%request_id, api = %mounted.api.name, "the upstream did not answer in time");
+                tracing::warn!(%request_id, %api, "the upstream did not answer in time");
                 (
                     StatusCode::GATEWAY_TIMEOUT,
                     "upstream_silent",
@@ -181,7 +184,7 @@ impl Gateway {
                 )
             }
         };
-        mounted.counters.upstream_failures.inc();
+        mounted.upstream_failures.inc();
         problem_response(&Problem::new(status, code, detail), request_id)
     }
 
@@ -209,10 +212,9 @@ impl Gateway {
                 response
             }
             Stop::Refused(mounted, refusal) => {
-                mounted.counters.refused(refusal.code).inc();
                 let token = refusal.matched.map(|(token, _)| token.to_string());
-                tracing::info!(%request_id, client_request_id = theirs, %peer, api = %mounted.api.name, method = %request.method(), path, code = %refusal.code, about = ?refusal.about, token, "refused");
-                refusal_response(mounted, refusal, request_id)
+                tracing::info!(%request_id, client_request_id = theirs, %peer, api = %mounted.door.api.name, method = %request.method(), path, code = %refusal.code, about = ?refusal.about, token, "refused");
+                door::response(mounted.door.answer(refusal, request_id)).map(Either::Left)
             }
         }
     }
@@ -255,26 +257,4 @@ fn problem_response(problem: &Problem, request_id: RequestId) -> Response<Body> 
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
-}
-
-fn refusal_response(mounted: &Mounted, refusal: &Refusal, request_id: RequestId) -> Response<Body> {
-    let answer = error_format::answer(&mounted.api, refusal, request_id);
-    let mut response = Response::new(Either::Left(Full::from(answer.body)));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::UNAUTHORIZED);
-    for (name, value) in answer.headers {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().append(HeaderName::from_static(name), value);
-        }
-    }
-    response
-}
-
-/// The core's view of a request's header fields.
-struct Lines<'a>(&'a HeaderMap);
-
-impl Headers for Lines<'_> {
-    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
-    }
 }

@@ -65,6 +65,9 @@ impl From<ServiceError> for Problem {
                 Self::bad_request(format!("{field}: {message}")).about(field)
             }
             ServiceError::NotFound(detail) => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            ServiceError::Forbidden(detail) => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+            }
             ServiceError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
             ServiceError::Busy(detail) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
@@ -99,8 +102,9 @@ pub(crate) async fn name_answers(request: Request, next: Next) -> Response {
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     }
+    // A refusal has a name already.
     if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        response.headers_mut().entry(REQUEST_ID).or_insert(value);
     }
     response
 }

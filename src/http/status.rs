@@ -11,9 +11,6 @@ pub(crate) fn health(replica: Arc<Replica>) -> Router {
     Router::new()
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .fallback(problem::no_such_path)
-        .method_not_allowed_fallback(problem::wrong_method)
-        .layer(middleware::from_fn(problem::name_answers))
         .with_state(replica)
 }
 

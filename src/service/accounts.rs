@@ -1,9 +1,12 @@
 //! Accounts: who people and programs are.
 
-use super::{Caller, Service, ServiceError, check_text, organizations::new_organization};
+use super::{
+    Caller, Service, ServiceError, check_text,
+    organizations::{new_organization, no_such_organization},
+};
 use crate::{
     clock, entropy,
-    store::{Page, StoredAccount},
+    store::{MembershipFilter, Page, StoredAccount},
 };
 use counterfoil_core::{
     account::{AccountKind, Email, Rank},
@@ -65,11 +68,12 @@ impl Service {
     /// Makes the first organization and its administrator, once.
     pub(crate) async fn initialise(
         &self,
-        caller: Caller,
+        caller: &Caller,
         organization: &str,
         email: Email,
         password: Option<Zeroizing<String>>,
     ) -> Result<Initialised, ServiceError> {
+        caller.is_operator()?;
         let _alone = self.initialising.lock().await;
         let any = self.store.organizations(None, Page { after: None, limit: 1 }).await?;
         if let Some(first) = any.first() {
@@ -97,15 +101,24 @@ impl Service {
             changes.push(Change::PasswordSet { account, hash });
         }
         self.commit(caller, changes).await?;
-        Ok(Initialised { organization, account: self.account(&AccountName::Id(account)).await? })
+        Ok(Initialised {
+            organization,
+            account: self.stored_account(&AccountName::Id(account)).await?,
+        })
     }
 
     /// Makes an account, and its membership where one is asked for.
     pub(crate) async fn create_account(
         &self,
-        caller: Caller,
+        caller: &Caller,
         new: &NewAccount,
     ) -> Result<StoredAccount, ServiceError> {
+        caller.may("accounts:write")?;
+        caller.administers()?;
+        if new.kind == AccountKind::Person || new.email.is_some() {
+            // Otherwise one organization could take an address that is another's person.
+            caller.is_operator()?;
+        }
         if let Some(email) = &new.email
             && self.store.account_by_email(email.clone()).await?.is_some()
         {
@@ -120,42 +133,92 @@ impl Service {
         let (account, created) = new_account(new)?;
         let mut changes = vec![created];
         if let Some((organization, rank)) = new.organization {
-            if self.organization(organization).await?.closed_at.is_some() {
+            if !caller.reaches(organization) {
+                return Err(no_such_organization());
+            }
+            if self.stored_organization(organization).await?.closed_at.is_some() {
                 return Err(ServiceError::Conflict("the organization is closed".into()));
             }
             changes.push(Change::MembershipAdded { organization, account, rank });
         }
         self.commit(caller, changes).await?;
-        self.account(&AccountName::Id(account)).await
+        self.stored_account(&AccountName::Id(account)).await
     }
 
     /// One account.
-    pub(crate) async fn account(&self, name: &AccountName) -> Result<StoredAccount, ServiceError> {
+    pub(crate) async fn account(
+        &self,
+        caller: &Caller,
+        name: &AccountName,
+    ) -> Result<StoredAccount, ServiceError> {
+        caller.may("accounts:read")?;
+        self.seen_account(caller, name).await
+    }
+
+    /// An account, if the caller can see it: oneself, and for administrators
+    /// everybody in the organization. Whoever cannot learns nothing of it.
+    pub(super) async fn seen_account(
+        &self,
+        caller: &Caller,
+        name: &AccountName,
+    ) -> Result<StoredAccount, ServiceError> {
+        let account = self.stored_account(name).await?;
+        let Some(home) = caller.home() else { return Ok(account) };
+        let own = caller.confined_to().is_none_or(|own| own == account.id);
+        if own && self.membership(home, account.id).await?.is_some() {
+            Ok(account)
+        } else {
+            Err(no_such_account(name))
+        }
+    }
+
+    pub(super) async fn stored_account(
+        &self,
+        name: &AccountName,
+    ) -> Result<StoredAccount, ServiceError> {
         let found = match name {
             AccountName::Id(id) => self.store.account(*id).await?,
             AccountName::Email(email) => self.store.account_by_email(email.clone()).await?,
         };
-        found.ok_or_else(|| ServiceError::NotFound(format!("there is no account {name}")))
+        found.ok_or_else(|| no_such_account(name))
     }
 
     /// Accounts in the order of their making.
     pub(crate) async fn accounts(
         &self,
-        _caller: Caller,
+        caller: &Caller,
         page: Page<AccountId>,
     ) -> Result<Vec<StoredAccount>, ServiceError> {
-        Ok(self.store.accounts(page).await?)
+        caller.may("accounts:read")?;
+        let Some(organization) = caller.home() else {
+            return Ok(self.store.accounts(page).await?);
+        };
+        let filter =
+            MembershipFilter { organization: Some(organization), account: caller.confined_to() };
+        let page = Page { after: page.after.map(|id| (organization, id)), limit: page.limit };
+        let mut accounts = Vec::new();
+        for membership in self.store.memberships(filter, page).await? {
+            accounts.push(self.stored_account(&AccountName::Id(membership.account)).await?);
+        }
+        Ok(accounts)
     }
 
     /// Disables an account, whereupon its tokens stop at once, or enables it again.
     pub(crate) async fn set_account_active(
         &self,
-        caller: Caller,
+        caller: &Caller,
         name: &AccountName,
         active: bool,
     ) -> Result<StoredAccount, ServiceError> {
+        caller.may("accounts:write")?;
+        caller.administers()?;
         self.settle(caller, || async {
-            let StoredAccount { id: account, disabled_at, .. } = self.account(name).await?;
+            let StoredAccount { id: account, kind, disabled_at, .. } =
+                self.seen_account(caller, name).await?;
+            if kind == AccountKind::Person {
+                // A person may belong to others too; their membership here can be ended.
+                caller.is_operator()?;
+            }
             Ok(match (active, disabled_at) {
                 (false, None) => Some(Change::AccountDisabled { account }),
                 (true, Some(_)) => Some(Change::AccountEnabled { account }),
@@ -163,17 +226,18 @@ impl Service {
             })
         })
         .await?;
-        self.account(name).await
+        self.stored_account(name).await
     }
 
     /// Gives a person a new password.
     pub(crate) async fn set_password(
         &self,
-        caller: Caller,
+        caller: &Caller,
         name: &AccountName,
         password: Zeroizing<String>,
     ) -> Result<StoredAccount, ServiceError> {
-        let account = self.account(name).await?;
+        caller.is_operator()?;
+        let account = self.stored_account(name).await?;
         if account.kind == AccountKind::Service || account.email.is_none() {
             return Err(ServiceError::Conflict(
                 "only a person with an e-mail address can have a password".into(),
@@ -181,8 +245,12 @@ impl Service {
         }
         let hash = self.passwords.hash(password).await?;
         self.commit(caller, [Change::PasswordSet { account: account.id, hash }]).await?;
-        self.account(name).await
+        self.stored_account(name).await
     }
+}
+
+fn no_such_account(name: &AccountName) -> ServiceError {
+    ServiceError::NotFound(format!("there is no account {name}"))
 }
 
 fn new_account(new: &NewAccount) -> Result<(AccountId, Change), ServiceError> {

@@ -18,59 +18,84 @@ impl Service {
     /// Makes an organization.
     pub(crate) async fn create_organization(
         &self,
-        caller: Caller,
+        caller: &Caller,
         name: &str,
     ) -> Result<StoredOrganization, ServiceError> {
+        caller.is_operator()?;
         let (organization, created) = new_organization(name)?;
         self.commit(caller, [created]).await?;
-        self.organization(organization).await
+        self.stored_organization(organization).await
     }
 
     /// One organization.
     pub(crate) async fn organization(
         &self,
+        caller: &Caller,
         id: OrganizationId,
     ) -> Result<StoredOrganization, ServiceError> {
-        let found = self.store.organization(id).await?;
-        found.ok_or_else(|| ServiceError::NotFound("there is no such organization".into()))
+        caller.may("accounts:read")?;
+        if !caller.reaches(id) {
+            return Err(no_such_organization());
+        }
+        self.stored_organization(id).await
+    }
+
+    pub(super) async fn stored_organization(
+        &self,
+        id: OrganizationId,
+    ) -> Result<StoredOrganization, ServiceError> {
+        self.store.organization(id).await?.ok_or_else(no_such_organization)
     }
 
     /// Organizations; only those of this name, where one is given.
     pub(crate) async fn organizations(
         &self,
-        _caller: Caller,
+        caller: &Caller,
         name: Option<String>,
         page: Page<OrganizationId>,
     ) -> Result<Vec<StoredOrganization>, ServiceError> {
-        Ok(self.store.organizations(name, page).await?)
+        caller.may("accounts:read")?;
+        let Some(home) = caller.home() else {
+            return Ok(self.store.organizations(name, page).await?);
+        };
+        let own = self.stored_organization(home).await?;
+        let wanted = name.is_none_or(|name| name == own.name)
+            && page.after.is_none_or(|after| after < own.id);
+        Ok(wanted.then_some(own).into_iter().collect())
     }
 
     /// Closes an organization for good; all its tokens stop at once.
     pub(crate) async fn close_organization(
         &self,
-        caller: Caller,
+        caller: &Caller,
         id: OrganizationId,
     ) -> Result<StoredOrganization, ServiceError> {
+        caller.is_operator()?;
         self.settle(caller, || async {
-            let organization = self.organization(id).await?;
+            let organization = self.stored_organization(id).await?;
             let change = Change::OrganizationClosed { organization: id };
             Ok(organization.closed_at.is_none().then_some(change))
         })
         .await?;
-        self.organization(id).await
+        self.stored_organization(id).await
     }
 
     /// Makes an account a member of an organization, or gives it another rank there.
     pub(crate) async fn set_membership(
         &self,
-        caller: Caller,
+        caller: &Caller,
         organization: OrganizationId,
         account: &AccountName,
         rank: Rank,
     ) -> Result<StoredMembership, ServiceError> {
-        let account = self.account(account).await?;
+        caller.may("accounts:write")?;
+        caller.administers()?;
+        if !caller.reaches(organization) {
+            return Err(no_such_organization());
+        }
+        let account = self.seen_account(caller, account).await?;
         self.settle(caller, || async {
-            if self.organization(organization).await?.closed_at.is_some() {
+            if self.stored_organization(organization).await?.closed_at.is_some() {
                 return Err(ServiceError::Conflict("the organization is closed".into()));
             }
             let account = account.id;
@@ -78,6 +103,8 @@ impl Service {
                 Some(membership) if membership.rank == rank => None,
                 Some(_) => Some(Change::MembershipRankChanged { organization, account, rank }),
                 None => {
+                    // Whom an administrator does not see yet is invited, not added.
+                    caller.is_operator()?;
                     self.check_only_home(account).await?;
                     Some(Change::MembershipAdded { organization, account, rank })
                 }
@@ -91,11 +118,16 @@ impl Service {
     /// Ends a membership; the account's tokens in that organization stop at once.
     pub(crate) async fn end_membership(
         &self,
-        caller: Caller,
+        caller: &Caller,
         organization: OrganizationId,
         account: &AccountName,
     ) -> Result<(), ServiceError> {
-        let account = self.account(account).await?.id;
+        caller.may("accounts:write")?;
+        caller.administers()?;
+        if !caller.reaches(organization) {
+            return Err(no_such_organization());
+        }
+        let account = self.seen_account(caller, account).await?.id;
         self.settle(caller, || async {
             match self.membership(organization, account).await? {
                 Some(_) => Ok(Some(Change::MembershipEnded { organization, account })),
@@ -108,10 +140,21 @@ impl Service {
     /// Memberships that have not ended.
     pub(crate) async fn memberships(
         &self,
-        _caller: Caller,
-        filter: MembershipFilter,
+        caller: &Caller,
+        mut filter: MembershipFilter,
         page: Page<(OrganizationId, AccountId)>,
     ) -> Result<Vec<StoredMembership>, ServiceError> {
+        caller.may("accounts:read")?;
+        let elsewhere = filter.organization.is_some_and(|asked| !caller.reaches(asked));
+        let somebody_else = match (caller.confined_to(), filter.account) {
+            (Some(own), Some(asked)) => own != asked,
+            _ => false,
+        };
+        if elsewhere || somebody_else {
+            return Ok(Vec::new());
+        }
+        filter.organization = caller.home().or(filter.organization);
+        filter.account = caller.confined_to().or(filter.account);
         Ok(self.store.memberships(filter, page).await?)
     }
 
@@ -126,7 +169,7 @@ impl Service {
 
     /// A service account lives in one organization, for ever.
     async fn check_only_home(&self, account: AccountId) -> Result<(), ServiceError> {
-        if self.account(&AccountName::Id(account)).await?.kind == AccountKind::Service {
+        if self.stored_account(&AccountName::Id(account)).await?.kind == AccountKind::Service {
             return Err(ServiceError::Conflict(
                 "a service account belongs to the organization that it was made in, and to no other"
                     .into(),
@@ -140,6 +183,10 @@ pub(super) fn new_organization(name: &str) -> Result<(OrganizationId, Change), S
     let organization = OrganizationId::new(clock::now(), entropy::bytes());
     let name = check_text("name", name, NAME, false)?;
     Ok((organization, Change::OrganizationCreated { organization, name }))
+}
+
+pub(super) fn no_such_organization() -> ServiceError {
+    ServiceError::NotFound("there is no such organization".into())
 }
 
 fn no_membership() -> ServiceError {

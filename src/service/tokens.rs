@@ -1,13 +1,14 @@
 //! Tokens: issue, find, pause, rotate, revoke.
 
-use super::{Caller, Service, ServiceError, accounts::AccountName, check_text};
+use super::{Caller, Service, ServiceError, accounts::AccountName, check_text, management_api};
 use crate::{
     clock, entropy,
     store::{MembershipFilter, Page, StoreError, StoredAccount, StoredToken, TokenFilter},
 };
 use counterfoil_core::{
     Timestamp,
-    api::Api,
+    account::AccountKind,
+    api::{Api, Issuers},
     id::{OrganizationId, TokenId},
     ledger::Change,
     network::Network,
@@ -65,11 +66,16 @@ impl Service {
     /// Issues a token.
     pub(crate) async fn issue_token(
         &self,
-        caller: Caller,
+        caller: &Caller,
         new: &NewToken,
     ) -> Result<Issued, ServiceError> {
+        caller.may("tokens:write")?;
         let api = self.api(&new.api)?.clone();
+        if api.issuers == Issuers::Administrators {
+            caller.administers()?;
+        }
         let grant = decide_grant(&api, new.role.as_deref(), new.scopes.as_deref())?;
+        check_handed_out(caller, &api, &grant)?;
         let now = clock::now();
         let expires_at = decide_expiry(&api, new.expiry, now)?;
         let allowed_networks = read_networks(&new.allowed_networks)?;
@@ -78,7 +84,7 @@ impl Service {
             None => date(now),
         };
         let note = check_text("note", new.note.as_deref().unwrap_or_default(), NOTE, true)?;
-        let (organization, owner) = self.decide_owner(new).await?;
+        let (organization, owner) = self.decide_owner(caller, new).await?;
 
         let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
         let token = Token {
@@ -99,7 +105,7 @@ impl Service {
         let id = token.id;
         let made = self.commit(caller, [Change::TokenIssued(Box::new(token))]).await;
         match made {
-            Ok(_) => Ok(Issued { token: self.token(id).await?, secret }),
+            Ok(_) => Ok(Issued { token: self.stored_token(id).await?, secret }),
             // The owner was disabled or left between the look and the commit.
             Err(StoreError::Conflict) => Err(not_a_member(&owner)),
             Err(error) => Err(error.into()),
@@ -107,32 +113,46 @@ impl Service {
     }
 
     /// One token.
-    pub(crate) async fn token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
-        self.store
-            .token(id)
-            .await?
-            .ok_or_else(|| ServiceError::NotFound("there is no such token".into()))
+    pub(crate) async fn token(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+    ) -> Result<StoredToken, ServiceError> {
+        caller.may("tokens:read")?;
+        self.seen_token(caller, id).await
     }
 
     /// Tokens in the order of their making.
     pub(crate) async fn tokens(
         &self,
-        _caller: Caller,
-        filter: TokenFilter,
+        caller: &Caller,
+        mut filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, ServiceError> {
+        caller.may("tokens:read")?;
+        let elsewhere = filter.organization.is_some_and(|asked| !caller.reaches(asked));
+        let somebody_elses = match (caller.confined_to(), filter.owner) {
+            (Some(own), Some(asked)) => own != asked,
+            _ => false,
+        };
+        if elsewhere || somebody_elses {
+            return Ok(Vec::new());
+        }
+        filter.organization = caller.home().or(filter.organization);
+        filter.owner = caller.confined_to().or(filter.owner);
         Ok(self.store.tokens(filter, page).await?)
     }
 
     /// Holds a token back, or accepts it again.
     pub(crate) async fn set_token_paused(
         &self,
-        caller: Caller,
+        caller: &Caller,
         id: TokenId,
         paused: bool,
     ) -> Result<StoredToken, ServiceError> {
+        caller.may("tokens:write")?;
         self.settle(caller, || async {
-            let stored = self.token(id).await?;
+            let stored = self.seen_token(caller, id).await?;
             let organization = stored.token.organization;
             Ok(match (stored.state(), paused) {
                 (State::Revoked, _) => {
@@ -146,18 +166,21 @@ impl Service {
             })
         })
         .await?;
-        self.token(id).await
+        self.stored_token(id).await
     }
 
     /// Gives a token a new secret; the old one works for `overlap` more, but
     /// no longer than the token itself.
     pub(crate) async fn rotate_token(
         &self,
-        caller: Caller,
+        caller: &Caller,
         id: TokenId,
         overlap: Seconds,
     ) -> Result<Issued, ServiceError> {
-        let stored = self.token(id).await?;
+        caller.may("tokens:write")?;
+        let stored = self.seen_token(caller, id).await?;
+        let api = self.api(&stored.token.api)?;
+        self.check_may_rotate(caller, &stored.token, api).await?;
         let Token { organization, digest: replaces, expires_at, .. } = stored.token;
         let now = clock::now();
         if stored.state() == State::Revoked || expires_at.is_some_and(|end| now >= end) {
@@ -166,7 +189,6 @@ impl Service {
                     .into(),
             ));
         }
-        let api = self.api(&stored.token.api)?;
         let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
         let previous_until = (overlap.0 > 0).then(|| {
             let until = now.plus(overlap);
@@ -183,19 +205,20 @@ impl Service {
         // Somebody who rotated at the same moment has given away a secret that
         // this would end: that is for people to sort out, so no second try.
         self.commit(caller, [rotated]).await?;
-        Ok(Issued { token: self.token(id).await?, secret })
+        Ok(Issued { token: self.stored_token(id).await?, secret })
     }
 
     /// Ends a token for good. A repeat finds it ended and says when that was.
     pub(crate) async fn revoke_token(
         &self,
-        caller: Caller,
+        caller: &Caller,
         id: TokenId,
         reason: &str,
     ) -> Result<StoredToken, ServiceError> {
+        caller.may("tokens:write")?;
         let reason = check_text("reason", reason, REASON, true)?;
         self.settle(caller, || async {
-            let stored = self.token(id).await?;
+            let stored = self.seen_token(caller, id).await?;
             Ok((stored.state() != State::Revoked).then(|| Change::TokenRevoked {
                 token: id,
                 organization: stored.token.organization,
@@ -203,33 +226,90 @@ impl Service {
             }))
         })
         .await?;
-        self.token(id).await
+        self.stored_token(id).await
+    }
+
+    async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
+        self.store.token(id).await?.ok_or_else(no_such_token)
+    }
+
+    /// A token, if the caller can see it; whoever cannot learns nothing of it.
+    async fn seen_token(&self, caller: &Caller, id: TokenId) -> Result<StoredToken, ServiceError> {
+        let stored = self.stored_token(id).await?;
+        let own = caller.confined_to().is_none_or(|account| account == stored.token.owner);
+        if caller.reaches(stored.token.organization) && own {
+            Ok(stored)
+        } else {
+            Err(no_such_token())
+        }
+    }
+
+    /// A new secret is as good as a new token: only a person's own hands get it.
+    async fn check_may_rotate(
+        &self,
+        caller: &Caller,
+        token: &Token,
+        api: &Api,
+    ) -> Result<(), ServiceError> {
+        check_handed_out(caller, api, &token.grant)?;
+        let Caller::Member(member) = caller else { return Ok(()) };
+        if token.owner == member.account {
+            return Ok(());
+        }
+        match self.stored_account(&AccountName::Id(token.owner)).await?.kind {
+            AccountKind::Service => Ok(()),
+            AccountKind::Person => Err(ServiceError::Forbidden(
+                "only its owner rotates a person's token; you may pause or revoke it".into(),
+            )),
+        }
     }
 
     /// Who is to own a new token, and in which organization.
     async fn decide_owner(
         &self,
+        caller: &Caller,
         new: &NewToken,
     ) -> Result<(OrganizationId, StoredAccount), ServiceError> {
         let invalid =
             |field, message: &str| ServiceError::Invalid { field, message: message.into() };
-        let Some(owner) = &new.owner else {
-            return Err(invalid("owner", "name the account that is to own the token"));
+        if new.organization.is_some_and(|asked| !caller.reaches(asked)) {
+            return Err(super::organizations::no_such_organization());
+        }
+        let owner = match (&new.owner, caller) {
+            (Some(owner), _) => self.seen_account(caller, owner).await?,
+            (None, Caller::Member(member)) => {
+                self.stored_account(&AccountName::Id(member.account)).await?
+            }
+            (None, Caller::Operator) => {
+                return Err(invalid("owner", "name the account that is to own the token"));
+            }
         };
-        let owner = self.account(owner).await?;
+        if let Caller::Member(member) = caller
+            && owner.id != member.account
+        {
+            caller.administers()?;
+            if owner.kind == AccountKind::Person {
+                return Err(ServiceError::Forbidden(
+                    "a person's token is issued by that person; for yourself, or for a service \
+                     account, you may"
+                        .into(),
+                ));
+            }
+        }
         if owner.disabled_at.is_some() {
             return Err(ServiceError::Conflict(format!("the account {} is disabled", owner.name)));
         }
-        let filter = MembershipFilter { organization: new.organization, account: Some(owner.id) };
+        let organization = caller.home().or(new.organization);
+        let filter = MembershipFilter { organization, account: Some(owner.id) };
         let memberships = self.store.memberships(filter, Page { after: None, limit: 2 }).await?;
-        match (&memberships[..], new.organization) {
+        match (&memberships[..], organization) {
             ([], Some(id)) => {
-                self.organization(id).await?;
+                self.stored_organization(id).await?;
                 Err(not_a_member(&owner))
             }
             ([], None) => Err(not_a_member(&owner)),
             ([only], _) => {
-                if self.organization(only.organization).await?.closed_at.is_some() {
+                if self.stored_organization(only.organization).await?.closed_at.is_some() {
                     return Err(ServiceError::Conflict("the organization is closed".into()));
                 }
                 Ok((only.organization, owner))
@@ -240,6 +320,22 @@ impl Service {
             )),
         }
     }
+}
+
+/// Nobody hands out more of the management API than they hold.
+fn check_handed_out(caller: &Caller, api: &Api, grant: &Grant) -> Result<(), ServiceError> {
+    if *api.name != *management_api::NAME {
+        return Ok(());
+    }
+    let scopes = api.scopes_of(grant);
+    if scopes.iter().any(management_api::is_granted_by_the_operator) {
+        caller.is_operator()?;
+    }
+    caller.holds_all(scopes)
+}
+
+fn no_such_token() -> ServiceError {
+    ServiceError::NotFound("there is no such token".into())
 }
 
 fn not_a_member(owner: &StoredAccount) -> ServiceError {

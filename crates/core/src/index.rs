@@ -5,7 +5,7 @@
 
 use crate::{
     Timestamp,
-    account::Email,
+    account::{Email, Rank},
     id::{AccountId, OrganizationId, TokenId},
     ledger::Change,
     network::Network,
@@ -17,7 +17,7 @@ use std::{
     hash::{BuildHasherDefault, Hash, Hasher},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -65,7 +65,8 @@ pub struct Membership {
     pub account: Arc<Account>,
     /// The organization.
     pub organization: Arc<Organization>,
-    live: AtomicBool,
+    /// A [`Rank`] as [`encode`] has it.
+    rank: AtomicU8,
 }
 
 /// An account.
@@ -89,7 +90,16 @@ pub struct Organization {
 impl Membership {
     /// Whether the account may act in the organization: it belongs to it and is not disabled.
     pub fn is_live(&self) -> bool {
-        self.live.load(Ordering::Acquire) && self.account.active.load(Ordering::Acquire)
+        self.rank().is_some() && self.account.active.load(Ordering::Acquire)
+    }
+
+    /// What the account is in the organization; none once it has left.
+    pub fn rank(&self) -> Option<Rank> {
+        decode(self.rank.load(Ordering::Acquire))
+    }
+
+    fn set_rank(&self, rank: Option<Rank>) {
+        self.rank.store(encode(rank), Ordering::Release);
     }
 }
 
@@ -139,18 +149,19 @@ impl Index {
         self.accounts.pin().insert(id, Arc::new(record));
     }
 
-    /// Takes in a membership as the store has it, once its two ends are there.
+    /// Takes in a membership as the store has it, once its two ends are there;
+    /// without a rank where it has ended.
     pub fn load_membership(
         &self,
         organization: OrganizationId,
         account: AccountId,
-        live: bool,
+        rank: Option<Rank>,
     ) -> Result<(), OutOfStep> {
         let key = (organization, account);
         let record = Membership {
             account: self.accounts.pin().get(&account).ok_or(OutOfStep)?.clone(),
             organization: self.organizations.pin().get(&organization).ok_or(OutOfStep)?.clone(),
-            live: AtomicBool::new(live),
+            rank: AtomicU8::new(encode(rank)),
         };
         self.memberships.pin().insert(key, Arc::new(record));
         Ok(())
@@ -196,19 +207,20 @@ impl Index {
             }
             Change::AccountDisabled { account } => self.set_active(*account, false)?,
             Change::AccountEnabled { account } => self.set_active(*account, true)?,
-            Change::PasswordSet { .. } | Change::MembershipRankChanged { .. } => {}
-            Change::MembershipAdded { organization, account, .. } => {
+            Change::PasswordSet { .. } => {}
+            Change::MembershipRankChanged { organization, account, rank } => {
+                self.set_rank(*organization, *account, Some(*rank))?;
+            }
+            Change::MembershipAdded { organization, account, rank } => {
                 let memberships = self.memberships.pin();
                 match memberships.get(&(*organization, *account)) {
                     // Somebody came back: the tokens of before point to this very record.
-                    Some(record) => record.live.store(true, Ordering::Release),
-                    None => self.load_membership(*organization, *account, true)?,
+                    Some(record) => record.set_rank(Some(*rank)),
+                    None => self.load_membership(*organization, *account, Some(*rank))?,
                 }
             }
             Change::MembershipEnded { organization, account } => {
-                let memberships = self.memberships.pin();
-                let record = memberships.get(&(*organization, *account)).ok_or(OutOfStep)?;
-                record.live.store(false, Ordering::Release);
+                self.set_rank(*organization, *account, None)?;
             }
             Change::TokenIssued(token) => self.load_token(token, State::Active, None)?,
             Change::TokenPaused { token, .. } => self.set_state(*token, State::Paused)?,
@@ -246,10 +258,7 @@ impl Index {
                 .iter()
                 .map(|(id, a)| (*id, (a.email.clone(), a.active.load(Ordering::Acquire))))
                 .collect(),
-            memberships: memberships
-                .iter()
-                .map(|(key, m)| (*key, m.live.load(Ordering::Acquire)))
-                .collect(),
+            memberships: memberships.iter().map(|(key, m)| (*key, encode(m.rank()))).collect(),
             tokens: by_id.iter().map(|(id, record)| (*id, format!("{record:?}"))).collect(),
             digests: by_digest
                 .iter()
@@ -281,6 +290,17 @@ impl Index {
         Ok(())
     }
 
+    fn set_rank(
+        &self,
+        organization: OrganizationId,
+        account: AccountId,
+        rank: Option<Rank>,
+    ) -> Result<(), OutOfStep> {
+        let memberships = self.memberships.pin();
+        memberships.get(&(organization, account)).ok_or(OutOfStep)?.set_rank(rank);
+        Ok(())
+    }
+
     fn set_active(&self, account: AccountId, active: bool) -> Result<(), OutOfStep> {
         let accounts = self.accounts.pin();
         accounts.get(&account).ok_or(OutOfStep)?.active.store(active, Ordering::Release);
@@ -298,12 +318,28 @@ impl Index {
     }
 }
 
+const fn encode(rank: Option<Rank>) -> u8 {
+    match rank {
+        None => 0,
+        Some(Rank::Member) => 1,
+        Some(Rank::Administrator) => 2,
+    }
+}
+
+const fn decode(code: u8) -> Option<Rank> {
+    match code {
+        1 => Some(Rank::Member),
+        2 => Some(Rank::Administrator),
+        _ => None,
+    }
+}
+
 /// What an index holds, comparable.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contents {
     organizations: BTreeMap<OrganizationId, bool>,
     accounts: BTreeMap<AccountId, (Option<Email>, bool)>,
-    memberships: BTreeMap<(OrganizationId, AccountId), bool>,
+    memberships: BTreeMap<(OrganizationId, AccountId), u8>,
     tokens: BTreeMap<TokenId, String>,
     /// To which token each leads, and whether to the record that its id leads to.
     digests: BTreeMap<Digest, (TokenId, bool)>,
@@ -398,7 +434,7 @@ mod tests {
         let organization = OrganizationId::new(Timestamp::from_millis(1), [7; 10]);
         index.load_organization(organization, true);
         index.load_account(account, None, true);
-        index.load_membership(organization, account, true).unwrap();
+        index.load_membership(organization, account, Some(Rank::Member)).unwrap();
         let token = Token {
             id,
             api: "sample".into(),

@@ -213,8 +213,13 @@ impl Change {
 pub enum Actor {
     /// Who runs Counterfoil, on its machine.
     Operator,
-    /// An account.
-    Account(AccountId),
+    /// An account, with a token of the management API.
+    Token {
+        /// Whose token.
+        account: AccountId,
+        /// Which.
+        token: TokenId,
+    },
 }
 
 /// What is chained: who did what to what, when, and a commitment to the detail.

@@ -4,7 +4,7 @@
 
 use crate::{
     Code, Refusal, Timestamp,
-    account::Email,
+    account::{Email, Rank},
     api::Api,
     credential::{self, Credential, Headers},
     id::{AccountId, OrganizationId, TokenId},
@@ -63,6 +63,11 @@ impl<'a> Identity<'a> {
     /// Its organization.
     pub fn organization(self) -> OrganizationId {
         self.0.holder.organization.id
+    }
+
+    /// What its owner is in its organization.
+    pub fn rank(self) -> Option<Rank> {
+        self.0.holder.rank()
     }
 
     /// Its role, where it has one.

@@ -86,7 +86,7 @@ async fn initialise(
     Asking(caller): Asking,
     Json(body): Json<InitialiseBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let made = service.initialise(caller, &body.organization, body.email, body.password).await?;
+    let made = service.initialise(&caller, &body.organization, body.email, body.password).await?;
     let view = InitialisedView { organization: made.organization, account: made.account.into() };
     Ok((StatusCode::CREATED, axum::Json(view)))
 }
@@ -122,7 +122,7 @@ async fn create(
         name: body.name,
         organization: body.organization.map(|organization| (organization, rank)),
     };
-    let account = service.create_account(caller, &new).await?;
+    let account = service.create_account(&caller, &new).await?;
     Ok((StatusCode::CREATED, axum::Json(AccountView::from(account))))
 }
 
@@ -140,15 +140,16 @@ async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
-    let rows = service.accounts(caller, page).await?;
+    let rows = service.accounts(&caller, page).await?;
     Ok(axum::Json(List::of(rows, limit, |row| row.id.to_string(), AccountView::from)))
 }
 
 async fn show(
     State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
     Path(account): Path<AccountName>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(axum::Json(AccountView::from(service.account(&account).await?)))
+    Ok(axum::Json(AccountView::from(service.account(&caller, &account).await?)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -171,7 +172,7 @@ async fn change(
     Json(body): Json<ChangeBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let active = body.state == AccountState::Active;
-    let account = service.set_account_active(caller, &account, active).await?;
+    let account = service.set_account_active(&caller, &account, active).await?;
     Ok(axum::Json(AccountView::from(account)))
 }
 
@@ -187,6 +188,6 @@ async fn set_password(
     Path(account): Path<AccountName>,
     Json(body): Json<PasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let account = service.set_password(caller, &account, body.password).await?;
+    let account = service.set_password(&caller, &account, body.password).await?;
     Ok(axum::Json(AccountView::from(account)))
 }

@@ -26,7 +26,7 @@ async fn verify(
             // The receiver is below, and stays until the work is done.
             let _ = progress.send((checked, of));
         };
-        let work = service.inspect_ledger(caller, Box::new(report));
+        let work = service.inspect_ledger(&caller, Box::new(report));
         let tell = async {
             while let Some((checked, of)) = steps.recv().await {
                 // Nobody may be listening any more; the inspection ends by itself.

@@ -82,7 +82,7 @@ async fn create(
     Asking(caller): Asking,
     Json(body): Json<CreateBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let organization = service.create_organization(caller, &body.name).await?;
+    let organization = service.create_organization(&caller, &body.name).await?;
     Ok((StatusCode::CREATED, axum::Json(OrganizationView::from(organization))))
 }
 
@@ -101,15 +101,16 @@ async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
-    let rows = service.organizations(caller, query.name, page).await?;
+    let rows = service.organizations(&caller, query.name, page).await?;
     Ok(axum::Json(List::of(rows, limit, |row| row.id.to_string(), OrganizationView::from)))
 }
 
 async fn show(
     State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
     Path(id): Path<OrganizationId>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(axum::Json(OrganizationView::from(service.organization(id).await?)))
+    Ok(axum::Json(OrganizationView::from(service.organization(&caller, id).await?)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,7 +132,7 @@ async fn change(
     Path(id): Path<OrganizationId>,
     Json(_): Json<ChangeBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(axum::Json(OrganizationView::from(service.close_organization(caller, id).await?)))
+    Ok(axum::Json(OrganizationView::from(service.close_organization(&caller, id).await?)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,14 +150,14 @@ async fn list_memberships(
     Query(query): Query<MembershipQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let account = match &query.account {
-        Some(account) => Some(service.account(&read_account(account)?).await?.id),
+        Some(account) => Some(service.account(&caller, &read_account(account)?).await?.id),
         None => None,
     };
     let filter = MembershipFilter { organization: query.organization, account };
     let limit = bounded(query.limit);
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let page = Page { after, limit: limit + 1 };
-    let rows = service.memberships(caller, filter, page).await?;
+    let rows = service.memberships(&caller, filter, page).await?;
     let cursor = |row: &StoredMembership| format!("{}.{}", row.organization, row.account);
     Ok(axum::Json(List::of(rows, limit, cursor, MembershipView::from)))
 }
@@ -196,7 +197,8 @@ async fn set_membership(
     Json(body): Json<SetBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let account = read_account(&body.account)?;
-    let membership = service.set_membership(caller, body.organization, &account, body.rank).await?;
+    let membership =
+        service.set_membership(&caller, body.organization, &account, body.rank).await?;
     Ok(axum::Json(MembershipView::from(membership)))
 }
 
@@ -213,6 +215,6 @@ async fn end_membership(
     Query(query): Query<EndQuery>,
 ) -> Result<StatusCode, Problem> {
     let account = read_account(&query.account)?;
-    service.end_membership(caller, query.organization, &account).await?;
+    service.end_membership(&caller, query.organization, &account).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -204,7 +204,7 @@ async fn issue(
         expiry,
         allowed_networks: body.allowed_networks,
     };
-    let issued = service.issue_token(caller, &new).await?;
+    let issued = service.issue_token(&caller, &new).await?;
     Ok(reveal(StatusCode::CREATED, issued))
 }
 
@@ -240,7 +240,7 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let owner = match query.owner.as_deref().map(read_owner).transpose()? {
-        Some(owner) => Some(service.account(&owner).await?.id),
+        Some(owner) => Some(service.account(&caller, &owner).await?.id),
         None => None,
     };
     let state = query.state.map(|state| match state {
@@ -257,15 +257,16 @@ async fn list(
     };
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
-    let rows = service.tokens(caller, filter, page).await?;
+    let rows = service.tokens(&caller, filter, page).await?;
     Ok(axum::Json(List::of(rows, limit, |row| row.token.id.to_string(), TokenView::from)))
 }
 
 async fn show(
     State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
     Path(id): Path<TokenId>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(axum::Json(TokenView::from(service.token(id).await?)))
+    Ok(axum::Json(TokenView::from(service.token(&caller, id).await?)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -288,7 +289,7 @@ async fn change(
     Json(body): Json<ChangeBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let paused = body.state == ChangeableState::Paused;
-    let stored = service.set_token_paused(caller, id, paused).await?;
+    let stored = service.set_token_paused(&caller, id, paused).await?;
     Ok(axum::Json(TokenView::from(stored)))
 }
 
@@ -306,7 +307,7 @@ async fn rotate(
     Json(body): Json<RotateBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let overlap = body.overlap.map(|span| span.read("overlap")).transpose()?.unwrap_or(Seconds(0));
-    let issued = service.rotate_token(caller, id, overlap).await?;
+    let issued = service.rotate_token(&caller, id, overlap).await?;
     Ok(reveal(StatusCode::OK, issued))
 }
 
@@ -334,7 +335,7 @@ async fn revoke(
     Json(body): Json<RevokeBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let began = clock::steady();
-    let stored = service.revoke_token(caller, id, &body.reason).await?;
+    let stored = service.revoke_token(&caller, id, &body.reason).await?;
     Ok(axum::Json(RevokedView {
         revoked_at: stored.revoked_at.map(Moment),
         // There is one node, and its index has the change before we are here.

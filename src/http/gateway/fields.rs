@@ -1,10 +1,13 @@
 //! Header fields on their way through: what is removed, and what is set last.
 
 use super::mounts::Mounted;
-use crate::config::ProtectedApi;
-use counterfoil_core::{Admitted, id::RequestId, verify::Identity};
+use crate::{
+    config::ProtectedApi,
+    http::identity::{self, text},
+};
+use counterfoil_core::{Admitted, id::RequestId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::{collections::HashSet, fmt::Write as _, net::SocketAddr};
+use std::{collections::HashSet, net::IpAddr};
 
 /// Our session cookie's names; the gateway neither forwards it nor lets an upstream set it.
 const COOKIES: [&str; 2] = ["counterfoil_session", "__Host-counterfoil_session"];
@@ -49,12 +52,6 @@ const OURS: [&str; 21] = [
     "x-original-host",
 ];
 
-const IDENTITY_PREFIX: &str = "x-counterfoil-";
-const TOKEN_ID: HeaderName = HeaderName::from_static("x-counterfoil-token-id");
-const ACCOUNT: HeaderName = HeaderName::from_static("x-counterfoil-account");
-const ORGANIZATION: HeaderName = HeaderName::from_static("x-counterfoil-organization");
-const ROLE: HeaderName = HeaderName::from_static("x-counterfoil-role");
-const SCOPES: HeaderName = HeaderName::from_static("x-counterfoil-scopes");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -82,7 +79,7 @@ impl Fields {
     pub(super) fn for_upstream(
         &self,
         headers: &mut HeaderMap,
-        peer: SocketAddr,
+        forwarded_for: Option<IpAddr>,
         request_id: RequestId,
         mounted: &Mounted,
         admitted: &Admitted,
@@ -99,30 +96,13 @@ impl Fields {
         if let Some(host) = client_host {
             headers.insert(FORWARDED_HOST, host);
         }
-        headers.insert(FORWARDED_FOR, text(peer.ip().to_canonical()));
+        if let Some(client) = forwarded_for {
+            headers.insert(FORWARDED_FOR, text(client));
+        }
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
         headers.insert(super::REQUEST_ID, text(request_id));
 
-        // Every one on every request: an upstream that reads a field which
-        // nobody set would read what a client wrote.
-        let identity = admitted.identity();
-        let empty = || HeaderValue::from_static("");
-        headers.insert(TOKEN_ID, identity.map_or_else(empty, |i| text(i.token())));
-        headers.insert(ACCOUNT, identity.map_or_else(empty, |i| text(i.account())));
-        headers.insert(ORGANIZATION, identity.map_or_else(empty, |i| text(i.organization())));
-        headers.insert(ROLE, identity.and_then(Identity::role).map_or_else(empty, text));
-        headers.insert(
-            SCOPES,
-            identity.map_or_else(empty, |i| {
-                let mut scopes = String::new();
-                for scope in i.scopes(&mounted.api) {
-                    let gap = if scopes.is_empty() { "" } else { " " };
-                    // Writing to a string does not fail.
-                    let _ = write!(scopes, "{gap}{scope}");
-                }
-                text(scopes)
-            }),
-        );
+        identity::set(headers, &mounted.door.api, admitted);
     }
 
     /// Makes an upstream's fields fit for the client.
@@ -147,9 +127,9 @@ impl Fields {
         let name = name.as_str();
         if name.contains('_') {
             let name = name.replace('_', "-");
-            return name.starts_with(IDENTITY_PREFIX) || self.dropped.contains(&name);
+            return name.starts_with(identity::PREFIX) || self.dropped.contains(&name);
         }
-        name.starts_with(IDENTITY_PREFIX) || self.dropped.contains(name)
+        name.starts_with(identity::PREFIX) || self.dropped.contains(name)
     }
 }
 
@@ -192,11 +172,6 @@ fn remove_own_cookie(headers: &mut HeaderMap) {
     {
         headers.insert(header::COOKIE, value);
     }
-}
-
-/// Ids, addresses, roles and scopes are visible ASCII.
-fn text(value: impl std::fmt::Display) -> HeaderValue {
-    HeaderValue::try_from(value.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

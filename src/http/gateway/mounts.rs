@@ -2,10 +2,11 @@
 
 use crate::{
     config::{Mount, ProtectedApi},
-    telemetry::{ApiCounters, Metrics},
+    http::door::Door,
+    telemetry::Metrics,
 };
-use counterfoil_core::api::Api;
 use http::{HeaderValue, Uri, uri::Authority};
+use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
 
 /// Every API's place at the gateway.
@@ -18,8 +19,8 @@ pub(super) struct Mounts {
 
 /// One API at the gateway.
 pub(super) struct Mounted {
-    pub(super) api: Arc<Api>,
-    pub(super) counters: ApiCounters,
+    pub(super) door: Door,
+    pub(super) upstream_failures: Counter,
     /// What the upstream is called by.
     pub(super) upstream_host: HeaderValue,
     authority: Authority,
@@ -79,8 +80,11 @@ impl Mounted {
             .authority()
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
-            api: protected.api.clone(),
-            counters: metrics.of_api(&protected.api.name),
+            door: Door {
+                api: protected.api.clone(),
+                counters: metrics.of_api("gateway", &protected.api.name),
+            },
+            upstream_failures: metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,
             authority: authority.clone(),
             base: upstream.path().trim_end_matches('/').to_owned(),

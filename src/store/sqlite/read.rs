@@ -49,7 +49,8 @@ pub(super) fn load(
         Ok(())
     })?;
     each(&snapshot, MEMBERSHIP, membership_row, |m| {
-        index.load_membership(m.organization, m.account, m.ended_at.is_none()).map_err(out_of_step)
+        let rank = m.ended_at.is_none().then_some(m.rank);
+        index.load_membership(m.organization, m.account, rank).map_err(out_of_step)
     })?;
     let mut done = 0;
     each(&snapshot, TOKEN, token_row, |row| {

@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 struct Plain {
     organizations: BTreeMap<OrganizationId, bool>,
     accounts: BTreeMap<AccountId, (Option<Email>, bool)>,
-    memberships: BTreeMap<(OrganizationId, AccountId), bool>,
+    memberships: BTreeMap<(OrganizationId, AccountId), Option<Rank>>,
     tokens: BTreeMap<TokenId, (Token, State, Option<Previous>)>,
     /// Every digest that there ever was, and its token.
     digests: Vec<(Digest, TokenId)>,
@@ -118,18 +118,21 @@ impl Plain {
                 let (organization, account) = (organization(o), account(a));
                 self.accounts.get(&account)?;
                 self.organizations.get(&organization).filter(|open| **open)?;
-                turn(self.memberships.entry((organization, account)).or_insert(false), true)?;
-                Some(Change::MembershipAdded { organization, account, rank: Rank::Member })
+                let kept = self.memberships.entry((organization, account)).or_insert(None);
+                let rank = Rank::Member;
+                kept.is_none().then(|| *kept = Some(rank))?;
+                Some(Change::MembershipAdded { organization, account, rank })
             }
             Attempt::ChangeRank(o, a) => {
                 let (organization, account) = (organization(o), account(a));
-                self.memberships.get(&(organization, account)).filter(|live| **live)?;
+                let kept = self.memberships.get_mut(&(organization, account))?;
                 let rank = Rank::Administrator;
+                (*kept == Some(Rank::Member)).then(|| *kept = Some(rank))?;
                 Some(Change::MembershipRankChanged { organization, account, rank })
             }
             Attempt::Leave(o, a) => {
                 let (organization, account) = (organization(o), account(a));
-                turn(self.memberships.get_mut(&(organization, account))?, false)?;
+                self.memberships.get_mut(&(organization, account))?.take()?;
                 Some(Change::MembershipEnded { organization, account })
             }
             _ => self.make_of_token(attempt),
@@ -142,7 +145,7 @@ impl Plain {
         match *attempt {
             Attempt::Issue(t, o, a) => {
                 let (organization, account) = (organization(o), account(a));
-                self.memberships.get(&(organization, account)).filter(|live| **live)?;
+                (*self.memberships.get(&(organization, account))?)?;
                 let token = Token { digest: fresh, ..token(t, "orders", organization, account) };
                 self.tokens.insert_new(token.id, (token.clone(), State::Active, None))?;
                 self.digests.push((fresh, token.id));
@@ -200,8 +203,8 @@ impl Plain {
         for (id, (email, active)) in &self.accounts {
             index.load_account(*id, email.clone(), *active);
         }
-        for ((organization, account), live) in &self.memberships {
-            index.load_membership(*organization, *account, *live).unwrap();
+        for ((organization, account), rank) in &self.memberships {
+            index.load_membership(*organization, *account, *rank).unwrap();
         }
         for (token, state, previous) in self.tokens.values() {
             index.load_token(token, *state, *previous).unwrap();

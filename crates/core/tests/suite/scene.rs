@@ -5,7 +5,7 @@
 
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
-    account::Email,
+    account::{Email, Rank},
     api::{Api, Issuers, Role, TokenPolicy},
     credential::{Headers, Scheme, Schemes},
     error_format::{self, Answer, ErrorFormat},
@@ -66,8 +66,8 @@ impl Scene {
         index.load_organization(organization(1), true);
         index.load_account(account(1), Some(email("ada@example.com")), true);
         index.load_account(account(2), Some(email("bob@example.com")), true);
-        index.load_membership(organization(1), account(1), true).unwrap();
-        index.load_membership(organization(1), account(2), true).unwrap();
+        index.load_membership(organization(1), account(1), Some(Rank::Member)).unwrap();
+        index.load_membership(organization(1), account(2), Some(Rank::Member)).unwrap();
         let token = token(1, "orders", organization(1), account(1));
         index.load_token(&token, State::Active, None).unwrap();
         Self {

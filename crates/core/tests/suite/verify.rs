@@ -170,7 +170,7 @@ fn what_basic_adds() {
 /// Makes the owner an account that has no e-mail address.
 fn without_email(scene: &mut Scene) {
     scene.index.load_account(account(1), None, true);
-    scene.index.load_membership(organization(1), account(1), true).unwrap();
+    scene.index.load_membership(organization(1), account(1), Some(Rank::Member)).unwrap();
     scene.reissue(|_| {});
 }
 
@@ -500,7 +500,7 @@ fn networks_and_addresses() {
 fn disabling_an_account_reaches_all_its_tokens_everywhere_and_no_other() {
     let scene = Scene::new(Scheme::Bearer);
     scene.index.load_organization(organization(2), true);
-    scene.index.load_membership(organization(2), account(1), true).unwrap();
+    scene.index.load_membership(organization(2), account(1), Some(Rank::Member)).unwrap();
     let tokens = [
         (2, organization(1), account(1)),
         (3, organization(2), account(1)),

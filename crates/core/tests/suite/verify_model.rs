@@ -6,6 +6,7 @@ use crate::scene::{
 };
 use counterfoil_core::{
     Code, Timestamp,
+    account::Rank,
     api::{Api, Role},
     credential::Scheme,
     index::Index,
@@ -204,7 +205,9 @@ fn index(world: &World) -> Index {
     }
     for (o, live) in (0..).zip(world.live) {
         for (a, live) in (0..).zip(live) {
-            index.load_membership(organization(o), account(a), live).unwrap();
+            index
+                .load_membership(organization(o), account(a), live.then_some(Rank::Member))
+                .unwrap();
         }
     }
     for (n, facts) in (0..).zip(&world.tokens) {

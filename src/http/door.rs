@@ -1,0 +1,70 @@
+//! What all doors have in common: an API, the replica, and one way to judge a request.
+
+use crate::{clock, replica::Replica, telemetry::ApiCounters};
+use counterfoil_core::{
+    Admitted, Code, Refusal,
+    api::Api,
+    credential::Headers,
+    error_format::{self, Answer},
+    id::RequestId,
+    route::Requirement,
+    verify::{self, Question},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use std::{net::IpAddr, sync::Arc};
+
+/// One API at one door.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) api: Arc<Api>,
+    pub(crate) counters: ApiCounters,
+}
+
+impl Door {
+    /// Judges a request now. Reads memory only.
+    pub(crate) fn judge(
+        &self,
+        replica: &Replica,
+        headers: &HeaderMap,
+        client: Option<IpAddr>,
+        requirement: Requirement<'_>,
+    ) -> Result<Admitted, Refusal> {
+        let index = replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
+        let question = Question { headers: &Lines(headers), client, requirement };
+        let judged = verify::verify(&self.api, index, &question, clock::now());
+        match &judged {
+            Ok(admitted) if admitted.identity().is_some() => self.counters.admitted.inc(),
+            Ok(_) => self.counters.anonymous.inc(),
+            Err(refusal) => self.counters.refused(refusal.code).inc(),
+        };
+        judged
+    }
+
+    /// A refusal in the API's words.
+    pub(crate) fn answer(&self, refusal: &Refusal, request_id: RequestId) -> Answer {
+        error_format::answer(&self.api, refusal, request_id)
+    }
+}
+
+/// An answer as HTTP has it.
+pub(crate) fn response<B: From<String>>(answer: Answer) -> Response<B> {
+    let mut response = Response::new(B::from(answer.body));
+    // The core's statuses are all sound.
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::UNAUTHORIZED);
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().append(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// The core's view of a request's header fields.
+pub(crate) struct Lines<'a>(pub(crate) &'a HeaderMap);
+
+impl Headers for Lines<'_> {
+    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}

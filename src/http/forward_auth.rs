@@ -1,0 +1,266 @@
+//! Forward auth: another proxy asks about each request before it passes it on.
+//!
+//! `/auth/{api}` and everything under it, any method. The answer is 200 with
+//! the identity fields, or the refusal. Which fields say what the request was
+//! depends on the kind of proxy, which is configured: a field of another kind
+//! could be the client's own.
+
+mod replays;
+
+use super::{
+    client_address,
+    door::{self, Door},
+    identity,
+    problem::{Problem, REQUEST_ID},
+};
+use crate::{
+    config::{Config, Mount, ProxyKind},
+    entropy,
+    replica::Replica,
+    telemetry::Metrics,
+};
+use bytes::Bytes;
+use counterfoil_core::{
+    Refusal, error_format::Answer, id::RequestId, network::Network, path::canonical,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use replays::Replays;
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+type Body = Full<Bytes>;
+
+/// The door. One value serves every connection.
+pub(crate) struct ForwardAuth {
+    proxy: ProxyKind,
+    trusted_proxies: Vec<Network>,
+    doors: BTreeMap<Box<str>, (Door, Option<String>)>,
+    replica: Arc<Replica>,
+    replays: Replays,
+}
+
+/// The request that is asked about.
+struct Original<'a> {
+    method: Cow<'a, str>,
+    /// Path and query, as the client sent them.
+    target: Cow<'a, str>,
+    client: Option<IpAddr>,
+}
+
+impl ForwardAuth {
+    pub(crate) fn new(config: &Config, replica: Arc<Replica>, metrics: &Metrics) -> Self {
+        let doors = config.apis.iter().map(|protected| {
+            let api = protected.api.clone();
+            let counters = metrics.of_api("forward_auth", &api.name);
+            let mount = match &protected.mount {
+                Mount::Path { path, strip: true } if path != "/" => Some(path.clone()),
+                _ => None,
+            };
+            (api.name.clone(), (Door { api, counters }, mount))
+        });
+        Self {
+            proxy: config.forward_auth.proxy,
+            trusted_proxies: config.forward_auth.trusted_proxies.clone(),
+            doors: doors.collect(),
+            replica,
+            replays: Replays::default(),
+        }
+    }
+
+    /// Answers one question from `peer`.
+    pub(crate) fn answer<B>(&self, peer: SocketAddr, request: &Request<B>) -> Response<Body> {
+        let request_id = entropy::request_id();
+        let mut response = match self.judge(peer.ip(), request_id, request) {
+            Ok(response) => response,
+            Err(problem) => {
+                tracing::info!(%request_id, %peer, path = request.uri().path(), code = problem.code, detail = problem.detail, "rejected");
+                let mut response = Response::new(Body::from(problem.to_json(request_id)));
+                *response.status_mut() = self.passable(problem.status);
+                let json = HeaderValue::from_static("application/problem+json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
+                response
+            }
+        };
+        // A replay keeps the name of the answer that it repeats.
+        if !response.headers().contains_key(&REQUEST_ID) {
+            response.headers_mut().insert(REQUEST_ID, identity::text(request_id));
+        }
+        response
+    }
+
+    fn judge<B>(
+        &self,
+        peer: IpAddr,
+        request_id: RequestId,
+        request: &Request<B>,
+    ) -> Result<Response<Body>, Problem> {
+        let peer = peer.to_canonical();
+        if !self.trusted_proxies.iter().any(|network| network.contains(peer)) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "untrusted_peer",
+                "only the proxies in forward_auth.trusted_proxies may ask here",
+            ));
+        }
+        let path = request.uri().path();
+        let asked = path.strip_prefix("/auth/").ok_or_else(no_such_api)?;
+        let (name, below) = match asked.find('/') {
+            Some(at) => asked.split_at(at),
+            None => (asked, ""),
+        };
+        if name == "refusals" {
+            return self.replay(request.method(), below);
+        }
+        let (door, mount) = self.doors.get(name).ok_or_else(no_such_api)?;
+
+        let original = self.original(peer, request, below)?;
+        let path = original.target.split('?').next().unwrap_or_default();
+        let path = canonical(path).map_err(|error| {
+            Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string())
+        })?;
+        let requirement = door.api.requirement(&original.method, inner(&path, mount.as_deref()));
+        match door.judge(&self.replica, request.headers(), original.client, requirement) {
+            Ok(admitted) => {
+                let mut response = Response::new(Body::default());
+                identity::set(response.headers_mut(), &door.api, &admitted);
+                Ok(response)
+            }
+            Err(refusal) => {
+                self.log(request_id, door, &original, &path, &refusal);
+                Ok(self.refuse(door.answer(&refusal, request_id), request_id))
+            }
+        }
+    }
+
+    /// The original request, from the one source that this kind of proxy has.
+    fn original<'a, B>(
+        &self,
+        peer: IpAddr,
+        request: &'a Request<B>,
+        below: &'a str,
+    ) -> Result<Original<'a>, Problem> {
+        let headers = request.headers();
+        let (method, target, client) = match self.proxy {
+            ProxyKind::Nginx | ProxyKind::Haproxy => (
+                said(headers, "x-original-method")?.into(),
+                said(headers, "x-original-uri")?.into(),
+                match once(headers, "x-real-ip")? {
+                    Some(text) => client_address::address(text),
+                    None => None,
+                },
+            ),
+            ProxyKind::Traefik | ProxyKind::Caddy => (
+                said(headers, "x-forwarded-method")?.into(),
+                said(headers, "x-forwarded-uri")?.into(),
+                self.forwarded_for(peer, headers)?,
+            ),
+            ProxyKind::Envoy => {
+                let query = request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
+                let path = if below.is_empty() { "/" } else { below };
+                (
+                    request.method().as_str().into(),
+                    format!("{path}{query}").into(),
+                    self.forwarded_for(peer, headers)?,
+                )
+            }
+        };
+        Ok(Original { method, target, client })
+    }
+
+    /// The proxy itself is no client: what it does not say is not known.
+    fn forwarded_for(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Option<IpAddr>, Problem> {
+        Ok(match once(headers, "x-forwarded-for")? {
+            Some(_) => client_address::forwarded_for(peer, headers, &self.trusted_proxies),
+            None => None,
+        })
+    }
+
+    /// nginx turns every status of a subrequest but 401 and 403 into 500.
+    fn passable(&self, status: StatusCode) -> StatusCode {
+        match self.proxy {
+            ProxyKind::Nginx if status != StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
+            _ => status,
+        }
+    }
+
+    fn refuse(&self, answer: Answer, request_id: RequestId) -> Response<Body> {
+        if self.proxy == ProxyKind::Nginx {
+            self.replays.keep(request_id, answer.clone());
+        }
+        let mut response = door::response::<Body>(answer);
+        *response.status_mut() = self.passable(response.status());
+        response
+    }
+
+    /// The whole of a refusal, for an `error_page` that could pass on its status only.
+    fn replay(&self, method: &Method, below: &str) -> Result<Response<Body>, Problem> {
+        if method != Method::GET && method != Method::HEAD {
+            return Err(Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "a refusal is fetched with GET",
+            ));
+        }
+        below
+            .strip_prefix('/')
+            .and_then(|id| id.parse().ok())
+            .and_then(|id| self.replays.find(id))
+            .map(door::response)
+            .ok_or_else(|| {
+                Problem::new(
+                    StatusCode::NOT_FOUND,
+                    "not_found",
+                    "there is no such refusal, or it is too long ago",
+                )
+            })
+    }
+
+    fn log(
+        &self,
+        request_id: RequestId,
+        door: &Door,
+        original: &Original<'_>,
+        path: &str,
+        refusal: &Refusal,
+    ) {
+        let token = refusal.matched.map(|(token, _)| token.to_string());
+        let client = original.client.map(|client| client.to_string());
+        tracing::info!(%request_id, door = "forward_auth", proxy = ?self.proxy, client, api = %door.api.name, method = %original.method, path, code = %refusal.code, about = ?refusal.about, token, "refused");
+    }
+}
+
+/// The path as the API's routes see it. A proxy in front may keep the prefix
+/// under which the gateway would offer the API, or take it off itself.
+fn inner<'a>(path: &'a str, mount: Option<&str>) -> &'a str {
+    match mount.and_then(|mount| path.strip_prefix(mount)) {
+        Some("") => "/",
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => path,
+    }
+}
+
+fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::bad_request(format!("{name} was sent more than once")));
+    }
+    value.to_str().map(Some).map_err(|_| Problem::bad_request(format!("{name} is not text")))
+}
+
+fn said<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {
+    once(headers, name)?.filter(|value| !value.is_empty()).ok_or_else(|| {
+        Problem::bad_request(format!(
+            "the proxy does not say {name}; see the page on forward auth for its configuration"
+        ))
+    })
+}
+
+fn no_such_api() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_api", "there is no API of this name under /auth/")
+}

@@ -1,0 +1,105 @@
+//! Who asks for an operation, and what they may.
+//!
+//! A caller with a token acts in one organization, that of the token, with the
+//! token's scopes and the owner's rank: never with more than either allows.
+
+use super::ServiceError;
+use counterfoil_core::{
+    account::Rank,
+    id::{AccountId, OrganizationId, TokenId},
+    ledger::Actor,
+    scope::Scope,
+};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Who runs Counterfoil, on its machine: may do everything.
+    Operator,
+    /// A member of an organization, with a token of the management API.
+    Member(Member),
+}
+
+/// A member at work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) account: AccountId,
+    pub(crate) organization: OrganizationId,
+    pub(crate) rank: Rank,
+    pub(crate) token: TokenId,
+    pub(crate) scopes: Vec<Scope>,
+}
+
+impl Caller {
+    pub(super) fn actor(&self) -> Actor {
+        match self {
+            Self::Operator => Actor::Operator,
+            Self::Member(member) => Actor::Token { account: member.account, token: member.token },
+        }
+    }
+
+    /// Passes where the caller holds `scope`.
+    pub(crate) fn may(&self, scope: &str) -> Result<(), ServiceError> {
+        match self {
+            Self::Operator => Ok(()),
+            Self::Member(member) if member.holds(scope) => Ok(()),
+            Self::Member(_) => {
+                Err(ServiceError::Forbidden(format!("your token does not have the scope {scope}")))
+            }
+        }
+    }
+
+    /// Passes for the operator alone.
+    pub(super) fn is_operator(&self) -> Result<(), ServiceError> {
+        match self {
+            Self::Operator => Ok(()),
+            Self::Member(_) => Err(ServiceError::Forbidden(
+                "only the operator may do this, on the machine that Counterfoil runs on".into(),
+            )),
+        }
+    }
+
+    /// Passes for the operator and for administrators.
+    pub(super) fn administers(&self) -> Result<(), ServiceError> {
+        match self {
+            Self::Member(Member { rank: Rank::Member, .. }) => {
+                Err(ServiceError::Forbidden("only an administrator may do this".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The organization that the caller is confined to; the operator is confined to none.
+    pub(super) fn home(&self) -> Option<OrganizationId> {
+        match self {
+            Self::Operator => None,
+            Self::Member(member) => Some(member.organization),
+        }
+    }
+
+    /// Whether the caller can see into `organization` at all.
+    pub(super) fn reaches(&self, organization: OrganizationId) -> bool {
+        self.home().is_none_or(|home| home == organization)
+    }
+
+    /// The account whose things alone the caller sees; administrators see everybody's.
+    pub(super) fn confined_to(&self) -> Option<AccountId> {
+        match self {
+            Self::Member(Member { rank: Rank::Member, account, .. }) => Some(*account),
+            _ => None,
+        }
+    }
+
+    /// Passes where the caller holds each of `scopes`: nobody hands out more
+    /// than they have.
+    pub(super) fn holds_all(&self, scopes: &[Scope]) -> Result<(), ServiceError> {
+        scopes.iter().try_for_each(|scope| self.may(scope.as_str()))
+    }
+}
+
+impl Member {
+    /// The management API has no bare scopes: only the very scope will do.
+    fn holds(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|held| held.as_str() == scope)
+    }
+}
