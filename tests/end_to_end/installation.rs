@@ -1,0 +1,184 @@
+//! An installation: a home with a configuration file and a data directory in it.
+
+use crate::{
+    process::{Outcome, run},
+    server::Server,
+    upstream::Upstream,
+};
+use serde_json::Value;
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tempfile::TempDir;
+
+/// The administrator whom [`Installation::set_up`] makes.
+pub(crate) const ADA: &str = "ada@example.com";
+
+/// The five contracts' example files.
+pub(crate) const EXAMPLES: [&str; 5] = ["facets", "togai", "selectstar", "finout", "aristotle"];
+
+/// A home, and how programs are called there.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    home: TempDir,
+    data: PathBuf,
+    environment: Vec<(String, String)>,
+    /// A program that calls ours, and its arguments; none: it is called directly.
+    through: Vec<String>,
+}
+
+/// A token as it was issued.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) owner: String,
+    pub(crate) organization: String,
+    /// All that was printed.
+    pub(crate) json: Value,
+}
+
+impl Installation {
+    /// One with this configuration, whose listeners have ports of their own.
+    pub(crate) fn new(configuration: &str) -> Self {
+        let installation = Self::without_configuration();
+        std::fs::write(installation.configuration(), configuration).unwrap();
+        installation
+    }
+
+    pub(crate) fn without_configuration() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        let mut installation = Self { home, data, environment: Vec::new(), through: Vec::new() };
+        for listener in ["SERVER", "GATEWAY", "FORWARD_AUTH", "METRICS"] {
+            installation.set(&format!("COUNTERFOIL_{listener}_LISTEN"), "127.0.0.1:0");
+        }
+        installation
+    }
+
+    /// One with the five example files as they are, in front of one upstream.
+    pub(crate) fn of_examples(upstream: &Upstream) -> Self {
+        let files = EXAMPLES.map(|name| std::fs::read_to_string(example(name)).unwrap());
+        let mut installation = Self::new(&files.join("\n"));
+        for name in EXAMPLES {
+            let variable = format!("COUNTERFOIL_API_{}_UPSTREAM", name.to_uppercase());
+            installation.set(&variable, &upstream.url());
+        }
+        installation
+    }
+
+    /// Sets an environment variable for every program that is called here.
+    pub(crate) fn set(&mut self, variable: &str, value: &str) {
+        self.environment.retain(|(name, _)| name != variable);
+        self.environment.push((variable.to_owned(), value.to_owned()));
+    }
+
+    /// Has ours called by another program.
+    pub(crate) fn call_through(&mut self, program: Vec<String>) {
+        self.through = program;
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.data.clone()
+    }
+
+    /// Has the data directory elsewhere.
+    pub(crate) fn set_data(&mut self, data: &Path) {
+        data.clone_into(&mut self.data);
+    }
+
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.home().join("counterfoil.toml")
+    }
+
+    /// Our program, about to be called.
+    pub(crate) fn command(&self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Command {
+        let program = env!("CARGO_BIN_EXE_counterfoil");
+        let mut command = match &self.through[..] {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
+        for name in inherited() {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().cloned());
+        command.env("COUNTERFOIL_DATA", &self.data);
+        if self.configuration().exists() {
+            command.env("COUNTERFOIL_CONFIG", self.configuration());
+        }
+        command.current_dir(self.home()).args(arguments);
+        command
+    }
+
+    /// Calls our program.
+    pub(crate) fn cli(&self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Outcome {
+        run(&mut self.command(arguments), &[])
+    }
+
+    /// Calls our program with something to read.
+    pub(crate) fn cli_reading(
+        &self,
+        input: &str,
+        arguments: impl IntoIterator<Item: AsRef<OsStr>>,
+    ) -> Outcome {
+        run(&mut self.command(arguments), input.as_bytes())
+    }
+
+    /// Makes the first organization, and Ada its administrator.
+    pub(crate) fn set_up(self) -> Self {
+        self.cli(["init", "--email", ADA]).done();
+        self
+    }
+
+    /// Issues a token of Ada's; `arguments` say what else there is to say.
+    #[track_caller]
+    pub(crate) fn issue(&self, api: &str, arguments: &[&str]) -> Token {
+        self.issue_to(ADA, api, arguments)
+    }
+
+    #[track_caller]
+    pub(crate) fn issue_to(&self, owner: &str, api: &str, arguments: &[&str]) -> Token {
+        let first = ["token", "create", "--json", "--owner", owner, "--api", api];
+        Token::of(self.cli(first.iter().chain(arguments)).done().json())
+    }
+
+    pub(crate) fn start(self) -> Server {
+        Server::start(self)
+    }
+}
+
+impl Token {
+    #[track_caller]
+    pub(crate) fn of(json: Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self {
+            id: text(&json["token"]["id"]),
+            secret: text(&json["secret"]),
+            owner: text(&json["token"]["owner"]),
+            organization: text(&json["token"]["organization"]),
+            json,
+        }
+    }
+}
+
+/// The variables that would have a say in what these tests are about.
+#[expect(clippy::disallowed_methods, reason = "it is read to be kept out")]
+fn inherited() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.to_string_lossy().starts_with("COUNTERFOIL_"))
+}
+
+/// Where an example file is.
+pub(crate) fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("toml")
+}

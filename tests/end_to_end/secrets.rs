@@ -1,0 +1,232 @@
+//! Secrets: in one answer, and nowhere else.
+
+use crate::{
+    installation::{ADA, Installation, Token},
+    response::Response,
+    server::Server,
+    upstream::Upstream,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use std::path::Path;
+
+const PASSWORDS: [&str; 3] = ["tr0ub4dor-and-3", "correct-horse-battery", "hunter2-hunter2"];
+/// How many characters of a secret in a row give it away.
+const TELLING: usize = 10;
+
+/// What must not be found, in pieces of a telling length.
+#[derive(Default)]
+struct Hushed {
+    pieces: Vec<String>,
+}
+
+impl Hushed {
+    /// Prefix and last four characters are for everybody to see.
+    fn token(&mut self, secret: &str) {
+        let random = &secret[secret.rfind('_').unwrap() + 1..secret.len() - 4];
+        self.text(random);
+    }
+
+    fn text(&mut self, text: &str) {
+        let ends = TELLING..=text.len();
+        self.pieces.extend(ends.map(|end| text[end - TELLING..end].to_owned()));
+    }
+
+    #[track_caller]
+    fn is_not_in(&self, place: &str, text: &str) {
+        for piece in &self.pieces {
+            if let Some(at) = text.find(piece.as_str()) {
+                let line = text[..at].lines().count();
+                panic!("{piece} is in {place}, line {line}");
+            }
+        }
+    }
+}
+
+/// A server that logs all it can, and everything that it must keep to itself.
+struct Stage {
+    upstream: Upstream,
+    server: Server,
+    hushed: Hushed,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let upstream = Upstream::start();
+        let mut installation = Installation::of_examples(&upstream);
+        installation.set("COUNTERFOIL_LOG_LEVEL", "trace");
+        let init = ["init", "--email", ADA, "--password-file", "-"];
+        installation.cli_reading(PASSWORDS[0], init).done();
+        let mut hushed = Hushed::default();
+        for password in PASSWORDS {
+            hushed.text(password);
+        }
+        Self { upstream, server: installation.start(), hushed }
+    }
+
+    fn issue(&mut self, api: &str, arguments: &[&str]) -> Token {
+        let token = self.server.issue(api, arguments);
+        self.hushed.token(&token.secret);
+        self.hushed.text(&BASE64_STANDARD.encode(format!("{ADA}:{}", token.secret))[24..]);
+        token
+    }
+
+    /// Searches everything that was written.
+    #[track_caller]
+    fn search(self) {
+        let metrics = self.server.scrape();
+        assert!(metrics.contains("counterfoil_index_tokens"));
+        self.hushed.is_not_in("the metrics", &metrics);
+        // While it runs, when it has stopped, and what it has said until then.
+        self.hushed.is_not_in_files(&self.server.data());
+        self.server.process().terminate();
+        let output = self.server.process().output();
+        let (status, log, installation) = self.server.wait();
+        assert!(status.success());
+        assert!(log.contains("\"level\":\"DEBUG\""), "{log}");
+        self.hushed.is_not_in("the log", &log);
+        self.hushed.is_not_in("the output", &output);
+        self.hushed.is_not_in_files(&installation.data());
+    }
+}
+
+impl Hushed {
+    #[track_caller]
+    fn is_not_in_files(&self, directory: &Path) {
+        let mut files = 0;
+        for entry in directory.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let bytes = std::fs::read(&path).unwrap();
+                let text = String::from_utf8_lossy(&bytes);
+                self.is_not_in(&path.display().to_string(), &text);
+                files += 1;
+            }
+        }
+        assert!(files >= 2, "{files}");
+    }
+
+    #[track_caller]
+    fn is_not_in_refusal(&self, response: &Response) {
+        assert!(response.status >= 400, "{response:?}");
+        self.is_not_in("a refusal", &format!("{:?} {}", response.headers, response.text()));
+    }
+}
+
+#[test]
+fn tokens_are_written_down_nowhere() {
+    let mut stage = Stage::set();
+    let facets = stage.issue("facets", &[]);
+    let togai = stage.issue("togai", &[]);
+    let finout = stage.issue("finout", &["--role", "viewer"]);
+    let server = &stage.server;
+
+    // Used as they should be.
+    let user = format!("{ADA}:{}", facets.secret);
+    assert_eq!(server.curl("/facets/x", ["--user", &user]).status, 200);
+    let bearer = format!("Authorization: Bearer {}", togai.secret);
+    assert_eq!(server.curl("/togai/x", ["--header", &bearer]).status, 200);
+    let id = format!("x-finout-client-id: {}", finout.id);
+    let key = format!("x-finout-secret-key: {}", finout.secret);
+    assert_eq!(server.curl("/finout/x", ["--header", &id, "--header", &key]).status, 200);
+
+    // And in every way in which they should not.
+    let token = format!("Authorization: Token {}", togai.secret);
+    let cookie = format!("Cookie: token={}", togai.secret);
+    let request_id = format!("X-Forwarded-For: {}", togai.secret);
+    for (path, arguments) in [
+        (format!("/togai/x?access_token={}", togai.secret), vec![]),
+        (format!("/nothing?token={}", togai.secret), vec![]),
+        (format!("/togai/../x?token={}", togai.secret), vec![]),
+        ("/togai/x".to_owned(), vec!["--header", &token]),
+        ("/togai/x".to_owned(), vec!["--header", &cookie]),
+        ("/togai/x".to_owned(), vec!["--header", &request_id]),
+        ("/facets/x".to_owned(), vec!["--header", &bearer]),
+        ("/selectstar/x".to_owned(), vec!["--header", &token]),
+        ("/aristotle/x".to_owned(), vec!["--header", &token]),
+        ("/finout/x".to_owned(), vec!["--header", &key]),
+        ("/finout/x".to_owned(), vec!["--header", &key, "--header", &key]),
+        ("/finout/x".to_owned(), vec!["--user", &user]),
+        ("/togai/x".to_owned(), vec!["--header", &bearer, "--header", &token]),
+        ("/togai/x".to_owned(), vec!["--data", &togai.secret]),
+    ] {
+        stage.hushed.is_not_in_refusal(&server.curl(&path, arguments));
+    }
+    stage.upstream.take();
+    stage.search();
+}
+
+#[test]
+fn nor_are_they_when_they_change_or_end() {
+    let mut stage = Stage::set();
+    let token = stage.issue("togai", &["--note", "to be rotated"]);
+    let bearer = |secret: &str| format!("Authorization: Bearer {secret}");
+    let mut secrets = vec![token.secret.clone()];
+    for overlap in [&["--overlap", "1h"][..], &[]] {
+        let rotate = ["token", "rotate", &token.id, "--json"];
+        let rotated = stage.server.cli(rotate.iter().chain(overlap)).done().json();
+        let secret = Token::of(rotated).secret;
+        assert_eq!(stage.server.curl("/togai/x", ["--header", &bearer(&secret)]).status, 200);
+        stage.hushed.token(&secret);
+        secrets.push(secret);
+    }
+    stage.server.cli(["token", "pause", &token.id]).done();
+    let refuses_all = || {
+        for secret in &secrets {
+            let refused = stage.server.curl("/togai/x", ["--header", &bearer(secret)]);
+            stage.hushed.is_not_in_refusal(&refused);
+        }
+    };
+    refuses_all();
+    let revoke = ["token", "revoke", &token.id, "--reason", "leaked"];
+    stage.server.cli(revoke).done();
+    refuses_all();
+    for command in [&["token", "show", &token.id][..], &["token", "list"], &["ledger", "verify"]] {
+        for form in [&["--json"][..], &[]] {
+            let said = stage.server.cli(command.iter().chain(form)).done();
+            stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
+        }
+    }
+    stage.search();
+}
+
+#[test]
+fn nor_are_passwords() {
+    let stage = Stage::set();
+    let server = &stage.server;
+    let set = ["account", "set-password", ADA, "--json", "--password-file"];
+    let said = server.cli_reading(PASSWORDS[1], set.iter().chain(&["-"])).done();
+    stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
+    let create =
+        ["account", "create", "--email", "bob@example.com", "--json", "--password-file", "-"];
+    let said = server.cli_reading(PASSWORDS[2], create).done();
+    stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
+    for password in PASSWORDS {
+        let user = format!("{ADA}:{password}");
+        for path in ["/facets/x", "/togai/x"] {
+            stage.hushed.is_not_in_refusal(&server.curl(path, ["--user", &user]));
+        }
+    }
+    // A mistake in what is sent beside it.
+    let mut operator = server.operator().unwrap();
+    for body in [
+        format!(r#"{{"password": "{}", "extra": 1}}"#, PASSWORDS[1]),
+        format!(r#"{{"password": "{}""#, PASSWORDS[1]),
+        format!(r#"{{"password": ["{}"]}}"#, PASSWORDS[1]),
+        format!(r#""{}""#, PASSWORDS[1]),
+    ] {
+        let path = format!("/v1/accounts/{ADA}/password");
+        stage.hushed.is_not_in_refusal(&operator.call("PUT", &path, &body).unwrap());
+    }
+    stage.search();
+}
+
+#[test]
+fn a_secret_in_place_of_an_id_is_not_written_down_either() {
+    let mut stage = Stage::set();
+    let token = stage.issue("togai", &[]);
+    for command in ["show", "pause", "resume", "rotate", "revoke"] {
+        let said = stage.server.cli(["token", command, &token.secret]).failed(2);
+        stage.hushed.is_not_in("what a command says", &said);
+    }
+    stage.search();
+}

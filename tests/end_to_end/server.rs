@@ -1,0 +1,109 @@
+//! A running server.
+
+use crate::{
+    installation::Installation,
+    process::Running,
+    response::{self, Response},
+    wire::Wire,
+};
+use std::{
+    ffi::OsStr,
+    io::Result,
+    net::{SocketAddr, TcpStream},
+    ops::Deref,
+    os::unix::net::UnixStream,
+    process::ExitStatus,
+};
+
+/// A running server, with its installation; killed when the test lets go of it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    // Before the home, so that it ends before its files go.
+    process: Running,
+    installation: Installation,
+    /// The listener of the console and the management API.
+    pub(crate) main: SocketAddr,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+}
+
+impl Server {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(installation: Installation) -> Self {
+        let process = Running::start(&mut installation.command(["serve"]));
+        let listening = process.wait_for_message("listening");
+        let address = |listener: &str| listening[listener].as_str().unwrap().parse().unwrap();
+        Self {
+            main: address("server"),
+            gateway: address("gateway"),
+            metrics: address("metrics"),
+            process,
+            installation,
+        }
+    }
+
+    pub(crate) fn process(&self) -> &Running {
+        &self.process
+    }
+
+    /// What `curl` gets from the gateway.
+    #[track_caller]
+    pub(crate) fn curl(
+        &self,
+        path: &str,
+        arguments: impl IntoIterator<Item: AsRef<OsStr>>,
+    ) -> Response {
+        response::curl(self.gateway, path, arguments)
+    }
+
+    /// A connection to the gateway.
+    pub(crate) fn connect(&self) -> Result<Wire<TcpStream>> {
+        Wire::connect(self.gateway)
+    }
+
+    /// A connection to the operator's socket.
+    pub(crate) fn operator(&self) -> Result<Wire<UnixStream>> {
+        Wire::connect_operator(&self.data())
+    }
+
+    /// What the metrics say.
+    pub(crate) fn scrape(&self) -> String {
+        let arguments: [&str; 0] = [];
+        let response = response::curl(self.metrics, "/metrics", arguments);
+        assert_eq!(response.status, 200);
+        response.text().to_owned()
+    }
+
+    /// Asks it to stop and waits until it has.
+    #[track_caller]
+    pub(crate) fn stop(self) -> Installation {
+        self.process.terminate();
+        let (status, log, installation) = self.wait();
+        assert!(status.success(), "{status}\n{log}");
+        installation
+    }
+
+    /// How it ended, and what it had logged, once it has.
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> (ExitStatus, String, Installation) {
+        let status = self.process.wait();
+        assert_eq!(self.process.output(), "", "what a server says, it logs");
+        (status, self.process.log(), self.installation)
+    }
+
+    /// Kills it, without a warning.
+    pub(crate) fn kill(mut self) -> Installation {
+        self.process.kill();
+        self.process.wait();
+        self.installation
+    }
+}
+
+/// Whatever can be done with an installation can be done while its server runs.
+impl Deref for Server {
+    type Target = Installation;
+
+    fn deref(&self) -> &Installation {
+        &self.installation
+    }
+}

@@ -1,0 +1,160 @@
+//! An upstream that remembers what reached it.
+
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+use tokio::{net::TcpListener, runtime::Runtime};
+
+/// Where nobody listens: no program that wants to be found takes this port.
+pub(crate) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
+/// The fields by which an upstream learns who calls.
+const IDENTITY: [&str; 5] = [
+    "x-counterfoil-account",
+    "x-counterfoil-organization",
+    "x-counterfoil-role",
+    "x-counterfoil-scopes",
+    "x-counterfoil-token-id",
+];
+
+/// A request that reached the upstream.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    pub(crate) method: String,
+    /// Path and query, as they stood in the request line.
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Whom the upstream was told that a request came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Identity {
+    pub(crate) token: String,
+    pub(crate) account: String,
+    pub(crate) organization: String,
+    pub(crate) role: String,
+    pub(crate) scopes: String,
+}
+
+impl Received {
+    /// Every value of a header, in order.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+    }
+
+    /// Who calls. All fields have to be there once, and no other that could pass for one.
+    #[track_caller]
+    pub(crate) fn identity(&self) -> Identity {
+        let reads_as = |name: &str| name.replace('_', "-").to_ascii_lowercase();
+        let mut names: Vec<String> = self
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str().to_owned())
+            .filter(|name| reads_as(name).starts_with("x-counterfoil"))
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, IDENTITY, "{self:?}");
+        let [account, organization, role, scopes, token] =
+            IDENTITY.map(|name| self.values(name)[0].to_owned());
+        Identity { token, account, organization, role, scopes }
+    }
+
+    /// Whether `text` occurs anywhere in it.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        let is_in = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        is_in(self.target.as_bytes())
+            || self.headers.values().any(|value| is_in(value.as_bytes()))
+            || is_in(&self.body)
+    }
+}
+
+type Answer = dyn Fn(&Received) -> Response<Full<Bytes>> + Send + Sync;
+
+/// An upstream on a port of its own, until the test lets go of it.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+    _runtime: Runtime,
+}
+
+impl Upstream {
+    /// One that answers everything with `upstream says: METHOD TARGET`.
+    pub(crate) fn start() -> Self {
+        Self::answering(|received| {
+            let text = format!("upstream says: {} {}", received.method, received.target);
+            Response::new(Full::from(text))
+        })
+    }
+
+    /// One that answers as `answer` has it.
+    pub(crate) fn answering(
+        answer: impl Fn(&Received) -> Response<Full<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = Arc::<Mutex<Vec<Received>>>::default();
+        runtime.spawn(serve(listener, received.clone(), Arc::new(answer)));
+        Self { address, received, _runtime: runtime }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What has reached it since somebody last asked.
+    pub(crate) fn take(&self) -> Vec<Received> {
+        std::mem::take(&mut self.received.lock().unwrap())
+    }
+
+    /// The one request that has reached it since somebody last asked.
+    #[track_caller]
+    pub(crate) fn take_one(&self) -> Received {
+        let mut received = self.take();
+        assert_eq!(received.len(), 1, "{received:?}");
+        received.remove(0)
+    }
+}
+
+async fn serve(listener: TcpListener, received: Arc<Mutex<Vec<Received>>>, answer: Arc<Answer>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (received, answer) = (received.clone(), answer.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (received, answer) = (received.clone(), answer.clone());
+            async move {
+                let request = read(request).await;
+                let response = answer(&request);
+                received.lock().unwrap().push(request);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        // A client that goes away in the middle is none of the upstream's business.
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+async fn read(request: Request<Incoming>) -> Received {
+    let (head, body) = request.into_parts();
+    Received {
+        method: head.method.to_string(),
+        target: head.uri.to_string(),
+        headers: head.headers,
+        body: body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default(),
+    }
+}
