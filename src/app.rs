@@ -21,11 +21,11 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Opens the database in `directory` and loads the index from it.
-    pub(crate) async fn open(
+    /// Opens the database without loading the index: for what needs none, and
+    /// may have to look into a database that does not load.
+    pub(crate) fn open_unloaded(
         config: &Config,
         directory: Arc<DataDirectory>,
-        progress: Progress,
     ) -> anyhow::Result<Self> {
         let replica = Arc::new(Replica::default());
         let follower = replica.clone();
@@ -34,7 +34,6 @@ impl App {
             &config.database.file,
             Box::new(move |order, head| follower.follow(order, head)),
         )?);
-        replica.load(&*store, progress).await?;
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let management = Arc::new(management_api::beside(config.apis.iter().map(|p| &*p.api))?);
         let apis = config.apis.iter().map(|p| &p.api).chain([&management]);
@@ -45,6 +44,17 @@ impl App {
             initialising: tokio::sync::Mutex::default(),
         });
         Ok(Self { service, replica, management })
+    }
+
+    /// Opens the database in `directory` and loads the index from it.
+    pub(crate) async fn open(
+        config: &Config,
+        directory: Arc<DataDirectory>,
+        progress: Progress,
+    ) -> anyhow::Result<Self> {
+        let app = Self::open_unloaded(config, directory)?;
+        app.replica.load(&*app.service.store, progress).await?;
+        Ok(app)
     }
 
     /// Makes what was accepted durable and lets go of the database.

@@ -13,7 +13,11 @@ mod output;
 mod serve;
 mod tokens;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{
+    ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    error::ErrorKind, parser::ValueSource,
+};
+use serde_json::Value;
 use std::{path::PathBuf, process::ExitCode};
 
 /// The API-token server that a company runs beside its API.
@@ -65,12 +69,30 @@ impl Global {
     }
 }
 
+/// Which part of a list is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct Part {
+    /// How many, up to 1000
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Where to go on: the `next_cursor` of the list before
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+impl Part {
+    /// As parameters of a query.
+    fn parameters(self) -> [(&'static str, Option<String>); 2] {
+        [("cursor", self.cursor), ("limit", Some(self.limit.to_string()))]
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
     Serve {
         /// Try it: throw-away data, five example APIs and a sample upstream, all on loopback
-        #[arg(long, conflicts_with = "config")]
+        #[arg(long)]
         demo: bool,
     },
     /// Make the first organization and its administrator; before or while the server runs
@@ -132,7 +154,7 @@ impl From<std::io::Error> for Failure {
 pub(crate) fn run() -> ExitCode {
     // Whatever is written is for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let line = CommandLine::parse();
+    let line = read_command_line();
     let (error, code) = match dispatch(line) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Failed(error)) => (error, 1),
@@ -149,14 +171,34 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::from(code)
 }
 
+fn read_command_line() -> CommandLine {
+    let mut command = CommandLine::command();
+    let matches = command.get_matches_mut();
+    if let Some(serve) = matches.subcommand_matches("serve")
+        && configures_demo(serve)
+    {
+        let mistake = "the argument '--demo' cannot be used with '--config <FILE>'";
+        command.error(ErrorKind::ArgumentConflict, mistake).exit();
+    }
+    CommandLine::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// Whether the demonstration is to have a configuration of its own. Only the
+/// flag asks for that: the variable is there for other commands too.
+fn configures_demo(serve: &ArgMatches) -> bool {
+    serve.get_flag("demo") && serve.value_source("config") == Some(ValueSource::CommandLine)
+}
+
 fn dispatch(line: CommandLine) -> Result<(), Failure> {
     let global = &line.global;
     match line.command {
         Command::Config(command) => configuration::run(global, &command),
         Command::Completions { shell } => {
-            let mut command = CommandLine::command();
-            clap_complete::generate(shell, &mut command, "counterfoil", &mut std::io::stdout());
-            Ok(())
+            // By way of memory: clap_complete panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut CommandLine::command(), "counterfoil", &mut script);
+            Ok(output::print(format_args!("{}", String::from_utf8_lossy(&script).trim_end()))?)
         }
         Command::Serve { demo } => wait_for(serve::run(global, demo)),
         Command::Init { email, password_file, organization } => wait_for(accounts::initialise(
@@ -172,8 +214,17 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
     }
 }
 
+/// A list for scripts: the ids, a line each.
+fn list_ids(found: &Value, field: &str) -> Result<(), Failure> {
+    for item in found["items"].as_array().into_iter().flatten() {
+        output::print(format_args!("{}", output::text(&item[field])))?;
+    }
+    more(found);
+    Ok(())
+}
+
 /// Says how to see the rest of a list, where there is more.
-fn more(found: &serde_json::Value) {
+fn more(found: &Value) {
     if let Some(cursor) = found["next_cursor"].as_str() {
         output::note(format_args!("There is more: add --cursor {cursor}"));
     }

@@ -141,6 +141,16 @@ pub(crate) enum Mount {
     },
 }
 
+impl Mount {
+    /// The prefix that is taken off a path, where there is one.
+    pub(crate) fn stripped(&self) -> Option<&str> {
+        match self {
+            Self::Path { path, strip: true } if path != "/" => Some(path),
+            _ => None,
+        }
+    }
+}
+
 /// How the console issues an API's tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Console {

@@ -12,6 +12,7 @@ mod generated_page;
 mod http;
 mod jobs;
 mod replica;
+mod reserved_fields;
 mod service;
 mod store;
 mod telemetry;

@@ -17,6 +17,7 @@ use crate::{
     store::{Inspection, Order, Progress, Store, StoreError},
 };
 use counterfoil_core::{
+    Timestamp,
     api::Api,
     ledger::{Change, Head},
 };
@@ -63,6 +64,9 @@ impl From<StoreError> for ServiceError {
             StoreError::Unavailable(why) => {
                 Self::Unavailable(format!("nothing was changed, because {why}"))
             }
+            StoreError::Unknown => Self::Unavailable(
+                "whether this was done is unknown; look before you try again".into(),
+            ),
         }
     }
 }
@@ -71,26 +75,35 @@ impl From<StoreError> for ServiceError {
 const DECISIONS: usize = 3;
 
 impl Service {
+    /// Makes changes, all of them at the moment `at`. Nothing is read back
+    /// afterwards: what failed after a commit would be told as if nothing had
+    /// been changed.
     async fn commit(
         &self,
         caller: &Caller,
+        at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<Head, StoreError> {
         let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
-        self.store.commit(Order { at: clock::now(), actor: caller.actor(), changes }).await
+        self.store.commit(Order { at, actor: caller.actor(), changes }).await
     }
 
     /// Decides and commits, again if need be, until both agree. `decide` gives
-    /// the change, or none when there is nothing to do.
-    async fn settle<F: Future<Output = Result<Option<Change>, ServiceError>>>(
+    /// the change, or none when there is nothing to do, and what is so then.
+    async fn settle<T, F>(
         &self,
         caller: &Caller,
-        decide: impl Fn() -> F,
-    ) -> Result<(), ServiceError> {
+        decide: impl Fn(Timestamp) -> F,
+    ) -> Result<T, ServiceError>
+    where
+        F: Future<Output = Result<(Option<Change>, T), ServiceError>>,
+    {
         for _ in 0..DECISIONS {
-            let Some(change) = decide().await? else { return Ok(()) };
-            match self.commit(caller, [change]).await {
-                Ok(_) => return Ok(()),
+            let at = clock::now();
+            let (change, then) = decide(at).await?;
+            let Some(change) = change else { return Ok(then) };
+            match self.commit(caller, at, [change]).await {
+                Ok(_) => return Ok(then),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -110,7 +123,8 @@ impl Service {
 
     fn api(&self, name: &str) -> Result<&Arc<Api>, ServiceError> {
         self.apis.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.apis.keys().map(|name| &**name).collect();
+            let configured = self.apis.keys().filter(|name| ***name != *management_api::NAME);
+            let known: Vec<&str> = configured.map(|name| &**name).collect();
             let hint = if known.is_empty() {
                 "the configuration has none".to_owned()
             } else {
@@ -121,24 +135,66 @@ impl Service {
     }
 }
 
-/// A text that people gave something as its name: not empty, not a page long,
-/// nothing in it that would upset a terminal.
-fn check_text(
-    field: &'static str,
-    text: &str,
-    longest: usize,
-    may_be_empty: bool,
-) -> Result<String, ServiceError> {
-    let text = text.trim();
-    let invalid = |message: String| Err(ServiceError::Invalid { field, message });
-    if text.is_empty() && !may_be_empty {
-        return invalid("must not be empty".into());
+/// A name or a reason: one line, not a page long, nothing in it that would
+/// upset a terminal or mislead a reader.
+fn check_line(field: &'static str, text: &str, longest: usize) -> Result<String, ServiceError> {
+    let text = check_text(field, text, longest)?;
+    if text.contains('\n') {
+        let message = "must be one line".into();
+        return Err(ServiceError::Invalid { field, message });
     }
+    Ok(text)
+}
+
+/// A name: a line that is not empty.
+fn check_name(text: &str, longest: usize) -> Result<String, ServiceError> {
+    let name = check_line("name", text, longest)?;
+    if name.is_empty() {
+        return Err(ServiceError::Invalid { field: "name", message: "must not be empty".into() });
+    }
+    Ok(name)
+}
+
+/// A note: the same, but of several lines if need be.
+fn check_text(field: &'static str, text: &str, longest: usize) -> Result<String, ServiceError> {
+    let text = text.trim().replace("\r\n", "\n").replace('\t', " ");
+    let invalid = |message: String| Err(ServiceError::Invalid { field, message });
     if text.chars().count() > longest {
         return invalid(format!("must not be longer than {longest} characters"));
     }
-    if text.chars().any(|c| c.is_control() && !(may_be_empty && c == '\n')) {
-        return invalid("must not contain control characters".into());
+    if text.chars().any(|c| (c.is_control() && c != '\n') || is_invisible(c)) {
+        return invalid("must not contain control characters or invisible ones".into());
     }
-    Ok(text.to_owned())
+    Ok(text)
+}
+
+/// Characters that show nothing but change how what is around them reads.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        assert_eq!(check_text("note", " a\r\nb\tc ", 10).unwrap(), "a\nb c");
+        assert_eq!(check_name("Zoë 日本", 10).unwrap(), "Zoë 日本");
+        for wrong in [
+            "",
+            " ",
+            "a\nb",
+            "a\u{0}",
+            "a\u{1b}[31m",
+            "evil\u{202e}txt.exe",
+            "a\u{200b}b",
+            "12345678901",
+        ] {
+            assert!(check_name(wrong, 10).is_err(), "{wrong:?}");
+        }
+    }
 }

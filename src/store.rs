@@ -18,6 +18,7 @@ use counterfoil_core::{
     ledger::{Actor, Change, Head, Salt},
     token::{Previous, State, Token},
 };
+use serde::{Deserialize, Serialize};
 
 /// Changes that are made together or not at all.
 #[derive(Debug)]
@@ -31,11 +32,14 @@ pub(crate) struct Order {
 }
 
 /// What the database said no with.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum StoreError {
     /// What the change was decided on is no longer so: look again, decide again.
     #[error("what the change was based on has changed in the meantime")]
     Conflict,
+    /// Whether it was done is not known.
+    #[error("whether the change was made is unknown")]
+    Unknown,
     /// Nothing was changed, and it is not the caller's fault.
     #[error("the database cannot do this now: {0}")]
     Unavailable(String),
@@ -83,14 +87,43 @@ pub(crate) struct StoredToken {
 }
 
 impl StoredToken {
-    /// Active, paused or revoked; whether it has expired is for the clock to say.
-    pub(crate) fn state(&self) -> State {
+    /// A token that has just been issued.
+    pub(crate) fn new(token: Token) -> Self {
+        let revoke_reason = String::new();
+        Self { token, previous: None, paused_at: None, revoked_at: None, revoke_reason }
+    }
+
+    /// What the token is at the moment `now`.
+    pub(crate) fn state_at(&self, now: Timestamp) -> TokenState {
+        if self.revoked_at.is_some() {
+            TokenState::Revoked
+        } else if self.token.expires_at.is_some_and(|end| now >= end) {
+            TokenState::Expired
+        } else if self.paused_at.is_some() {
+            TokenState::Paused
+        } else {
+            TokenState::Active
+        }
+    }
+
+    /// What is kept in the index of it, where the clock says what has expired.
+    pub(crate) fn kept_state(&self) -> State {
         match (self.revoked_at, self.paused_at) {
             (Some(_), _) => State::Revoked,
             (None, Some(_)) => State::Paused,
             (None, None) => State::Active,
         }
     }
+}
+
+/// A token's state as people name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TokenState {
+    Active,
+    Paused,
+    Expired,
+    Revoked,
 }
 
 /// A part of a list, in the order of ids: at most `limit` items behind `after`.
@@ -106,24 +139,17 @@ pub(crate) struct TokenFilter {
     pub(crate) api: Option<String>,
     pub(crate) organization: Option<OrganizationId>,
     pub(crate) owner: Option<AccountId>,
-    /// The state that [`StoredToken::state`] gives, or expired: at which time.
-    pub(crate) state: Option<(StateFilter, Timestamp)>,
+    /// What [`StoredToken::state_at`] this moment gives.
+    pub(crate) state: Option<(TokenState, Timestamp)>,
 }
 
-/// A token's state as people name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StateFilter {
-    Active,
-    Paused,
-    Expired,
-    Revoked,
-}
-
-/// Which memberships to list; ended ones are left out.
+/// Which memberships to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct MembershipFilter {
     pub(crate) organization: Option<OrganizationId>,
     pub(crate) account: Option<AccountId>,
+    /// Ended ones, and those in closed organizations, too.
+    pub(crate) with_past: bool,
 }
 
 /// What an inspection of the ledger found.
@@ -171,7 +197,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Accounts in the order of their ids.
     async fn accounts(&self, page: Page<AccountId>) -> Result<Vec<StoredAccount>, StoreError>;
 
-    /// Memberships that have not ended, in the order of organization and account.
+    /// Memberships in the order of organization and account.
     async fn memberships(
         &self,
         filter: MembershipFilter,
@@ -180,7 +206,7 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// One token.
     async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError>;
-    /// Tokens in the order of their ids, which is that of their making.
+    /// Tokens in the order of their ids: that of their making, to the millisecond.
     async fn tokens(
         &self,
         filter: TokenFilter,

@@ -48,7 +48,7 @@ CREATE TABLE token (
     owner            BLOB NOT NULL,
     name             TEXT NOT NULL,
     note             TEXT NOT NULL,
-    permission       TEXT NOT NULL, -- the grant, as JSON
+    granted          TEXT NOT NULL, -- the grant, as JSON
     allowed_networks TEXT NOT NULL, -- as JSON
     prefix           TEXT NOT NULL,
     last_four        TEXT NOT NULL,

@@ -1,7 +1,7 @@
 //! `counterfoil account` and `counterfoil init`.
 
 use super::{
-    Failure, Global,
+    Failure, Global, Part,
     operator::{Operator, read_secret, segment, with_query},
     organizations::{RankName, resolve},
     output,
@@ -16,14 +16,7 @@ pub(crate) enum Command {
     /// Make an account
     Create(Create),
     /// List accounts
-    List {
-        /// How many
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-        /// Where to go on: the `next_cursor` of the list before
-        #[arg(long)]
-        cursor: Option<String>,
-    },
+    List(Part),
     /// Show one account
     Show {
         /// An id or an e-mail address
@@ -75,7 +68,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
     let operator = Operator::reach(global).await?;
     let result = match command {
         Command::Create(create) => self::create(global, &operator, create).await,
-        Command::List { limit, cursor } => list(global, &operator, limit, cursor).await,
+        Command::List(part) => list(global, &operator, part).await,
         Command::Show { account } => {
             let found = operator.call(Method::GET, &path(&account, ""), None).await;
             found.and_then(|found| show(global, &found))
@@ -106,7 +99,7 @@ pub(crate) async fn initialise(
     if let Some(organization) = organization {
         body.insert("organization".to_owned(), json!(organization));
     }
-    let operator = Operator::reach_or_make(global, true).await?;
+    let operator = Operator::reach_or_make(global).await?;
     let made = operator.call(Method::POST, "/v1/init", Some(&Value::Object(body))).await;
     operator.close().await;
     let made = made?;
@@ -137,36 +130,23 @@ async fn create(global: &Global, operator: &Operator, create: Create) -> Result<
         body["organization"] = json!(organization);
         body["rank"] = json!(create.rank.as_str());
     }
-    // Read first: a file that is not there must not leave half an account behind.
-    let password = create.password_file.as_deref().map(read_secret).transpose()?;
-    let mut account = operator.call(Method::POST, "/v1/accounts", Some(&body)).await?;
-    if let Some(password) = password {
-        let path = path(&output::text(&account["id"]), "/password");
-        let body = json!({ "password": password });
-        account = operator.call(Method::PUT, &path, Some(&body)).await?;
+    if let Some(file) = &create.password_file {
+        body["password"] = json!(read_secret(file)?);
     }
+    let account = operator.call(Method::POST, "/v1/accounts", Some(&body)).await?;
     show(global, &account)
 }
 
-async fn list(
-    global: &Global,
-    operator: &Operator,
-    limit: u32,
-    cursor: Option<String>,
-) -> Result<(), Failure> {
-    let query =
-        with_query("/v1/accounts", &[("cursor", cursor), ("limit", Some(limit.to_string()))]);
+async fn list(global: &Global, operator: &Operator, part: Part) -> Result<(), Failure> {
+    let query = with_query("/v1/accounts", &part.parameters());
     let found = operator.call(Method::GET, &query, None).await?;
     if global.json {
         return Ok(output::json(&found)?);
     }
-    let items = found["items"].as_array().cloned().unwrap_or_default();
     if global.quiet {
-        for item in &items {
-            output::print(format_args!("{}", output::text(&item["id"])))?;
-        }
-        return Ok(());
+        return super::list_ids(&found, "id");
     }
+    let items = found["items"].as_array().cloned().unwrap_or_default();
     if items.is_empty() {
         output::note(format_args!(
             "No accounts. Begin with `counterfoil init --email YOU@EXAMPLE.COM`."

@@ -4,7 +4,7 @@ use super::{Failure, Global, operator::Operator, output};
 use anyhow::anyhow;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -14,21 +14,16 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failure> {
     let Command::Verify = command;
-    let operator = Operator::reach(global).await?;
+    let operator = Operator::reach_ledger(global).await?;
     let bar = progress_bar("entries");
-    let mut outcome = Value::Null;
-    let streamed = operator
-        .stream("/v1/ledger/verify", |line| match (&line["checked"], &line["of"]) {
-            (Value::Number(checked), Value::Number(of)) => {
-                bar.set_length(of.as_u64().unwrap_or_default());
-                bar.set_position(checked.as_u64().unwrap_or_default());
-            }
-            _ => outcome = line,
-        })
-        .await;
+    let progress = |checked, of| {
+        bar.set_length(of);
+        bar.set_position(checked);
+    };
+    let outcome = operator.follow("/v1/ledger/verify", progress).await;
     bar.finish_and_clear();
     operator.close().await;
-    streamed?;
+    let outcome = outcome?;
     if let Some(error) = outcome["error"].as_str() {
         return Err(Failure::Failed(anyhow!("{error}")));
     }

@@ -16,8 +16,20 @@ use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tower::ServiceExt as _;
+
+/// What a command needs, where it opens the data directory itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Every operation, on a database that is there.
+    Operations,
+    /// Every operation, on a database that may have to be made.
+    SetUp,
+    /// The ledger, whether or not an index can be made of the database.
+    Ledger,
+}
 
 /// A way to the management API, as the operator.
 pub(crate) enum Operator {
@@ -30,28 +42,31 @@ pub(crate) enum Operator {
 impl Operator {
     /// Finds the server that runs on the data directory, or opens that directory.
     pub(crate) async fn reach(global: &Global) -> Result<Self, Failure> {
-        Self::reach_or_make(global, false).await
+        Self::reach_for(global, Need::Operations).await
     }
 
     /// The same, but the database may not be there yet.
-    pub(crate) async fn reach_or_make(global: &Global, make: bool) -> Result<Self, Failure> {
-        let data = global.data();
-        match operator::connect(&data).await {
-            Ok(_) => return Ok(Self::Server(data)),
-            // None was there ever, or none is there now.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
-            Err(error) => {
-                let reached = format!("the server on {} cannot be reached", data.display());
-                return Err(anyhow::Error::from(error).context(reached).into());
-            }
-        }
-        Self::open(global, &data, make).await
+    pub(crate) async fn reach_or_make(global: &Global) -> Result<Self, Failure> {
+        Self::reach_for(global, Need::SetUp).await
     }
 
-    async fn open(global: &Global, data: &Path, make: bool) -> Result<Self, Failure> {
+    /// The same, but the database need not be one that could be served: only
+    /// its ledger is asked for.
+    pub(crate) async fn reach_ledger(global: &Global) -> Result<Self, Failure> {
+        Self::reach_for(global, Need::Ledger).await
+    }
+
+    async fn reach_for(global: &Global, need: Need) -> Result<Self, Failure> {
+        let data = global.data();
+        if runs_on(&data).await? {
+            return Ok(Self::Server(data));
+        }
+        Self::open(global, data, need).await
+    }
+
+    async fn open(global: &Global, data: PathBuf, need: Need) -> Result<Self, Failure> {
         let config = configuration::load(global)?;
-        if !make && !data.join(&config.database.file).exists() {
+        if need != Need::SetUp && !data.join(&config.database.file).exists() {
             return Err(Failure::Failed(anyhow!(
                 "there is no database in {} and no server runs on it; start one with \
                  `counterfoil serve`, set one up with `counterfoil init`, or name another \
@@ -59,17 +74,25 @@ impl Operator {
                 data.display()
             )));
         }
-        let directory = match DataDirectory::lock(data) {
+        let directory = match lock(&data).await {
             Err(DirectoryError::InUse { path, by }) => {
+                if runs_on(&data).await? {
+                    return Ok(Self::Server(data));
+                }
                 return Err(Failure::Failed(anyhow!(
                     "another counterfoil process{by} has {} but does not answer; \
                      if it is just starting or stopping, try again",
                     path.display()
                 )));
             }
-            other => other.map_err(anyhow::Error::from)?,
+            other => Arc::new(other.map_err(anyhow::Error::from)?),
         };
-        let app = App::open(&config, Arc::new(directory), Box::new(|_, _| {})).await?;
+        let app = match need {
+            Need::Operations | Need::SetUp => {
+                App::open(&config, directory, Box::new(|_, _| {})).await?
+            }
+            Need::Ledger => App::open_unloaded(&config, directory)?,
+        };
         Ok(Self::Here(api::for_operator(app.service.clone()), app))
     }
 
@@ -80,38 +103,34 @@ impl Operator {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let response = self.send(method, path, body).await?;
-        let (head, body) = response.into_parts();
-        let bytes = body.collect().await.context("the server's answer broke off")?.to_bytes();
-        if head.status.is_success() {
-            return Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null));
-        }
-        let problem: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let detail = problem["detail"].as_str().unwrap_or("the server gave no reason");
-        let error = anyhow!("{detail}");
-        Err(match problem["code"].as_str() {
-            Some("invalid_request" | "invalid_json") => Failure::Wrong(error),
-            _ => Failure::Failed(error),
-        })
+        let body = self.send(method, path, body).await?;
+        let bytes = body.collect().await.context(BROKEN_OFF)?.to_bytes();
+        Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
-    /// A call whose answer comes in lines of JSON, each handed to `line`.
-    pub(crate) async fn stream(
+    /// A call whose answer comes in lines of JSON: how much is done of how
+    /// much, for `progress`, and at last the outcome.
+    pub(crate) async fn follow(
         &self,
         path: &str,
-        mut line: impl FnMut(Value),
-    ) -> Result<(), Failure> {
-        let mut body = self.send(http::Method::POST, path, None).await?.into_body();
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Value, Failure> {
+        let mut body = self.send(http::Method::POST, path, None).await?;
         let mut rest = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.context("the server's answer broke off")?;
+            let frame = frame.context(BROKEN_OFF)?;
             rest.extend_from_slice(&frame.into_data().unwrap_or_default());
             while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                let text: Vec<u8> = rest.drain(..=end).collect();
-                line(serde_json::from_slice(&text).context("the server's answer is not JSON")?);
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                let line: Value =
+                    serde_json::from_slice(&line).context("the server's answer is not JSON")?;
+                match (line["checked"].as_u64(), line["of"].as_u64()) {
+                    (Some(checked), Some(of)) => progress(checked, of),
+                    _ => return Ok(line),
+                }
             }
         }
-        Ok(())
+        Err(Failure::Failed(anyhow!(BROKEN_OFF)))
     }
 
     /// Lets go of the data directory, where this process has it.
@@ -121,12 +140,13 @@ impl Operator {
         }
     }
 
+    /// The body of the answer, where the server did what it was asked.
     async fn send(
         &self,
         method: http::Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<http::Response<Body>, Failure> {
+    ) -> Result<Body, Failure> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = http::Request::builder()
             .method(method)
@@ -135,10 +155,10 @@ impl Operator {
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(Body::from(body))
             .context("the request cannot be written")?;
-        match self {
+        let (head, body) = match self {
             Self::Here(router, _) => {
                 let Ok(response) = router.clone().oneshot(request).await;
-                Ok(response)
+                response.into_parts()
             }
             Self::Server(data) => {
                 let stream = operator::connect(data).await.context("the server has gone away")?;
@@ -149,9 +169,62 @@ impl Operator {
                 tokio::spawn(connection);
                 let response =
                     sender.send_request(request).await.context("the server did not answer")?;
-                Ok(response.map(Body::new))
+                response.map(Body::new).into_parts()
             }
+        };
+        if head.status.is_success() {
+            return Ok(body);
         }
+        let bytes = body.collect().await.context(BROKEN_OFF)?.to_bytes();
+        Err(refusal(&serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+    }
+}
+
+const BROKEN_OFF: &str = "the server's answer broke off";
+
+/// How often a data directory is tried that another process has.
+const TRIES: u32 = 40;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+/// Locks the data directory. A process that has it and does not answer is given
+/// two seconds: it is a command that soon ends, or a server that is just
+/// starting or stopping. One that answers is a server, and stays.
+pub(crate) async fn lock(data: &Path) -> Result<DataDirectory, DirectoryError> {
+    let mut tries = 1..TRIES;
+    loop {
+        let locked = DataDirectory::lock(data);
+        let in_use = matches!(locked, Err(DirectoryError::InUse { .. }));
+        if !in_use || operator::connect(data).await.is_ok() || tries.next().is_none() {
+            return locked;
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+}
+
+/// Whether a server runs on the data directory.
+async fn runs_on(data: &Path) -> Result<bool, Failure> {
+    match operator::connect(data).await {
+        Ok(_) => Ok(true),
+        // None was there ever, or none is there now.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+        {
+            Ok(false)
+        }
+        Err(error) => {
+            let reached = format!("the server on {} cannot be reached", data.display());
+            Err(anyhow::Error::from(error).context(reached).into())
+        }
+    }
+}
+
+/// What the server said was wrong.
+fn refusal(problem: &Value) -> Failure {
+    let detail = problem["detail"].as_str().unwrap_or("the server gave no reason");
+    let error = anyhow!("{detail}");
+    match problem["code"].as_str() {
+        Some("invalid_request" | "invalid_json") => Failure::Wrong(error),
+        _ => Failure::Failed(error),
     }
 }
 
@@ -166,9 +239,10 @@ pub(crate) fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> S
     format!("{path}?{}", query.finish())
 }
 
-/// `text` as one segment of a path.
+/// `text` as one segment of a path. A form writes a space as `+`, which in a
+/// path is a plus; a plus itself is escaped by then.
 pub(crate) fn segment(text: &str) -> String {
-    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// Reads a secret's file: its first line.

@@ -1,7 +1,7 @@
 //! `counterfoil organization`.
 
 use super::{
-    Failure, Global,
+    Failure, Global, Part,
     operator::{Operator, segment, with_query},
     output,
 };
@@ -20,14 +20,7 @@ pub(crate) enum Command {
         name: String,
     },
     /// List organizations
-    List {
-        /// How many
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-        /// Where to go on: the `next_cursor` of the list before
-        #[arg(long)]
-        cursor: Option<String>,
-    },
+    List(Part),
     /// Show one organization
     Show {
         /// An id or a name
@@ -42,6 +35,8 @@ pub(crate) enum Command {
     Members {
         /// An id or a name
         organization: String,
+        #[command(flatten)]
+        part: Part,
     },
     /// Make an account a member, or give a member another rank
     AddMember {
@@ -92,9 +87,8 @@ async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(
             let made = operator.call(Method::POST, "/v1/organizations", Some(&body)).await?;
             show(global, &made)
         }
-        Command::List { limit, cursor } => {
-            let parameters = [("cursor", cursor), ("limit", Some(limit.to_string()))];
-            let query = with_query("/v1/organizations", &parameters);
+        Command::List(part) => {
+            let query = with_query("/v1/organizations", &part.parameters());
             let found = operator.call(Method::GET, &query, None).await?;
             let fields = ["id", "name", "state", "created_at"];
             list(global, &found, &["id", "name", "state", "created"], fields)
@@ -110,9 +104,10 @@ async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(
             let body = json!({ "state": "closed" });
             show(global, &operator.call(Method::PATCH, &path, Some(&body)).await?)
         }
-        Command::Members { organization } => {
+        Command::Members { organization, part } => {
             let organization = resolve(operator, &organization).await?;
-            let parameters = [("organization", Some(organization)), ("limit", Some("1000".into()))];
+            let [cursor, limit] = part.parameters();
+            let parameters = [("organization", Some(organization)), cursor, limit];
             let query = with_query("/v1/memberships", &parameters);
             let found = operator.call(Method::GET, &query, None).await?;
             list(global, &found, &["id", "rank", "joined"], ["account", "rank", "joined_at"])
@@ -157,14 +152,24 @@ pub(crate) async fn resolve(operator: &Operator, name: &str) -> Result<String, F
     }
 }
 
-/// The id of the only organization, where there is just one.
+/// The id of the only open organization, where there is just one.
 pub(crate) async fn only(operator: &Operator) -> Result<Option<String>, Failure> {
-    let query = with_query("/v1/organizations", &[("limit", Some("2".into()))]);
-    let found = operator.call(Method::GET, &query, None).await?;
-    Ok(match found["items"].as_array().map(Vec::as_slice) {
-        Some([only]) => Some(output::text(&only["id"])),
-        _ => None,
-    })
+    let (mut only, mut cursor) = (None, None);
+    loop {
+        let parameters = [("cursor", cursor), ("limit", Some("1000".into()))];
+        let query = with_query("/v1/organizations", &parameters);
+        let found = operator.call(Method::GET, &query, None).await?;
+        let items = found["items"].as_array().into_iter().flatten();
+        for organization in items.filter(|organization| organization["state"] == json!("open")) {
+            if only.replace(output::text(&organization["id"])).is_some() {
+                return Ok(None);
+            }
+        }
+        cursor = found["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return Ok(only);
+        }
+    }
 }
 
 fn show(global: &Global, organization: &Value) -> Result<(), Failure> {
@@ -195,13 +200,10 @@ fn list<const N: usize>(
     if global.json {
         return Ok(output::json(found)?);
     }
-    let items = found["items"].as_array().cloned().unwrap_or_default();
     if global.quiet {
-        for item in &items {
-            output::print(format_args!("{}", output::text(&item[fields[0]])))?;
-        }
-        return Ok(());
+        return super::list_ids(found, fields[0]);
     }
+    let items = found["items"].as_array().cloned().unwrap_or_default();
     let rows = items.iter().map(|item| fields.map(|field| output::text(&item[field])).to_vec());
     output::table(headings, rows)?;
     super::more(found);

@@ -1,6 +1,6 @@
 //! `counterfoil serve`: everything is opened, then served until a signal comes.
 
-use super::{Failure, Global, configuration, demo, ledger::progress_bar, output};
+use super::{Failure, Global, configuration, demo, ledger::progress_bar, operator::lock, output};
 use crate::{
     app::App,
     config::Config,
@@ -10,6 +10,7 @@ use crate::{
         forward_auth::ForwardAuth,
         gateway::Gateway,
         listen, operator, sample_upstream, server, status,
+        verify::Verifier,
     },
     jobs,
     store::sqlite::{DataDirectory, DirectoryError},
@@ -48,20 +49,24 @@ struct Listeners {
 }
 
 pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
-    let mode = match (demo, configuration::is_sample(global)?) {
-        (true, _) => Mode::Demo,
-        (false, true) => Mode::Sample,
-        (false, false) => Mode::Configured,
+    let mode = if demo {
+        // Whatever configuration lies about is not the demonstration's.
+        Mode::Demo
+    } else if configuration::is_sample(global)? {
+        Mode::Sample
+    } else {
+        Mode::Configured
     };
     let mut config = match mode {
         Mode::Demo => demo::configuration()?,
         Mode::Sample | Mode::Configured => configuration::load(global)?,
     };
     telemetry::start_logs(&config.log).map_err(Failure::Wrong)?;
+    outlive_hang_ups()?;
 
     let throw_away = if demo { demo::directory(global.data.as_deref())? } else { None };
     let data = throw_away.as_ref().map_or_else(|| global.data(), |dir| dir.path().to_owned());
-    let directory = Arc::new(DataDirectory::lock(&data).map_err(|error| match error {
+    let directory = Arc::new(lock(&data).await.map_err(|error| match error {
         DirectoryError::InUse { .. } => Failure::Failed(anyhow!(
             "{error}; stop that one, or give this one another directory with --data"
         )),
@@ -80,10 +85,11 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
     let gateway_address = listeners.gateway.local_addr()?;
 
-    let stop = CancellationToken::new();
+    let (stop, stop_operator) = (CancellationToken::new(), CancellationToken::new());
     let mut serving = start(&config, &app, listeners, &stop)?;
     serving.spawn(jobs::log_head(app.replica.clone(), stop.clone()));
-    serving.spawn(operator::serve(socket, stop.clone(), api::for_operator(app.service.clone())));
+    let operator = api::for_operator(app.service.clone());
+    let operator = tokio::spawn(operator::serve(socket, stop_operator.clone(), operator));
 
     match mode {
         Mode::Demo => demo::introduce(&app, &config, gateway_address).await?,
@@ -93,13 +99,23 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     wait_for_signal().await?;
     tracing::info!("stopping; requests that are under way may end");
     stop.cancel();
+    let ended = async {
+        while serving.join_next().await.is_some() {}
+        // The last: while a request is under way, its token can still be revoked.
+        stop_operator.cancel();
+        let _ = operator.await;
+    };
     tokio::select! {
-        () = async { while serving.join_next().await.is_some() {} } => {}
-        _ = wait_for_signal() => tracing::warn!("stopping at once"),
+        () = ended => {}
+        _ = wait_for_signal() => {
+            stop_operator.cancel();
+            tracing::warn!("stopping at once");
+        }
     }
     app.close().await;
     operator::remove(&data);
-    tracing::info!("stopped");
+    let head = app.replica.head();
+    tracing::info!(ledger_head = head.number, head_hash = %head.hash, "stopped");
     Ok(())
 }
 
@@ -177,13 +193,11 @@ fn start(
         }))
     }));
     let protection = Arc::new(Protection {
-        door: Door {
-            api: app.management.clone(),
-            counters: metrics.of_api("management", &app.management.name),
-        },
+        door: Door::new("management", &app.management, &metrics),
         replica: app.replica.clone(),
     });
-    let router = server(app.service.clone(), app.replica.clone(), protection);
+    let verifier = Arc::new(Verifier::new(config, app.replica.clone(), &metrics));
+    let router = server(app.service.clone(), app.replica.clone(), protection, verifier);
     serving.spawn(serve_router(listeners.server, stop, router));
     serving.spawn(serve_router(listeners.metrics, stop, status::metrics(metrics)));
     if let Some(sample) = listeners.sample {
@@ -204,6 +218,20 @@ fn serve_router(
             router.clone().oneshot(request)
         }))
     })
+}
+
+/// Elsewhere a hang-up asks a server to read its configuration again; here it
+/// must not be what ends it.
+fn outlive_hang_ups() -> std::io::Result<()> {
+    let mut hang_ups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            tracing::warn!(
+                "hang-up ignored: a changed configuration takes effect when the server is restarted"
+            );
+        }
+    });
+    Ok(())
 }
 
 async fn wait_for_signal() -> std::io::Result<()> {

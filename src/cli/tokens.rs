@@ -1,10 +1,11 @@
 //! `counterfoil token`.
 
 use super::{
-    Failure, Global,
+    Failure, Global, Part,
     operator::{Operator, segment, with_query},
     output,
 };
+use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -96,12 +97,8 @@ pub(crate) struct List {
     /// Only those in this state
     #[arg(long)]
     state: Option<StateName>,
-    /// How many
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
-    /// Where to go on: the `next_cursor` of the list before
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    part: Part,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -166,15 +163,26 @@ async fn issue(global: &Global, operator: &Operator, create: Create) -> Result<(
 
 /// The secret to standard output, its facts to standard error.
 fn reveal(global: &Global, issued: &Value, what: &str) -> Result<(), Failure> {
-    if global.json {
-        return Ok(output::json(issued)?);
-    }
-    if !global.quiet {
+    if !global.json && !global.quiet {
         output::note(format_args!("{what}. The secret is shown this once; nothing keeps it.\n"));
         output::note(format_args!("{}\n", facts(&issued["token"])));
     }
-    let secret = issued["secret"].as_str().unwrap_or_default();
-    Ok(output::print(format_args!("{secret}"))?)
+    let written = if global.json {
+        output::json(issued)
+    } else {
+        output::print(format_args!("{}", output::text(&issued["secret"])))
+    };
+    written.map_err(|error| secret_lost(&output::text(&issued["token"]["id"]), &error))
+}
+
+/// A failure even where the reader has only gone away: the token lives, and
+/// nobody has its secret. So its text is all that it keeps of `error`.
+fn secret_lost(id: &str, error: &std::io::Error) -> Failure {
+    Failure::Failed(anyhow!(
+        "token {id} has a new secret, but it could not be written to standard output: {error}\n\
+         It cannot be shown again: end the token with `counterfoil token revoke {id}`, or give it \
+         another secret with `counterfoil token rotate {id}`"
+    ))
 }
 
 async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Failure> {
@@ -183,6 +191,7 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
         None => None,
     };
     let state = list.state.and_then(|state| state.to_possible_value());
+    let [cursor, limit] = list.part.parameters();
     let query = with_query(
         "/v1/tokens",
         &[
@@ -190,21 +199,18 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
             ("owner", list.owner),
             ("organization", organization),
             ("state", state.map(|state| state.get_name().to_owned())),
-            ("cursor", list.cursor),
-            ("limit", Some(list.limit.to_string())),
+            cursor,
+            limit,
         ],
     );
     let found = operator.call(Method::GET, &query, None).await?;
     if global.json {
         return Ok(output::json(&found)?);
     }
-    let items = found["items"].as_array().cloned().unwrap_or_default();
     if global.quiet {
-        for item in &items {
-            output::print(format_args!("{}", output::text(&item["id"])))?;
-        }
-        return Ok(());
+        return super::list_ids(&found, "id");
     }
+    let items = found["items"].as_array().cloned().unwrap_or_default();
     if items.is_empty() {
         output::note(format_args!(
             "No tokens. Issue one with `counterfoil token create --api API --owner ACCOUNT`."

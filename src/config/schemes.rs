@@ -5,15 +5,15 @@ use super::{
     mistake::{Noted, Report},
     settings::{self, Errors, Scheme},
 };
+use crate::reserved_fields::{self, folded};
 use counterfoil_core::credential::Schemes;
 use http::HeaderName;
 
-/// Fields that mean something to HTTP itself, to proxies or to the gateway, so
-/// that a credential in them would be lost or misread.
-const TAKEN: [&str; 28] = [
+/// Fields that mean something to HTTP itself or to browsers, so that a
+/// credential in them would be lost or misread.
+const TAKEN: [&str; 22] = [
     "accept",
     "accept-encoding",
-    "authorization",
     "cache-control",
     "connection",
     "content-encoding",
@@ -22,7 +22,6 @@ const TAKEN: [&str; 28] = [
     "cookie",
     "date",
     "expect",
-    "forwarded",
     "host",
     "keep-alive",
     "origin",
@@ -35,15 +34,10 @@ const TAKEN: [&str; 28] = [
     "upgrade",
     "user-agent",
     "via",
-    "x-method-override",
-    "x-real-ip",
-    "x-request-id",
-    "x-rewrite-url",
 ];
 
 /// The same, for whole families of fields.
-const TAKEN_FAMILIES: [&str; 6] =
-    ["proxy-", "sec-", "x-counterfoil-", "x-forwarded-", "x-http-method", "x-original-"];
+const TAKEN_FAMILIES: [&str; 2] = ["proxy-", "sec-"];
 
 /// The schemes of the API at `at`.
 pub(super) fn read(
@@ -131,13 +125,14 @@ fn field(text: &str) -> Result<String, &'static str> {
     };
     // In lower case, whatever was written.
     let name = name.as_str();
-    let plain = name.replace('_', "-");
-    let taken = TAKEN.contains(&plain.as_str())
+    let plain = folded(name);
+    let taken = reserved_fields::contains(&plain)
+        || TAKEN.contains(&&*plain)
         || TAKEN_FAMILIES.iter().any(|family| plain.starts_with(family));
     if taken { Err("this field has another meaning, choose another") } else { Ok(name.to_owned()) }
 }
 
-/// Some servers read `_` in the name of a field as `-`.
+/// Whether some server would take one for the other.
 fn same(one: &str, other: &str) -> bool {
-    one.replace('_', "-") == other.replace('_', "-")
+    folded(one) == folded(other)
 }

@@ -8,6 +8,7 @@ mod tokens;
 use super::{
     door::{self, Door},
     problem::{self, Problem},
+    verify::{self, Verifier},
 };
 use crate::{
     entropy,
@@ -35,8 +36,13 @@ pub(crate) fn for_operator(service: Arc<Service>) -> Router {
 }
 
 /// The management API for whoever has a token of it.
-pub(crate) fn for_tokens(service: Arc<Service>, protection: Arc<Protection>) -> Router {
-    routes(service).layer(middleware::from_fn_with_state(protection, authenticate))
+pub(crate) fn for_tokens(
+    service: Arc<Service>,
+    verifier: Arc<Verifier>,
+    protection: Arc<Protection>,
+) -> Router {
+    let routes = routes(service).merge(verify::routes(verifier));
+    routes.layer(middleware::from_fn_with_state(protection, authenticate))
 }
 
 fn routes(service: Arc<Service>) -> Router {
@@ -84,7 +90,7 @@ fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {
         organization: identity.organization(),
         rank: identity.rank()?,
         token: identity.token(),
-        scopes: identity.scopes(&door.api).to_vec(),
+        scopes: identity.scopes(&door.api).cloned().collect(),
     })
 }
 
@@ -93,7 +99,7 @@ fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Who asks.
-struct Asking(Caller);
+pub(crate) struct Asking(pub(crate) Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for Asking {
     type Rejection = Problem;
@@ -142,7 +148,7 @@ fn bounded(limit: Option<u32>) -> u32 {
 
 /// RFC 3339, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Moment(Timestamp);
+pub(crate) struct Moment(pub(crate) Timestamp);
 
 impl Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,10 @@
 //! What all doors have in common: an API, the replica, and one way to judge a request.
 
-use crate::{clock, replica::Replica, telemetry::ApiCounters};
+use crate::{
+    clock,
+    replica::Replica,
+    telemetry::{ApiCounters, Metrics},
+};
 use counterfoil_core::{
     Admitted, Code, Refusal,
     api::Api,
@@ -20,7 +24,22 @@ pub(crate) struct Door {
     pub(crate) counters: ApiCounters,
 }
 
+/// The path as an API's routes see it. A proxy in front, or a service, may keep
+/// the prefix under which the gateway would offer the API, or take it off itself.
+pub(crate) fn path_within<'a>(path: &'a str, mount: Option<&str>) -> &'a str {
+    match mount.and_then(|mount| path.strip_prefix(mount)) {
+        Some("") => "/",
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => path,
+    }
+}
+
 impl Door {
+    /// The place called `name` where requests to `api` are checked.
+    pub(crate) fn new(name: &'static str, api: &Arc<Api>, metrics: &Metrics) -> Self {
+        Self { api: api.clone(), counters: metrics.of_api(name, &api.name) }
+    }
+
     /// Judges a request now. Reads memory only.
     pub(crate) fn judge(
         &self,

@@ -29,7 +29,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let bytes = body.to_bytes();
         // An empty body is an empty object, for calls in which every field has a default.
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
-        serde_json::from_slice(bytes).map(Self).map_err(|error| explain(&error))
+        read_json(bytes).map(Self)
     }
 }
 
@@ -63,13 +63,115 @@ impl<T: std::str::FromStr<Err: std::fmt::Display>, S: Send + Sync> FromRequestPa
     }
 }
 
-fn explain(error: &serde_json::Error) -> Problem {
-    let problem = |code, detail| Problem::new(StatusCode::BAD_REQUEST, code, detail);
-    if error.is_data() {
-        // "unknown field `x`, expected one of …": the first quoted word is the field.
-        let text = error.to_string();
-        let field = text.split('`').nth(1).map(str::to_owned);
-        return Problem { field, ..problem("invalid_request", format!("the body: {text}")) };
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take a list for an object, its items for the fields in order.
+    if bytes.trim_ascii_start().first().is_some_and(|first| b"[\"-0123456789tfn".contains(first)) {
+        return Err(Problem::bad_request("the body: expected a JSON object"));
     }
-    problem("invalid_json", format!("the body is not JSON: {error}"))
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| explain(&error))?;
+    reader.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    let detail = format!("the body is not JSON: {error}");
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+}
+
+/// Says the field, what was expected there, and where; never the value, which
+/// may be a password.
+fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let inner = error.inner();
+    if !inner.is_data() {
+        return not_json(inner);
+    }
+    let text = inner.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let path = error.path().to_string();
+    let is_about_a_key = ["unknown field ", "missing field ", "duplicate field "]
+        .iter()
+        .any(|beginning| text.starts_with(beginning));
+    let (field, expected) = if is_about_a_key {
+        let key = text.split('`').nth(1).unwrap_or_default();
+        let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+        let field = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
+        (field, text)
+    } else {
+        // What stands before repeats the value.
+        let expected = text.rfind(", expected ").map_or(text, |at| &text[at + 2..]);
+        (path, expected)
+    };
+    let expected =
+        if expected.contains("expected struct ") { "expected an object" } else { expected };
+    let place = format!("line {}, column {}", inner.line(), inner.column());
+    Problem::bad_request(format!("{field}: {expected} ({place})")).about(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[expect(dead_code, reason = "it is only read")]
+        password: String,
+        #[expect(dead_code, reason = "it is only read")]
+        #[serde(default)]
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Item {
+        #[expect(dead_code, reason = "it is only read")]
+        kind: Kind,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Person,
+        Service,
+    }
+
+    #[test]
+    fn mistakes_are_named_and_values_are_not_repeated() {
+        for (body, field, detail) in [
+            (
+                r#"{"password": 31337}"#,
+                Some("password"),
+                "password: expected a string (line 1, column 18)",
+            ),
+            (r#""hunter2-topsecret""#, None, "the body: expected a JSON object"),
+            (r#"["hunter2-topsecret"]"#, None, "the body: expected a JSON object"),
+            (
+                r#"{"password": "hunter2", "pasword": 1}"#,
+                Some("pasword"),
+                "pasword: unknown field `pasword`, expected `password` or `items` (line 1, column 33)",
+            ),
+            ("{}", Some("password"), "password: missing field `password` (line 1, column 2)"),
+            (
+                r#"{"password": "hunter2", "items": [{"kind": "hunter3"}]}"#,
+                Some("items[0].kind"),
+                "items[0].kind: expected `person` or `service` (line 1, column 52)",
+            ),
+            (
+                r#"{"password": "hunter2", "items": ["hunter3, expected nothing"]}"#,
+                Some("items[0]"),
+                "items[0]: expected an object (line 1, column 61)",
+            ),
+        ] {
+            let problem = read_json::<Body>(body.as_bytes()).unwrap_err();
+            assert_eq!((problem.field.as_deref(), problem.detail.as_str()), (field, detail));
+            assert!(!problem.detail.contains("hunter"), "{}", problem.detail);
+        }
+        for body in ["{", r#"{"password": "hunter2"} x"#, "\u{0}", r#"{"password": hunter2}"#] {
+            let problem = read_json::<Body>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.code, "invalid_json", "{body:?}");
+            assert!(!problem.detail.contains("hunter"), "{}", problem.detail);
+        }
+    }
 }

@@ -9,12 +9,13 @@ mod replays;
 
 use super::{
     client_address,
-    door::{self, Door},
+    door::{self, Door, path_within},
     identity,
+    loggable::loggable,
     problem::{Problem, REQUEST_ID},
 };
 use crate::{
-    config::{Config, Mount, ProxyKind},
+    config::{Config, ProxyKind},
     entropy,
     replica::Replica,
     telemetry::Metrics,
@@ -55,13 +56,8 @@ struct Original<'a> {
 impl ForwardAuth {
     pub(crate) fn new(config: &Config, replica: Arc<Replica>, metrics: &Metrics) -> Self {
         let doors = config.apis.iter().map(|protected| {
-            let api = protected.api.clone();
-            let counters = metrics.of_api("forward_auth", &api.name);
-            let mount = match &protected.mount {
-                Mount::Path { path, strip: true } if path != "/" => Some(path.clone()),
-                _ => None,
-            };
-            (api.name.clone(), (Door { api, counters }, mount))
+            let door = Door::new("forward_auth", &protected.api, metrics);
+            (protected.api.name.clone(), (door, protected.mount.stripped().map(str::to_owned)))
         });
         Self {
             proxy: config.forward_auth.proxy,
@@ -78,7 +74,7 @@ impl ForwardAuth {
         let mut response = match self.judge(peer.ip(), request_id, request) {
             Ok(response) => response,
             Err(problem) => {
-                tracing::info!(%request_id, %peer, path = request.uri().path(), code = problem.code, detail = problem.detail, "rejected");
+                tracing::info!(%request_id, %peer, path = loggable(request.uri().path()), code = problem.code, detail = problem.detail, "rejected");
                 let mut response = Response::new(Body::from(problem.to_json(request_id)));
                 *response.status_mut() = self.passable(problem.status);
                 let json = HeaderValue::from_static("application/problem+json");
@@ -123,7 +119,8 @@ impl ForwardAuth {
         let path = canonical(path).map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string())
         })?;
-        let requirement = door.api.requirement(&original.method, inner(&path, mount.as_deref()));
+        let requirement =
+            door.api.requirement(&original.method, path_within(&path, mount.as_deref()));
         match door.judge(&self.replica, request.headers(), original.client, requirement) {
             Ok(admitted) => {
                 let mut response = Response::new(Body::default());
@@ -230,17 +227,7 @@ impl ForwardAuth {
     ) {
         let token = refusal.matched.map(|(token, _)| token.to_string());
         let client = original.client.map(|client| client.to_string());
-        tracing::info!(%request_id, door = "forward_auth", proxy = ?self.proxy, client, api = %door.api.name, method = %original.method, path, code = %refusal.code, about = ?refusal.about, token, "refused");
-    }
-}
-
-/// The path as the API's routes see it. A proxy in front may keep the prefix
-/// under which the gateway would offer the API, or take it off itself.
-fn inner<'a>(path: &'a str, mount: Option<&str>) -> &'a str {
-    match mount.and_then(|mount| path.strip_prefix(mount)) {
-        Some("") => "/",
-        Some(rest) if rest.starts_with('/') => rest,
-        _ => path,
+        tracing::info!(%request_id, door = "forward_auth", proxy = ?self.proxy, client, api = %door.api.name, method = loggable(&original.method), path = loggable(path), code = %refusal.code, about = ?refusal.about, token, "refused");
     }
 }
 

@@ -6,12 +6,14 @@
 
 mod fields;
 mod mounts;
+mod paced;
 
 use crate::{
     config::Config,
     entropy,
     http::{
         client_address, door,
+        loggable::loggable,
         problem::{Problem, REQUEST_ID},
     },
     replica::Replica,
@@ -25,14 +27,18 @@ use counterfoil_core::{
     path::{self, Ambiguous},
 };
 use fields::Fields;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    uri::Authority,
+};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use mounts::{Mounted, Mounts};
+use paced::{Interrupted, Paced};
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
@@ -42,13 +48,13 @@ use std::{
 
 /// How long the upstream may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the upstream may take from a request to the head of its response.
+/// How long the upstream may take from the end of a request to the head of its response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an unused connection to the upstream is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The body of an answer: the upstream's, or a short one of our own.
-type Body = Either<Full<Bytes>, Incoming>;
+type Body = Either<Full<Bytes>, Paced>;
 
 /// The gateway. One value serves every connection.
 pub(crate) struct Gateway {
@@ -57,7 +63,7 @@ pub(crate) struct Gateway {
     trusted_proxies: Vec<Network>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
-    upstream: Client<HttpConnector, Incoming>,
+    upstream: Client<HttpConnector, Paced>,
 }
 
 /// A request that may go on, and where to.
@@ -125,6 +131,13 @@ impl Gateway {
         request: &Request<Incoming>,
     ) -> Result<Passage<'a>, Stop<'a>> {
         let host = host_of(request).map_err(Stop::Problem)?;
+        if !is_only_chunked(request.headers()) {
+            return Err(Stop::Problem(Problem::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "unknown_coding",
+                "the only transfer coding that is understood here is chunked",
+            )));
+        }
         let path = path::canonical(request.uri().path()).map_err(ambiguous)?;
         let (mounted, inner_path) = self.mounts.find(host, &path).ok_or_else(|| {
             Stop::Problem(Problem::new(
@@ -154,38 +167,47 @@ impl Gateway {
     async fn forward(
         &self,
         request_id: RequestId,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         passage: Passage<'_>,
     ) -> Response<Body> {
         let Passage { mounted, client, admitted, upstream_uri } = passage;
         let api = &mounted.door.api.name;
         tracing::debug!(%request_id, %api, "admitted");
-        self.fields.for_upstream(request.headers_mut(), client, request_id, mounted, &admitted);
-        *request.uri_mut() = upstream_uri;
-        *request.version_mut() = Version::HTTP_11;
+        let (mut head, body) = request.into_parts();
+        self.fields.for_upstream(&mut head.headers, client, request_id, mounted, &admitted);
+        if !body.is_end_stream() && !head.headers.contains_key(header::CONTENT_LENGTH) {
+            // Without it a GET would go on without its body.
+            head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        head.uri = upstream_uri;
+        head.version = Version::HTTP_11;
 
-        let answered = tokio::time::timeout(RESPONSE_TIMEOUT, self.upstream.request(request)).await;
-        let (status, code, detail) = match answered {
-            Ok(Ok(mut response)) => {
-                Fields::for_client(response.headers_mut());
-                *response.version_mut() = Version::HTTP_11;
-                return response.map(Either::Right);
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(%request_id, %api, error = &error as &dyn std::error::Error, "the upstream failed");
-                (StatusCode::BAD_GATEWAY, "upstream_failed", "the upstream could not be reached")
-            }
-            Err(_) => {
-                tracing::warn!(%request_id, %api, "the upstream did not answer in time");
-                (
-                    StatusCode::GATEWAY_TIMEOUT,
-                    "upstream_silent",
-                    "the upstream did not answer in time",
-                )
-            }
+        let (body, sent) = Paced::upload(body);
+        let silent = async {
+            // An upload takes as long as it takes; then it is the upstream's turn.
+            let _ = sent.await;
+            tokio::time::sleep(RESPONSE_TIMEOUT).await;
         };
-        mounted.upstream_failures.inc();
-        problem_response(&Problem::new(status, code, detail), request_id)
+        let answered = tokio::select! {
+            answered = self.upstream.request(Request::from_parts(head, body)) => Some(answered),
+            () = silent => None,
+        };
+        let failure = match answered {
+            Some(Ok(response)) => match passed_on(response) {
+                Ok(response) => return response,
+                Err(failure) => failure,
+            },
+            Some(Err(error)) => Failure::of(&error),
+            None => Failure::Silent,
+        };
+        let problem = failure.problem();
+        if matches!(failure, Failure::Client(_)) {
+            tracing::info!(%request_id, %api, why = %failure, "the client did not finish its request");
+        } else {
+            mounted.upstream_failures.inc();
+            tracing::warn!(%request_id, %api, why = %failure, "the upstream failed");
+        }
+        problem_response(&problem, request_id)
     }
 
     fn explain(
@@ -196,12 +218,13 @@ impl Gateway {
         stop: &Stop<'_>,
     ) -> Response<Body> {
         // A query string may hold anything, a token too: it is never logged.
-        let path = request.uri().path();
-        let theirs = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+        let path = loggable(request.uri().path());
+        let theirs =
+            request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(loggable);
         match stop {
             Stop::Problem(problem) => {
                 self.metrics.rejected.inc();
-                tracing::info!(%request_id, client_request_id = theirs, %peer, method = %request.method(), path, code = problem.code, detail = problem.detail, "rejected");
+                tracing::info!(%request_id, client_request_id = theirs, %peer, method = loggable(request.method().as_str()), path, code = problem.code, detail = problem.detail, "rejected");
                 let mut response = problem_response(problem, request_id);
                 if problem.status == StatusCode::BAD_REQUEST {
                     // What comes next on this connection may be read wrongly too.
@@ -213,36 +236,114 @@ impl Gateway {
             }
             Stop::Refused(mounted, refusal) => {
                 let token = refusal.matched.map(|(token, _)| token.to_string());
-                tracing::info!(%request_id, client_request_id = theirs, %peer, api = %mounted.door.api.name, method = %request.method(), path, code = %refusal.code, about = ?refusal.about, token, "refused");
+                tracing::info!(%request_id, client_request_id = theirs, %peer, api = %mounted.door.api.name, method = loggable(request.method().as_str()), path, code = %refusal.code, about = ?refusal.about, token, "refused");
                 door::response(mounted.door.answer(refusal, request_id)).map(Either::Left)
             }
         }
     }
 }
 
-/// The host that the request is for (RFC 9112 §3.2.2): the target's, where it
-/// is in absolute form, and then the field must not say otherwise.
+/// Why an admitted request has no answer of its upstream's.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It could not be reached, or what it answered is not HTTP.
+    #[error("{0}")]
+    Upstream(String),
+    /// It answered something that cannot be passed on.
+    #[error("{0}")]
+    Unfit(&'static str),
+    /// It did not answer in time.
+    #[error("it did not answer in time")]
+    Silent,
+    /// The client did not send all of its request.
+    #[error("{0}")]
+    Client(String),
+}
+
+impl Failure {
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+                return Self::Client(interrupted.to_string());
+            }
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        Self::Upstream(text)
+    }
+
+    fn problem(&self) -> Problem {
+        let (status, code, detail) = match self {
+            Self::Upstream(_) => {
+                (StatusCode::BAD_GATEWAY, "upstream_failed", "the upstream did not answer")
+            }
+            Self::Unfit(why) => (StatusCode::BAD_GATEWAY, "upstream_failed", *why),
+            Self::Silent => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_silent",
+                "the upstream did not answer in time",
+            ),
+            Self::Client(_) => (
+                StatusCode::BAD_REQUEST,
+                "request_interrupted",
+                "the request's body did not arrive whole",
+            ),
+        };
+        Problem::new(status, code, detail)
+    }
+}
+
+/// An upstream's response, made fit for the client.
+fn passed_on(mut response: Response<Incoming>) -> Result<Response<Body>, Failure> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::Unfit("the upstream changed the protocol, which nobody asked for"));
+    }
+    if !is_only_chunked(response.headers()) {
+        return Err(Failure::Unfit("the upstream used a transfer coding that is not understood"));
+    }
+    Fields::for_client(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    Ok(response.map(|body| Either::Right(Paced::download(body))))
+}
+
+/// Any other coding would be lost on the way, for it ends here (RFC 9112 §6.1).
+fn is_only_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
+/// The host that the request is for (RFC 9112 §3.2): the target's, where it is
+/// in absolute form, and then the field must not say otherwise.
 fn host_of(request: &Request<Incoming>) -> Result<Option<&str>, Problem> {
     let wrong = |detail: &str| Err(Problem::bad_request(detail));
     if request.method() == Method::CONNECT {
         return wrong("CONNECT is not for this server");
     }
     let mut fields = request.headers().get_all(header::HOST).iter();
-    let field = match fields.next().map(HeaderValue::to_str) {
-        None => None,
-        Some(Ok(host)) => Some(host),
-        Some(Err(_)) => return wrong("the Host field is not text"),
+    let field = match (fields.next().map(HeaderValue::to_str), fields.next()) {
+        (_, Some(_)) => return wrong("there is more than one Host field"),
+        (Some(Err(_)), None) => return wrong("the Host field is not text"),
+        (Some(Ok(host)), None) => Some(host),
+        (None, None) if request.version() >= Version::HTTP_11 => {
+            return wrong("there is no Host field");
+        }
+        (None, None) => None,
     };
-    if fields.next().is_some() {
-        return wrong("there is more than one Host field");
-    }
-    match (request.uri().authority(), field) {
-        (Some(target), Some(field)) if !field.eq_ignore_ascii_case(target.as_str()) => {
+    // An authority may name a user, a host may not.
+    let is_host = |host: &str| host.parse::<Authority>().is_ok() && !host.contains('@');
+    match (request.uri().authority().map(Authority::as_str), field) {
+        (_, Some(field)) if !is_host(field) => wrong("the Host field does not name a host"),
+        (Some(target), _) if !is_host(target) => wrong("the request's target names no host"),
+        (Some(target), Some(field)) if !field.eq_ignore_ascii_case(target) => {
             wrong("the Host field is not the host of the request's target")
         }
-        (Some(target), _) => Ok(Some(target.as_str())),
-        (None, None) if request.version() >= Version::HTTP_11 => wrong("there is no Host field"),
-        (None, field) => Ok(field),
+        (target, field) => Ok(target.or(field)),
     }
 }
 

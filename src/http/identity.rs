@@ -1,11 +1,8 @@
 //! Who the caller is, as doors tell it to the upstream.
 
-use counterfoil_core::{Admitted, api::Api, verify::Identity};
+use counterfoil_core::{Admitted, api::Api};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
-
-/// What every identity field's name begins with.
-pub(crate) const PREFIX: &str = "x-counterfoil-";
 
 const TOKEN_ID: HeaderName = HeaderName::from_static("x-counterfoil-token-id");
 const ACCOUNT: HeaderName = HeaderName::from_static("x-counterfoil-account");
@@ -21,7 +18,7 @@ pub(crate) fn set(headers: &mut HeaderMap, api: &Api, admitted: &Admitted) {
     headers.insert(TOKEN_ID, identity.map_or_else(empty, |i| text(i.token())));
     headers.insert(ACCOUNT, identity.map_or_else(empty, |i| text(i.account())));
     headers.insert(ORGANIZATION, identity.map_or_else(empty, |i| text(i.organization())));
-    headers.insert(ROLE, identity.and_then(Identity::role).map_or_else(empty, text));
+    headers.insert(ROLE, identity.and_then(|i| i.role(api)).map_or_else(empty, text));
     headers.insert(
         SCOPES,
         identity.map_or_else(empty, |i| {

@@ -16,8 +16,11 @@ pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) {
 }
 
 async fn answer(request: http::Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let body_bytes = body.collect().await.map(|body| body.to_bytes().len()).unwrap_or_default();
+    let (head, mut body) = request.into_parts();
+    let mut body_bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        body_bytes += frame.data_ref().map_or(0, Bytes::len);
+    }
     let mut headers = Map::new();
     for name in head.headers.keys() {
         let values: Vec<_> = head

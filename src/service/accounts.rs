@@ -1,7 +1,7 @@
 //! Accounts: who people and programs are.
 
 use super::{
-    Caller, Service, ServiceError, check_text,
+    Caller, Service, ServiceError, check_name,
     organizations::{new_organization, no_such_organization},
 };
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     store::{MembershipFilter, Page, StoredAccount},
 };
 use counterfoil_core::{
+    Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId},
     ledger::Change,
@@ -47,12 +48,12 @@ impl std::fmt::Display for AccountName {
 }
 
 /// What a new account is to be.
-#[derive(Debug)]
 pub(crate) struct NewAccount {
     pub(crate) kind: AccountKind,
     pub(crate) email: Option<Email>,
     /// The e-mail address, when absent.
     pub(crate) name: Option<String>,
+    pub(crate) password: Option<Zeroizing<String>>,
     /// Where it is to be a member; a service account needs one.
     pub(crate) organization: Option<(OrganizationId, Rank)>,
 }
@@ -83,35 +84,25 @@ impl Service {
                 first.name
             )));
         }
-        let (organization, organization_created) = new_organization(organization)?;
+        let at = clock::now();
+        let organization = new_organization(at, organization)?;
         let new = NewAccount {
             kind: AccountKind::Person,
             email: Some(email),
             name: None,
-            organization: None,
+            password,
+            organization: Some((organization.id, Rank::Administrator)),
         };
-        let (account, account_created) = new_account(&new)?;
-        let mut changes = vec![
-            organization_created,
-            account_created,
-            Change::MembershipAdded { organization, account, rank: Rank::Administrator },
-        ];
-        if let Some(password) = password {
-            let hash = self.passwords.hash(password).await?;
-            changes.push(Change::PasswordSet { account, hash });
-        }
-        self.commit(caller, changes).await?;
-        Ok(Initialised {
-            organization,
-            account: self.stored_account(&AccountName::Id(account)).await?,
-        })
+        let (account, changes) = self.prepare_account(at, new).await?;
+        self.commit(caller, at, [organization.created()].into_iter().chain(changes)).await?;
+        Ok(Initialised { organization: organization.id, account })
     }
 
     /// Makes an account, and its membership where one is asked for.
     pub(crate) async fn create_account(
         &self,
         caller: &Caller,
-        new: &NewAccount,
+        new: NewAccount,
     ) -> Result<StoredAccount, ServiceError> {
         caller.may("accounts:write")?;
         caller.administers()?;
@@ -130,19 +121,60 @@ impl Service {
                 message: "a service account needs the organization that it belongs to".into(),
             });
         }
-        let (account, created) = new_account(new)?;
-        let mut changes = vec![created];
-        if let Some((organization, rank)) = new.organization {
+        if let Some((organization, _)) = new.organization {
             if !caller.reaches(organization) {
                 return Err(no_such_organization());
             }
             if self.stored_organization(organization).await?.closed_at.is_some() {
                 return Err(ServiceError::Conflict("the organization is closed".into()));
             }
-            changes.push(Change::MembershipAdded { organization, account, rank });
         }
-        self.commit(caller, changes).await?;
-        self.stored_account(&AccountName::Id(account)).await
+        let at = clock::now();
+        let (account, changes) = self.prepare_account(at, new).await?;
+        self.commit(caller, at, changes).await?;
+        Ok(account)
+    }
+
+    /// A new account, and the changes that make it.
+    async fn prepare_account(
+        &self,
+        at: Timestamp,
+        new: NewAccount,
+    ) -> Result<(StoredAccount, Vec<Change>), ServiceError> {
+        let name = match (&new.name, &new.email) {
+            (Some(name), _) => check_name(name, NAME)?,
+            (None, Some(email)) => email.to_string(),
+            (None, None) => {
+                return Err(ServiceError::Invalid {
+                    field: "name",
+                    message: "an account without an e-mail address needs a name".into(),
+                });
+            }
+        };
+        let account = StoredAccount {
+            id: AccountId::new(at, entropy::bytes()),
+            kind: new.kind,
+            email: new.email,
+            name,
+            has_password: new.password.is_some(),
+            created_at: at,
+            disabled_at: None,
+        };
+        let mut changes = vec![Change::AccountCreated {
+            account: account.id,
+            account_kind: account.kind,
+            email: account.email.clone(),
+            name: account.name.clone(),
+        }];
+        if let Some((organization, rank)) = new.organization {
+            changes.push(Change::MembershipAdded { organization, account: account.id, rank });
+        }
+        if let Some(password) = new.password {
+            check_may_have_password(&account)?;
+            let hash = self.passwords.hash(password).await?;
+            changes.push(Change::PasswordSet { account: account.id, hash });
+        }
+        Ok((account, changes))
     }
 
     /// One account.
@@ -193,8 +225,11 @@ impl Service {
         let Some(organization) = caller.home() else {
             return Ok(self.store.accounts(page).await?);
         };
-        let filter =
-            MembershipFilter { organization: Some(organization), account: caller.confined_to() };
+        let filter = MembershipFilter {
+            organization: Some(organization),
+            account: caller.confined_to(),
+            with_past: false,
+        };
         let page = Page { after: page.after.map(|id| (organization, id)), limit: page.limit };
         let mut accounts = Vec::new();
         for membership in self.store.memberships(filter, page).await? {
@@ -212,21 +247,22 @@ impl Service {
     ) -> Result<StoredAccount, ServiceError> {
         caller.may("accounts:write")?;
         caller.administers()?;
-        self.settle(caller, || async {
-            let StoredAccount { id: account, kind, disabled_at, .. } =
-                self.seen_account(caller, name).await?;
-            if kind == AccountKind::Person {
+        self.settle(caller, async |at| {
+            let stored = self.seen_account(caller, name).await?;
+            if stored.kind == AccountKind::Person {
                 // A person may belong to others too; their membership here can be ended.
                 caller.is_operator()?;
             }
-            Ok(match (active, disabled_at) {
-                (false, None) => Some(Change::AccountDisabled { account }),
-                (true, Some(_)) => Some(Change::AccountEnabled { account }),
-                _ => None,
-            })
+            let account = stored.id;
+            let change = match (active, stored.disabled_at) {
+                (false, None) => Change::AccountDisabled { account },
+                (true, Some(_)) => Change::AccountEnabled { account },
+                _ => return Ok((None, stored)),
+            };
+            let disabled_at = (!active).then_some(at);
+            Ok((Some(change), StoredAccount { disabled_at, ..stored }))
         })
-        .await?;
-        self.stored_account(name).await
+        .await
     }
 
     /// Gives a person a new password.
@@ -238,33 +274,23 @@ impl Service {
     ) -> Result<StoredAccount, ServiceError> {
         caller.is_operator()?;
         let account = self.stored_account(name).await?;
-        if account.kind == AccountKind::Service || account.email.is_none() {
-            return Err(ServiceError::Conflict(
-                "only a person with an e-mail address can have a password".into(),
-            ));
-        }
+        check_may_have_password(&account)?;
         let hash = self.passwords.hash(password).await?;
-        self.commit(caller, [Change::PasswordSet { account: account.id, hash }]).await?;
-        self.stored_account(name).await
+        let change = Change::PasswordSet { account: account.id, hash };
+        self.commit(caller, clock::now(), [change]).await?;
+        Ok(StoredAccount { has_password: true, ..account })
     }
+}
+
+fn check_may_have_password(account: &StoredAccount) -> Result<(), ServiceError> {
+    if account.kind == AccountKind::Service || account.email.is_none() {
+        return Err(ServiceError::Conflict(
+            "only a person with an e-mail address can have a password".into(),
+        ));
+    }
+    Ok(())
 }
 
 fn no_such_account(name: &AccountName) -> ServiceError {
     ServiceError::NotFound(format!("there is no account {name}"))
-}
-
-fn new_account(new: &NewAccount) -> Result<(AccountId, Change), ServiceError> {
-    let name = match (&new.name, &new.email) {
-        (Some(name), _) => check_text("name", name, NAME, false)?,
-        (None, Some(email)) => email.to_string(),
-        (None, None) => {
-            return Err(ServiceError::Invalid {
-                field: "name",
-                message: "an account without an e-mail address needs a name".into(),
-            });
-        }
-    };
-    let account = AccountId::new(clock::now(), entropy::bytes());
-    let email = new.email.clone();
-    Ok((account, Change::AccountCreated { account, account_kind: new.kind, email, name }))
 }

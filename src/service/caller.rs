@@ -92,8 +92,11 @@ impl Caller {
 
     /// Passes where the caller holds each of `scopes`: nobody hands out more
     /// than they have.
-    pub(super) fn holds_all(&self, scopes: &[Scope]) -> Result<(), ServiceError> {
-        scopes.iter().try_for_each(|scope| self.may(scope.as_str()))
+    pub(super) fn holds_all<'a>(
+        &self,
+        mut scopes: impl Iterator<Item = &'a Scope>,
+    ) -> Result<(), ServiceError> {
+        scopes.try_for_each(|scope| self.may(scope.as_str()))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Organizations and who belongs to them.
 
-use super::{Caller, Service, ServiceError, accounts::AccountName, check_text};
+use super::{Caller, Service, ServiceError, accounts::AccountName, check_name};
 use crate::{
     clock, entropy,
     store::{MembershipFilter, Page, StoredMembership, StoredOrganization},
 };
 use counterfoil_core::{
+    Timestamp,
     account::{AccountKind, Rank},
     id::{AccountId, OrganizationId},
     ledger::Change,
@@ -22,9 +23,10 @@ impl Service {
         name: &str,
     ) -> Result<StoredOrganization, ServiceError> {
         caller.is_operator()?;
-        let (organization, created) = new_organization(name)?;
-        self.commit(caller, [created]).await?;
-        self.stored_organization(organization).await
+        let created_at = clock::now();
+        let organization = new_organization(created_at, name)?;
+        self.commit(caller, created_at, [organization.created()]).await?;
+        Ok(organization)
     }
 
     /// One organization.
@@ -71,13 +73,15 @@ impl Service {
         id: OrganizationId,
     ) -> Result<StoredOrganization, ServiceError> {
         caller.is_operator()?;
-        self.settle(caller, || async {
+        self.settle(caller, async |at| {
             let organization = self.stored_organization(id).await?;
+            if organization.closed_at.is_some() {
+                return Ok((None, organization));
+            }
             let change = Change::OrganizationClosed { organization: id };
-            Ok(organization.closed_at.is_none().then_some(change))
+            Ok((Some(change), StoredOrganization { closed_at: Some(at), ..organization }))
         })
-        .await?;
-        self.stored_organization(id).await
+        .await
     }
 
     /// Makes an account a member of an organization, or gives it another rank there.
@@ -94,25 +98,30 @@ impl Service {
             return Err(no_such_organization());
         }
         let account = self.seen_account(caller, account).await?;
-        self.settle(caller, || async {
+        self.settle(caller, async |joined_at| {
             if self.stored_organization(organization).await?.closed_at.is_some() {
                 return Err(ServiceError::Conflict("the organization is closed".into()));
             }
-            let account = account.id;
+            let (kind, account) = (account.kind, account.id);
+            let joined =
+                StoredMembership { organization, account, rank, joined_at, ended_at: None };
             Ok(match self.membership(organization, account).await? {
-                Some(membership) if membership.rank == rank => None,
-                Some(_) => Some(Change::MembershipRankChanged { organization, account, rank }),
+                Some(membership) if membership.rank == rank => (None, membership),
+                Some(membership) => (
+                    Some(Change::MembershipRankChanged { organization, account, rank }),
+                    StoredMembership { rank, ..membership },
+                ),
                 None => {
                     // Whom an administrator does not see yet is invited, not added.
                     caller.is_operator()?;
-                    self.check_only_home(account).await?;
-                    Some(Change::MembershipAdded { organization, account, rank })
+                    if kind == AccountKind::Service {
+                        self.check_home(account, organization).await?;
+                    }
+                    (Some(Change::MembershipAdded { organization, account, rank }), joined)
                 }
             })
         })
-        .await?;
-        let found = self.membership(organization, account.id).await?;
-        found.ok_or_else(no_membership)
+        .await
     }
 
     /// Ends a membership; the account's tokens in that organization stop at once.
@@ -128,11 +137,9 @@ impl Service {
             return Err(no_such_organization());
         }
         let account = self.seen_account(caller, account).await?.id;
-        self.settle(caller, || async {
-            match self.membership(organization, account).await? {
-                Some(_) => Ok(Some(Change::MembershipEnded { organization, account })),
-                None => Err(no_membership()),
-            }
+        self.settle(caller, async |_| match self.membership(organization, account).await? {
+            Some(_) => Ok((Some(Change::MembershipEnded { organization, account }), ())),
+            None => Err(no_membership()),
         })
         .await
     }
@@ -163,13 +170,24 @@ impl Service {
         organization: OrganizationId,
         account: AccountId,
     ) -> Result<Option<StoredMembership>, ServiceError> {
-        let filter = MembershipFilter { organization: Some(organization), account: Some(account) };
+        let filter = MembershipFilter {
+            organization: Some(organization),
+            account: Some(account),
+            with_past: false,
+        };
         Ok(self.store.memberships(filter, Page { after: None, limit: 1 }).await?.pop())
     }
 
-    /// A service account lives in one organization, for ever.
-    async fn check_only_home(&self, account: AccountId) -> Result<(), ServiceError> {
-        if self.stored_account(&AccountName::Id(account)).await?.kind == AccountKind::Service {
+    /// A service account lives in one organization, for ever; it may come back there.
+    async fn check_home(
+        &self,
+        account: AccountId,
+        organization: OrganizationId,
+    ) -> Result<(), ServiceError> {
+        let filter =
+            MembershipFilter { organization: None, account: Some(account), with_past: true };
+        let ever = self.store.memberships(filter, Page { after: None, limit: 2 }).await?;
+        if ever.iter().any(|membership| membership.organization != organization) {
             return Err(ServiceError::Conflict(
                 "a service account belongs to the organization that it was made in, and to no other"
                     .into(),
@@ -179,10 +197,19 @@ impl Service {
     }
 }
 
-pub(super) fn new_organization(name: &str) -> Result<(OrganizationId, Change), ServiceError> {
-    let organization = OrganizationId::new(clock::now(), entropy::bytes());
-    let name = check_text("name", name, NAME, false)?;
-    Ok((organization, Change::OrganizationCreated { organization, name }))
+pub(super) fn new_organization(
+    created_at: Timestamp,
+    name: &str,
+) -> Result<StoredOrganization, ServiceError> {
+    let id = OrganizationId::new(created_at, entropy::bytes());
+    Ok(StoredOrganization { id, name: check_name(name, NAME)?, created_at, closed_at: None })
+}
+
+impl StoredOrganization {
+    /// The change that makes it.
+    pub(super) fn created(&self) -> Change {
+        Change::OrganizationCreated { organization: self.id, name: self.name.clone() }
+    }
 }
 
 pub(super) fn no_such_organization() -> ServiceError {

@@ -1,9 +1,14 @@
 //! Tokens: issue, find, pause, rotate, revoke.
 
-use super::{Caller, Service, ServiceError, accounts::AccountName, check_text, management_api};
+use super::{
+    Caller, Service, ServiceError, accounts::AccountName, check_line, check_name, check_text,
+    management_api,
+};
 use crate::{
     clock, entropy,
-    store::{MembershipFilter, Page, StoreError, StoredAccount, StoredToken, TokenFilter},
+    store::{
+        MembershipFilter, Page, StoreError, StoredAccount, StoredToken, TokenFilter, TokenState,
+    },
 };
 use counterfoil_core::{
     Timestamp,
@@ -14,7 +19,7 @@ use counterfoil_core::{
     network::Network,
     scope::Scope,
     time::Seconds,
-    token::{Grant, Secret, State, Token},
+    token::{Grant, Previous, Secret, Token},
 };
 
 /// The longest name, in characters.
@@ -80,10 +85,10 @@ impl Service {
         let expires_at = decide_expiry(&api, new.expiry, now)?;
         let allowed_networks = read_networks(&new.allowed_networks)?;
         let name = match &new.name {
-            Some(name) => check_text("name", name, NAME, false)?,
+            Some(name) => check_name(name, NAME)?,
             None => date(now),
         };
-        let note = check_text("note", new.note.as_deref().unwrap_or_default(), NOTE, true)?;
+        let note = check_text("note", new.note.as_deref().unwrap_or_default(), NOTE)?;
         let (organization, owner) = self.decide_owner(caller, new).await?;
 
         let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
@@ -102,10 +107,8 @@ impl Service {
             last_four: secret.last_four().into(),
             digest: secret.digest(),
         };
-        let id = token.id;
-        let made = self.commit(caller, [Change::TokenIssued(Box::new(token))]).await;
-        match made {
-            Ok(_) => Ok(Issued { token: self.stored_token(id).await?, secret }),
+        match self.commit(caller, now, [Change::TokenIssued(Box::new(token.clone()))]).await {
+            Ok(_) => Ok(Issued { token: StoredToken::new(token), secret }),
             // The owner was disabled or left between the look and the commit.
             Err(StoreError::Conflict) => Err(not_a_member(&owner)),
             Err(error) => Err(error.into()),
@@ -151,22 +154,22 @@ impl Service {
         paused: bool,
     ) -> Result<StoredToken, ServiceError> {
         caller.may("tokens:write")?;
-        self.settle(caller, || async {
+        self.settle(caller, async |at| {
             let stored = self.seen_token(caller, id).await?;
+            if stored.revoked_at.is_some() {
+                return Err(ServiceError::Conflict(
+                    "the token is revoked, and that cannot be undone; issue a new one".into(),
+                ));
+            }
             let organization = stored.token.organization;
-            Ok(match (stored.state(), paused) {
-                (State::Revoked, _) => {
-                    return Err(ServiceError::Conflict(
-                        "the token is revoked, and that cannot be undone; issue a new one".into(),
-                    ));
-                }
-                (State::Active, true) => Some(Change::TokenPaused { token: id, organization }),
-                (State::Paused, false) => Some(Change::TokenResumed { token: id, organization }),
-                _ => None,
-            })
+            let change = match (stored.paused_at, paused) {
+                (None, true) => Change::TokenPaused { token: id, organization },
+                (Some(_), false) => Change::TokenResumed { token: id, organization },
+                _ => return Ok((None, stored)),
+            };
+            Ok((Some(change), StoredToken { paused_at: paused.then_some(at), ..stored }))
         })
-        .await?;
-        self.stored_token(id).await
+        .await
     }
 
     /// Gives a token a new secret; the old one works for `overlap` more, but
@@ -181,31 +184,39 @@ impl Service {
         let stored = self.seen_token(caller, id).await?;
         let api = self.api(&stored.token.api)?;
         self.check_may_rotate(caller, &stored.token, api).await?;
-        let Token { organization, digest: replaces, expires_at, .. } = stored.token;
         let now = clock::now();
-        if stored.state() == State::Revoked || expires_at.is_some_and(|end| now >= end) {
+        if matches!(stored.state_at(now), TokenState::Revoked | TokenState::Expired) {
             return Err(ServiceError::Conflict(
                 "the token has ended, and a new secret would not bring it back; issue a new one"
                     .into(),
             ));
         }
         let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
+        let Token { organization, digest: replaces, expires_at, .. } = stored.token;
         let previous_until = (overlap.0 > 0).then(|| {
             let until = now.plus(overlap);
             expires_at.map_or(until, |end| end.min(until))
         });
+        let token = Token {
+            digest: secret.digest(),
+            prefix: api.tokens.prefix.as_str().into(),
+            last_four: secret.last_four().into(),
+            ..stored.token
+        };
         let rotated = Change::TokenRotated {
             token: id,
             organization,
             replaces,
             previous_until,
-            digest: secret.digest(),
-            last_four: secret.last_four().into(),
+            digest: token.digest,
+            prefix: token.prefix.clone(),
+            last_four: token.last_four.clone(),
         };
         // Somebody who rotated at the same moment has given away a secret that
         // this would end: that is for people to sort out, so no second try.
-        self.commit(caller, [rotated]).await?;
-        Ok(Issued { token: self.stored_token(id).await?, secret })
+        self.commit(caller, now, [rotated]).await?;
+        let previous = previous_until.map(|until| Previous { digest: replaces, until });
+        Ok(Issued { token: StoredToken { token, previous, ..stored }, secret })
     }
 
     /// Ends a token for good. A repeat finds it ended and says when that was.
@@ -216,17 +227,21 @@ impl Service {
         reason: &str,
     ) -> Result<StoredToken, ServiceError> {
         caller.may("tokens:write")?;
-        let reason = check_text("reason", reason, REASON, true)?;
-        self.settle(caller, || async {
+        let reason = check_line("reason", reason, REASON)?;
+        self.settle(caller, async |at| {
             let stored = self.seen_token(caller, id).await?;
-            Ok((stored.state() != State::Revoked).then(|| Change::TokenRevoked {
+            if stored.revoked_at.is_some() {
+                return Ok((None, stored));
+            }
+            let change = Change::TokenRevoked {
                 token: id,
                 organization: stored.token.organization,
                 reason: reason.clone(),
-            }))
+            };
+            let revoke_reason = reason.clone();
+            Ok((Some(change), StoredToken { revoked_at: Some(at), revoke_reason, ..stored }))
         })
-        .await?;
-        self.stored_token(id).await
+        .await
     }
 
     async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
@@ -300,20 +315,15 @@ impl Service {
             return Err(ServiceError::Conflict(format!("the account {} is disabled", owner.name)));
         }
         let organization = caller.home().or(new.organization);
-        let filter = MembershipFilter { organization, account: Some(owner.id) };
+        let filter = MembershipFilter { organization, account: Some(owner.id), with_past: false };
         let memberships = self.store.memberships(filter, Page { after: None, limit: 2 }).await?;
         match (&memberships[..], organization) {
-            ([], Some(id)) => {
-                self.stored_organization(id).await?;
-                Err(not_a_member(&owner))
-            }
+            ([], Some(id)) => match self.stored_organization(id).await?.closed_at {
+                Some(_) => Err(ServiceError::Conflict("the organization is closed".into())),
+                None => Err(not_a_member(&owner)),
+            },
             ([], None) => Err(not_a_member(&owner)),
-            ([only], _) => {
-                if self.stored_organization(only.organization).await?.closed_at.is_some() {
-                    return Err(ServiceError::Conflict("the organization is closed".into()));
-                }
-                Ok((only.organization, owner))
-            }
+            ([only], _) => Ok((only.organization, owner)),
             _ => Err(invalid(
                 "organization",
                 "the owner belongs to several organizations; say which one the token is for",
@@ -327,11 +337,10 @@ fn check_handed_out(caller: &Caller, api: &Api, grant: &Grant) -> Result<(), Ser
     if *api.name != *management_api::NAME {
         return Ok(());
     }
-    let scopes = api.scopes_of(grant);
-    if scopes.iter().any(management_api::is_granted_by_the_operator) {
+    if api.scopes_of(grant).any(management_api::is_granted_by_the_operator) {
         caller.is_operator()?;
     }
-    caller.holds_all(scopes)
+    caller.holds_all(api.scopes_of(grant))
 }
 
 fn no_such_token() -> ServiceError {
@@ -409,7 +418,8 @@ fn decide_expiry(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, ServiceError> {
     let policy = &api.tokens;
-    let invalid = |message: String| Err(ServiceError::Invalid { field: "expires_at", message });
+    let field = if matches!(asked, Expiry::In(_)) { "expires_in" } else { "expires_at" };
+    let invalid = |message: String| Err(ServiceError::Invalid { field, message });
     let end = match asked {
         Expiry::Default => policy.default_lifetime.map(|lifetime| now.plus(lifetime)),
         Expiry::Never => None,

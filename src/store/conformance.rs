@@ -1,7 +1,7 @@
 //! What every store has to do, said once and run over each of them.
 
 use super::{
-    MembershipFilter, Order, Page, StateFilter, Store, StoreError, StoredToken, TokenFilter,
+    MembershipFilter, Order, Page, Store, StoreError, StoredToken, TokenFilter, TokenState,
     sqlite::{DataDirectory, Sqlite},
 };
 use crate::replica::Replica;
@@ -244,6 +244,7 @@ fn rotate(n: u8, from: u8, previous_until: Option<Timestamp>) -> Change {
         replaces: digest(n, from),
         previous_until,
         digest: digest(n, from + 1),
+        prefix: "new".into(),
         last_four: "efgh".into(),
     }
 }
@@ -257,7 +258,8 @@ async fn of_two_rotations_of_the_same_secret_one_is_made() {
     house.refused(rotate(1, 0, None)).await;
     let stored = house.store.token(token_id(1)).await.unwrap().unwrap();
     assert_eq!(stored.previous, Some(Previous { digest: digest(1, 0), until }));
-    assert_eq!((stored.token.digest, &*stored.token.last_four), (digest(1, 1), "efgh"));
+    assert_eq!(stored.token.digest, digest(1, 1));
+    assert_eq!((&*stored.token.prefix, &*stored.token.last_four), ("new", "efgh"));
     house.is_sound().await;
     house.made(rotate(1, 1, None)).await;
     let index = house.replica.index().unwrap();
@@ -312,11 +314,11 @@ async fn lists_are_filtered_and_paged() {
         Vec::<u8>::new()
     );
     let in_state = |state, now| TokenFilter { state: Some((state, at(now))), ..all() };
-    assert_eq!(ids(in_state(StateFilter::Paused, 0), first_page()).await, [1]);
-    assert_eq!(ids(in_state(StateFilter::Revoked, 0), first_page()).await, [2]);
-    assert_eq!(ids(in_state(StateFilter::Expired, 5000), first_page()).await, [4, 6, 8]);
-    assert_eq!(ids(in_state(StateFilter::Active, 5000), first_page()).await, [3, 5, 7, 9]);
-    assert_eq!(ids(in_state(StateFilter::Active, 4999), first_page()).await, [3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(ids(in_state(TokenState::Paused, 0), first_page()).await, [1]);
+    assert_eq!(ids(in_state(TokenState::Revoked, 0), first_page()).await, [2]);
+    assert_eq!(ids(in_state(TokenState::Expired, 5000), first_page()).await, [4, 6, 8]);
+    assert_eq!(ids(in_state(TokenState::Active, 5000), first_page()).await, [3, 5, 7, 9]);
+    assert_eq!(ids(in_state(TokenState::Active, 4999), first_page()).await, [3, 4, 5, 6, 7, 8, 9]);
 
     let names = house.store.organizations(Some("o1".into()), first_page()).await.unwrap();
     assert_eq!(names.len(), 1);
@@ -379,6 +381,11 @@ async fn whoever_changes_the_database_by_hand_is_found_out() {
         ),
         ("UPDATE ledger_detail SET salt = zeroblob(16) WHERE number = 5", "entry 5:"),
         ("DELETE FROM ledger_detail WHERE number = 2", "entry 2:"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON token BEGIN UPDATE token SET revoked_at = NULL; END",
+            "trigger t: its definition",
+        ),
+        ("DROP INDEX token_by_owner", "index token_by_owner: its definition"),
         (
             "DELETE FROM ledger_detail WHERE number = 3; DELETE FROM ledger WHERE number = 3",
             "entry 3 is missing",
@@ -457,7 +464,7 @@ proptest! {
                 }
             }
             house.is_sound().await;
-            let revoked = TokenFilter { state: Some((StateFilter::Revoked, at(0))), ..TokenFilter::default() };
+            let revoked = TokenFilter { state: Some((TokenState::Revoked, at(0))), ..TokenFilter::default() };
             for row in house.store.tokens(revoked, first_page()).await.unwrap() {
                 let record = house.replica.index().unwrap().find(&row.token.digest).unwrap();
                 assert_eq!(record.state, State::Revoked);

@@ -170,6 +170,8 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) {
+        // The writer's connection is to be the last: closing it folds the log in.
+        self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.writer.close().await;
     }
 }

@@ -84,13 +84,14 @@ impl Api {
         self.roles.iter().find(|role| *role.name == *name)
     }
 
-    /// The scopes that `grant` stands for now. A role that the configuration
-    /// no longer has stands for none.
-    pub fn scopes_of<'a>(&'a self, grant: &'a Grant) -> &'a [Scope] {
-        match grant {
+    /// The scopes that `grant` stands for now. A role or a scope that the
+    /// configuration no longer has stands for nothing.
+    pub fn scopes_of<'a>(&'a self, grant: &'a Grant) -> impl Iterator<Item = &'a Scope> {
+        let granted = match grant {
             Grant::Any => &[],
-            Grant::Role(name) => self.role(name).map_or(&[], |role| &role.scopes),
+            Grant::Role(name) => self.role(name).map_or(&[][..], |role| &role.scopes),
             Grant::Scopes(scopes) => scopes,
-        }
+        };
+        granted.iter().filter(|scope| self.scopes.iter().any(|(known, _)| known == *scope))
     }
 }

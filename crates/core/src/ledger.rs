@@ -117,6 +117,8 @@ pub enum Change {
         previous_until: Option<Timestamp>,
         /// The new digest.
         digest: Digest,
+        /// What the new secret begins with; the API's prefix may have changed.
+        prefix: Box<str>,
         /// What the new secret ends with.
         last_four: Box<str>,
     },
@@ -503,6 +505,7 @@ mod tests {
                 replaces: Digest::of("hush"),
                 previous_until: Some(Timestamp::from_millis(7)),
                 digest: Digest::of("hush too"),
+                prefix: "acme".into(),
                 last_four: "hush".into(),
             },
             Change::TokenRevoked { token, organization, reason: name() },

@@ -37,8 +37,8 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, Ambiguous> {
             b'%' => {
                 let value = hex_pair(bytes.get(at + 1..at + 3)).ok_or(Ambiguous::Encoding)?;
                 match value {
-                    // 0xc0 and 0xc1 begin no character, but once spelt `/` and `.` for lax readers.
-                    b'/' | b'\\' | b'.' | 0..=0x1f | 0x7f | 0xc0 | 0xc1 => {
+                    b'/' | b'\\' | b'.' | 0..=0x1f | 0x7f => return Err(Ambiguous::Encoding),
+                    _ if is_overlong(value, bytes.get(at + 3..at + 6)) => {
                         return Err(Ambiguous::Encoding);
                     }
                     b'-' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
@@ -88,6 +88,21 @@ pub(crate) fn decoded(text: &str) -> impl Iterator<Item = u8> {
     })
 }
 
+/// Whether a byte and the encoding behind it begin a character in more bytes than
+/// it needs (RFC 3629 §3). Lax readers once took such for `/` and `.`.
+fn is_overlong(first: u8, next: Option<&[u8]>) -> bool {
+    let second = match next {
+        Some([b'%', pair @ ..]) => hex_pair(Some(pair)),
+        _ => None,
+    };
+    match (first, second) {
+        (0xc0 | 0xc1, _) => true,
+        (0xe0, Some(second)) => (0x80..0xa0).contains(&second),
+        (0xf0, Some(second)) => (0x80..0x90).contains(&second),
+        _ => false,
+    }
+}
+
 fn hex_pair(pair: Option<&[u8]>) -> Option<u8> {
     let [high, low] = pair? else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);
@@ -107,6 +122,7 @@ mod tests {
             ("/%73ecret", "/secret"),
             ("/%7Euser/%41", "/~user/A"),
             ("/a%20b/%C3%A4", "/a%20b/%C3%A4"),
+            ("/%e0%a4%84/%f0%9f%98%80/%e0", "/%e0%a4%84/%f0%9f%98%80/%e0"),
             ("/%61%20%62", "/a%20b"),
             ("/...", "/..."),
             ("/.well-known/x", "/.well-known/x"),
@@ -141,6 +157,8 @@ mod tests {
             ("/a%4", Ambiguous::Encoding),
             ("/a%zz", Ambiguous::Encoding),
             ("/a%c0%ae", Ambiguous::Encoding),
+            ("/a%e0%80%af..", Ambiguous::Encoding),
+            ("/a%F0%80%80%AF", Ambiguous::Encoding),
         ] {
             assert_eq!(canonical(raw), Err(why), "{raw}");
         }

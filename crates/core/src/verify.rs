@@ -70,16 +70,16 @@ impl<'a> Identity<'a> {
         self.0.holder.rank()
     }
 
-    /// Its role, where it has one.
-    pub fn role(self) -> Option<&'a str> {
+    /// Its role, where it has one that `api` still knows.
+    pub fn role(self, api: &'a Api) -> Option<&'a str> {
         match &self.0.grant {
-            Grant::Role(name) => Some(name),
+            Grant::Role(name) => api.role(name).map(|role| &*role.name),
             _ => None,
         }
     }
 
     /// What it may do, as `api` defines it now.
-    pub fn scopes(self, api: &'a Api) -> &'a [Scope] {
+    pub fn scopes(self, api: &'a Api) -> impl Iterator<Item = &'a Scope> {
         api.scopes_of(&self.0.grant)
     }
 
@@ -175,7 +175,7 @@ fn allow<H>(api: &Api, record: &Record, question: &Question<'_, H>) -> Result<()
         }
     }
     if let Requirement::Scope(need) = question.requirement
-        && !api.scopes_of(&record.grant).iter().any(|scope| scope.covers(need))
+        && !api.scopes_of(&record.grant).any(|scope| scope.covers(need))
     {
         return Err(Refusal {
             about: About::Scope(need.to_string()),

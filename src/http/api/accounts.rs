@@ -86,18 +86,26 @@ async fn initialise(
     Asking(caller): Asking,
     Json(body): Json<InitialiseBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let made = service.initialise(&caller, &body.organization, body.email, body.password).await?;
+    // Alone in its task: were it dropped with its request, the next first set-up
+    // could begin before this one has ended.
+    let work = tokio::spawn(async move {
+        service.initialise(&caller, &body.organization, body.email, body.password).await
+    });
+    let made = work.await.map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+    })??;
     let view = InitialisedView { organization: made.organization, account: made.account.into() };
     Ok((StatusCode::CREATED, axum::Json(view)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CreateBody {
     #[serde(default = "person")]
     kind: AccountKind,
     email: Option<Email>,
     name: Option<String>,
+    password: Option<Zeroizing<String>>,
     organization: Option<OrganizationId>,
     rank: Option<Rank>,
 }
@@ -120,9 +128,10 @@ async fn create(
         kind: body.kind,
         email: body.email,
         name: body.name,
+        password: body.password,
         organization: body.organization.map(|organization| (organization, rank)),
     };
-    let account = service.create_account(&caller, &new).await?;
+    let account = service.create_account(&caller, new).await?;
     Ok((StatusCode::CREATED, axum::Json(AccountView::from(account))))
 }
 

@@ -153,7 +153,7 @@ async fn list_memberships(
         Some(account) => Some(service.account(&caller, &read_account(account)?).await?.id),
         None => None,
     };
-    let filter = MembershipFilter { organization: query.organization, account };
+    let filter = MembershipFilter { organization: query.organization, account, with_past: false };
     let limit = bounded(query.limit);
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let page = Page { after, limit: limit + 1 };

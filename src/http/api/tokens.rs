@@ -12,7 +12,7 @@ use crate::{
         accounts::AccountName,
         tokens::{Expiry, Issued, NewToken},
     },
-    store::{Page, StateFilter, StoredToken, TokenFilter},
+    store::{Page, StoredToken, TokenFilter, TokenState},
 };
 use axum::{
     Router,
@@ -24,7 +24,7 @@ use counterfoil_core::{
     id::{AccountId, OrganizationId, TokenId},
     network::Network,
     time::Seconds,
-    token::{Grant, State as TokenState},
+    token::Grant,
 };
 use http::{StatusCode, header};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -58,11 +58,31 @@ struct IssueBody {
 }
 
 /// Seconds, or text such as `"90d"`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Span {
-    Seconds(u64),
-    Text(String),
+#[derive(Debug, Clone, Copy)]
+struct Span(Seconds);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl serde::de::Visitor<'_> for Either {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number of seconds, or a text such as \"90d\"")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Span, E> {
+                Ok(Span(Seconds(seconds)))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                text.parse().map(Span).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// A field for which null means something else than its absence.
@@ -77,17 +97,6 @@ enum Field<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
-    }
-}
-
-impl Span {
-    fn read(self, field: &'static str) -> Result<Seconds, Problem> {
-        match self {
-            Span::Seconds(seconds) => Ok(Seconds(seconds)),
-            Span::Text(text) => text.parse().map_err(|error| {
-                Problem::bad_request(format!("{field}: {text:?}: {error}")).about(field)
-            }),
-        }
     }
 }
 
@@ -109,7 +118,7 @@ struct TokenView {
     note: String,
     role: Option<Box<str>>,
     scopes: Option<Vec<String>>,
-    state: &'static str,
+    state: TokenState,
     prefix: Box<str>,
     last_four: Box<str>,
     allowed_networks: Vec<Network>,
@@ -125,13 +134,7 @@ struct TokenView {
 impl From<StoredToken> for TokenView {
     fn from(stored: StoredToken) -> Self {
         let now = clock::now();
-        let expired = stored.token.expires_at.is_some_and(|end| now >= end);
-        let state = match stored.state() {
-            TokenState::Revoked => "revoked",
-            _ if expired => "expired",
-            TokenState::Paused => "paused",
-            TokenState::Active => "active",
-        };
+        let state = stored.state_at(now);
         let token = stored.token;
         let (role, scopes) = match token.grant {
             Grant::Any => (None, None),
@@ -186,7 +189,7 @@ async fn issue(
         (Field::Absent, Field::Absent) => Expiry::Default,
         (Field::Null, Field::Absent) | (Field::Absent, Field::Null) => Expiry::Never,
         (Field::Value(end), Field::Absent) => Expiry::At(end.0),
-        (Field::Absent, Field::Value(span)) => Expiry::In(span.read("expires_in")?),
+        (Field::Absent, Field::Value(span)) => Expiry::In(span.0),
         _ => {
             return Err(
                 Problem::bad_request("give expires_at or expires_in, not both").about("expires_in")
@@ -220,18 +223,9 @@ struct ListQuery {
     organization: Option<OrganizationId>,
     /// An id or an e-mail address.
     owner: Option<String>,
-    state: Option<StateName>,
+    state: Option<TokenState>,
     cursor: Option<TokenId>,
     limit: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StateName {
-    Active,
-    Paused,
-    Expired,
-    Revoked,
 }
 
 async fn list(
@@ -243,17 +237,11 @@ async fn list(
         Some(owner) => Some(service.account(&caller, &owner).await?.id),
         None => None,
     };
-    let state = query.state.map(|state| match state {
-        StateName::Active => StateFilter::Active,
-        StateName::Paused => StateFilter::Paused,
-        StateName::Expired => StateFilter::Expired,
-        StateName::Revoked => StateFilter::Revoked,
-    });
     let filter = TokenFilter {
         api: query.api,
         organization: query.organization,
         owner,
-        state: state.map(|state| (state, clock::now())),
+        state: query.state.map(|state| (state, clock::now())),
     };
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
@@ -306,7 +294,7 @@ async fn rotate(
     Path(id): Path<TokenId>,
     Json(body): Json<RotateBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let overlap = body.overlap.map(|span| span.read("overlap")).transpose()?.unwrap_or(Seconds(0));
+    let overlap = body.overlap.map_or(Seconds(0), |span| span.0);
     let issued = service.rotate_token(&caller, id, overlap).await?;
     Ok(reveal(StatusCode::OK, issued))
 }

@@ -4,6 +4,7 @@ use super::mounts::Mounted;
 use crate::{
     config::ProtectedApi,
     http::identity::{self, text},
+    reserved_fields::{self, folded},
 };
 use counterfoil_core::{Admitted, id::RequestId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -26,53 +27,25 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Fields that only we may set, or by which a client could make an upstream
-/// see another request than the one that was verified.
-const OURS: [&str; 21] = [
-    "authorization",
-    "forwarded",
-    "proxy-authorization",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-method",
-    "x-forwarded-path",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-uri",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
-    "x-real-ip",
-    "x-request-id",
-    "x-rewrite-url",
-    "x-original-host",
-];
-
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What the gateway knows of fields.
 pub(super) struct Fields {
-    /// Names to drop from a request, with `-` for `_`.
-    dropped: HashSet<String>,
+    /// The fields that credentials travel in, folded.
+    credentials: HashSet<String>,
 }
 
 impl Fields {
     /// Credentials are removed for every API: one that was sent to the wrong
     /// place is a credential all the same.
     pub(super) fn new(apis: &[ProtectedApi]) -> Self {
-        let mut dropped: HashSet<String> = OURS.iter().map(|name| (*name).to_owned()).collect();
-        for protected in apis {
+        let names = apis.iter().flat_map(|protected| {
             let schemes = &protected.api.schemes;
-            let names = schemes.header.iter().chain(schemes.header_pair.iter().flatten());
-            dropped.extend(names.map(|name| name.replace('_', "-")));
-        }
-        Self { dropped }
+            schemes.header.iter().chain(schemes.header_pair.iter().flatten())
+        });
+        Self { credentials: names.map(|name| folded(name).into_owned()).collect() }
     }
 
     /// Makes a client's fields fit for the upstream.
@@ -102,11 +75,16 @@ impl Fields {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
         headers.insert(super::REQUEST_ID, text(request_id));
 
+        headers.append(header::VIA, HeaderValue::from_static("1.1 counterfoil"));
         identity::set(headers, &mounted.door.api, admitted);
     }
 
     /// Makes an upstream's fields fit for the client.
     pub(super) fn for_client(headers: &mut HeaderMap) {
+        // The body has been read by its coding; a length beside it is wrong (RFC 9112 §6.3).
+        if headers.contains_key(header::TRANSFER_ENCODING) {
+            headers.remove(header::CONTENT_LENGTH);
+        }
         remove_hop_by_hop(headers);
         let ours = |value: &HeaderValue| {
             let name = value.as_bytes().split(|b| *b == b'=').next().unwrap_or_default();
@@ -122,14 +100,13 @@ impl Fields {
         }
     }
 
-    /// Some servers read `_` in a name as `-`, so both spellings count as one.
     fn is_dropped(&self, name: &HeaderName) -> bool {
         let name = name.as_str();
-        if name.contains('_') {
-            let name = name.replace('_', "-");
-            return name.starts_with(identity::PREFIX) || self.dropped.contains(&name);
-        }
-        name.starts_with(identity::PREFIX) || self.dropped.contains(name)
+        let plain = folded(name);
+        // Framing and hop-by-hop fields in a spelling that we would not see as such.
+        let disguised = *plain != *name
+            && (HOP_BY_HOP.contains(&&*plain) || matches!(&*plain, "content-length" | "host"));
+        disguised || reserved_fields::contains(&plain) || self.credentials.contains(&*plain)
     }
 }
 
@@ -180,7 +157,7 @@ mod tests {
 
     fn fields() -> Fields {
         let mut fields = Fields::new(&[]);
-        fields.dropped.insert("x-finout-secret-key".into());
+        fields.credentials.insert("x-finout-secret-key".into());
         fields
     }
 
@@ -194,6 +171,9 @@ mod tests {
             "x-counterfoil-anything",
             "x-finout-secret-key",
             "x_finout_secret_key",
+            "x.finout.secret.key",
+            "Transfer_Encoding",
+            "content.length",
             "X-Original-URL",
             "x_original_url",
             "X-HTTP-Method-Override",
@@ -201,7 +181,7 @@ mod tests {
         ] {
             assert!(fields().is_dropped(&name.parse().unwrap()), "{name}");
         }
-        for name in ["accept", "cookie", "x-counterfeit", "x-custom_header"] {
+        for name in ["accept", "cookie", "x-counterfeit", "x-custom_header", "content-length"] {
             assert!(!fields().is_dropped(&name.parse().unwrap()), "{name}");
         }
     }

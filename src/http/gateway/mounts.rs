@@ -80,10 +80,7 @@ impl Mounted {
             .authority()
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
-            door: Door {
-                api: protected.api.clone(),
-                counters: metrics.of_api("gateway", &protected.api.name),
-            },
+            door: Door::new("gateway", &protected.api, metrics),
             upstream_failures: metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,
             authority: authority.clone(),

@@ -3,9 +3,8 @@
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
-    id::{OrganizationId, TokenId},
     ledger::Change,
-    token::{Digest, Token},
+    token::Token,
 };
 use rusqlite::{Connection, ToSql, params};
 
@@ -92,6 +91,13 @@ pub(super) fn apply(
              WHERE organization = ?1 AND account = ?2 AND ended_at IS NULL",
             params![organization.as_bytes(), account.as_bytes(), at],
         ),
+        _ => return apply_to_token(connection, at, change),
+    }?;
+    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+}
+
+fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(), ApplyError> {
+    let rows = match change {
         Change::TokenIssued(token) => issue(connection, token),
         Change::TokenPaused { token, organization } => run(
             connection,
@@ -111,17 +117,31 @@ pub(super) fn apply(
             replaces,
             previous_until,
             digest,
+            prefix,
             last_four,
-        } => {
-            let secret = (replaces, digest, &**last_four);
-            rotate(connection, *token, *organization, secret, *previous_until)
-        }
+        } => run(
+            connection,
+            "UPDATE token SET digest = ?4, prefix = ?5, last_four = ?6, previous_until = ?7,
+             previous_digest = CASE WHEN ?7 IS NULL THEN NULL ELSE digest END
+             WHERE id = ?1 AND organization = ?2 AND digest = ?3 AND revoked_at IS NULL",
+            params![
+                token.as_bytes(),
+                organization.as_bytes(),
+                replaces.as_bytes(),
+                digest.as_bytes(),
+                prefix,
+                last_four,
+                previous_until.map(Timestamp::as_millis)
+            ],
+        ),
         Change::TokenRevoked { token, organization, reason } => run(
             connection,
             "UPDATE token SET revoked_at = ?3, revoke_reason = ?4
              WHERE id = ?1 AND organization = ?2 AND revoked_at IS NULL",
             params![token.as_bytes(), organization.as_bytes(), at, reason],
         ),
+        // `apply` makes all others.
+        _ => Ok(0),
     }?;
     if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
 }
@@ -130,7 +150,7 @@ fn issue(connection: &Connection, token: &Token) -> Result<usize, rusqlite::Erro
     let json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
     run(
         connection,
-        "INSERT INTO token (id, api, organization, owner, name, note, permission,
+        "INSERT INTO token (id, api, organization, owner, name, note, granted,
             allowed_networks, prefix, last_four, digest, created_at, expires_at)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
          WHERE EXISTS (
@@ -154,29 +174,6 @@ fn issue(connection: &Connection, token: &Token) -> Result<usize, rusqlite::Erro
             token.digest.as_bytes(),
             token.created_at.as_millis(),
             token.expires_at.map(Timestamp::as_millis),
-        ],
-    )
-}
-
-fn rotate(
-    connection: &Connection,
-    token: TokenId,
-    organization: OrganizationId,
-    (replaces, digest, last_four): (&Digest, &Digest, &str),
-    previous_until: Option<Timestamp>,
-) -> Result<usize, rusqlite::Error> {
-    run(
-        connection,
-        "UPDATE token SET digest = ?4, last_four = ?5, previous_until = ?6,
-         previous_digest = CASE WHEN ?6 IS NULL THEN NULL ELSE digest END
-         WHERE id = ?1 AND organization = ?2 AND digest = ?3 AND revoked_at IS NULL",
-        params![
-            token.as_bytes(),
-            organization.as_bytes(),
-            replaces.as_bytes(),
-            digest.as_bytes(),
-            last_four,
-            previous_until.map(Timestamp::as_millis)
         ],
     )
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::store::{Inspection, Progress};
 use counterfoil_core::ledger::{self, Head};
 use rusqlite::{Connection, Error, types::Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The tables that are a function of the ledger, with the columns that order them.
 const TABLES: [(&str, &str); 4] = [
@@ -36,6 +37,7 @@ pub(super) fn inspect(
     let mut findings = Vec::new();
     let head = follow(&snapshot, &replayed, progress, &mut findings)?;
     if findings.is_empty() {
+        compare_definitions(&snapshot, &replayed, &mut findings)?;
         for (table, key) in TABLES {
             compare(&snapshot, &replayed, table, key, &mut findings)?;
         }
@@ -93,6 +95,29 @@ fn follow(
     }
     progress(head.number, total);
     Ok(head)
+}
+
+/// A trigger or a view could make the database say something else later.
+fn compare_definitions(
+    ours: &Connection,
+    replayed: &Connection,
+    findings: &mut Vec<String>,
+) -> Result<(), Error> {
+    let definitions = |connection: &Connection| {
+        let mut statement = connection.prepare(
+            "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema
+             WHERE name NOT LIKE 'sqlite_stat%'",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<Result<BTreeMap<String, String>, Error>>()
+    };
+    let (ours, theirs) = (definitions(ours)?, definitions(replayed)?);
+    for name in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+        if ours.get(name) != theirs.get(name) {
+            findings.push(format!("{name}: its definition is not the one that Counterfoil makes"));
+        }
+    }
+    Ok(())
 }
 
 /// Walks one table of both databases side by side.

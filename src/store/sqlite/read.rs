@@ -5,8 +5,8 @@ use super::{
     write::head,
 };
 use crate::store::{
-    MembershipFilter, Page, Progress, StateFilter, StoredAccount, StoredMembership,
-    StoredOrganization, StoredToken, TokenFilter,
+    MembershipFilter, Page, Progress, StoredAccount, StoredMembership, StoredOrganization,
+    StoredToken, TokenFilter, TokenState,
 };
 use counterfoil_core::{
     Timestamp,
@@ -23,7 +23,7 @@ const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at FROM organiza
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
      disabled_at FROM account";
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
-const TOKEN: &str = "SELECT id, api, organization, owner, name, note, permission, \
+const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
      expires_at, paused_at, revoked_at, revoke_reason FROM token";
 
@@ -54,7 +54,7 @@ pub(super) fn load(
     })?;
     let mut done = 0;
     each(&snapshot, TOKEN, token_row, |row| {
-        index.load_token(&row.token, row.state(), row.previous).map_err(out_of_step)?;
+        index.load_token(&row.token, row.kept_state(), row.previous).map_err(out_of_step)?;
         done += 1;
         if done % PROGRESS_EVERY == 0 {
             progress(done, total);
@@ -112,7 +112,10 @@ pub(super) fn memberships(
     page: Page<(OrganizationId, AccountId)>,
 ) -> Result<Vec<StoredMembership>, Error> {
     let mut query = Query::new(MEMBERSHIP);
-    query.and("ended_at IS NULL");
+    if !filter.with_past {
+        query.and("ended_at IS NULL");
+        query.and("organization IN (SELECT id FROM organization WHERE closed_at IS NULL)");
+    }
     query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
     query.and_if("account = ?", filter.account.map(|id| id.as_bytes().to_vec()));
     if let Some((organization, account)) = page.after {
@@ -139,15 +142,15 @@ pub(super) fn tokens(
     query.and_if("owner = ?", filter.owner.map(|id| id.as_bytes().to_vec()));
     if let Some((state, now)) = filter.state {
         match state {
-            StateFilter::Revoked => query.and("revoked_at IS NOT NULL"),
-            StateFilter::Expired => {
+            TokenState::Revoked => query.and("revoked_at IS NOT NULL"),
+            TokenState::Expired => {
                 query.and("revoked_at IS NULL");
                 query.and_if("expires_at <= ?", Some(now.as_millis()));
             }
-            StateFilter::Paused | StateFilter::Active => {
+            TokenState::Paused | TokenState::Active => {
                 query.and("revoked_at IS NULL");
                 query.and_if("(expires_at IS NULL OR expires_at > ?)", Some(now.as_millis()));
-                let paused = state == StateFilter::Paused;
+                let paused = state == TokenState::Paused;
                 query.and(if paused { "paused_at IS NOT NULL" } else { "paused_at IS NULL" });
             }
         }

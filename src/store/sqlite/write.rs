@@ -35,7 +35,7 @@ impl Writer {
         std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || {
-                WriterThread { connection, follower, head }.run(queue);
+                WriterThread { connection, follower, head, broken: false }.run(queue);
                 // Nobody may be waiting for the end.
                 let _ = end.send(());
             })
@@ -53,7 +53,8 @@ impl Writer {
             .ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
         orders.send((order, answer)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        // The order was taken; what became of it nobody can say.
+        answered.await.map_err(|_| StoreError::Unknown)?
     }
 
     /// Lets the queue run dry and waits for the thread.
@@ -69,6 +70,8 @@ struct WriterThread {
     connection: Connection,
     follower: Follower,
     head: Head,
+    /// Whether a commit has ended unknown.
+    broken: bool,
 }
 
 impl WriterThread {
@@ -83,23 +86,33 @@ impl WriterThread {
             }
             self.commit(std::mem::take(&mut group));
         }
-        // Leaves one file behind instead of three; losing the race for it loses nothing.
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        // Closing the last connection folds the log into the database.
     }
 
     fn commit(&mut self, group: Vec<(Order, Answer)>) {
+        if self.broken {
+            // What the database holds may not be what the index has followed.
+            let why = "an earlier commit ended unknown; restart the server".to_owned();
+            for (_, answer) in group {
+                let _ = answer.send(Err(StoreError::Unavailable(why.clone())));
+            }
+            return;
+        }
         let (orders, answers): (Vec<Order>, Vec<Answer>) = group.into_iter().unzip();
         let mut results = Vec::with_capacity(orders.len());
-        match transact(&mut self.connection, self.head, &orders, &mut results) {
-            Ok(()) => {}
-            Err(error) if self.was_made_after_all(&results) => {
-                tracing::warn!(%error, "a commit failed, but its changes are in the database");
-            }
-            Err(error) => {
-                tracing::error!(%error, orders = orders.len(), "changes could not be committed");
-                let text = describe(&error);
+        if let Err(error) = transact(&mut self.connection, self.head, &orders, &mut results) {
+            tracing::error!(%error, orders = orders.len(), "changes could not be committed");
+            let refused = match self.made_after_all(&results) {
+                Some(true) => None,
+                Some(false) => Some(StoreError::Unavailable(describe(&error))),
+                None => {
+                    self.broken = true;
+                    Some(StoreError::Unknown)
+                }
+            };
+            if let Some(refused) = refused {
                 for answer in answers {
-                    let _ = answer.send(Err(StoreError::Unavailable(text.clone())));
+                    let _ = answer.send(Err(refused.clone()));
                 }
                 return;
             }
@@ -114,12 +127,16 @@ impl WriterThread {
         }
     }
 
-    /// A failed COMMIT may have worked. Only the database knows: all of a
-    /// group is in it or nothing.
-    fn was_made_after_all(&self, results: &[Result<Head, StoreError>]) -> bool {
+    /// A failed COMMIT may have worked. Only the database knows, and all of a
+    /// group is in it or nothing; none where it does not answer either.
+    fn made_after_all(&self, results: &[Result<Head, StoreError>]) -> Option<bool> {
+        let found = head(&self.connection).ok()?;
         let expected = results.iter().rev().find_map(|result| result.as_ref().ok());
-        expected
-            .is_some_and(|expected| head(&self.connection).is_ok_and(|found| found == *expected))
+        match expected {
+            _ if found == self.head => Some(false),
+            Some(expected) if found == *expected => Some(true),
+            _ => None,
+        }
     }
 }
 

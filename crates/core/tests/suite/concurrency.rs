@@ -50,6 +50,7 @@ fn end(index: &Index, n: u32) {
         replaces: secret(n).digest(),
         previous_until,
         digest: secret(n + TOKENS).digest(),
+        prefix: "acme".into(),
         last_four: "0000".into(),
     };
     let revoked = Change::TokenRevoked { token, organization, reason: String::new() };

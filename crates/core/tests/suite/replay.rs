@@ -180,6 +180,7 @@ impl Plain {
                     replaces,
                     previous_until,
                     digest: fresh,
+                    prefix: "acme".into(),
                     last_four: "0000".into(),
                 })
             }
@@ -340,6 +341,7 @@ fn a_change_to_something_unknown_changes_nothing() {
             replaces: Digest::of("a"),
             previous_until: None,
             digest: Digest::of("b"),
+            prefix: "acme".into(),
             last_four: "0000".into(),
         },
     ] {

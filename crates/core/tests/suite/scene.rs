@@ -126,6 +126,7 @@ impl Scene {
             replaces: self.index.find_by_id(self.token.id).unwrap().digest,
             previous_until,
             digest: new.digest(),
+            prefix: prefix().as_str().into(),
             last_four: new.last_four().into(),
         });
     }
@@ -228,7 +229,9 @@ pub(crate) fn api(name: &str, accepted: &[Scheme]) -> Api {
             route("* /v1/{resource}/** -> {resource}:{access}"),
             route("* /** -> {access}"),
         ],
-        scopes: Vec::new(),
+        scopes: ["read", "write", "costs:read", "costs:write", "users:read"]
+            .map(|text| (scope(text), String::new()))
+            .to_vec(),
         roles: vec![
             Role { name: "viewer".into(), scopes: [scope("read")].into() },
             Role { name: "editor".into(), scopes: [scope("read"), scope("write")].into() },

@@ -539,12 +539,26 @@ fn who_was_admitted() {
     assert_eq!(identity.account(), account(1));
     assert_eq!(identity.email(), Some(&email("ada@example.com")));
     assert_eq!(identity.organization(), organization(1));
-    assert_eq!(identity.role(), Some("editor"));
-    assert_eq!(identity.scopes(&scene.api), &*scene.api.roles[1].scopes);
+    let held = |api| identity.scopes(api).map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(identity.role(&scene.api), Some("editor"));
+    assert_eq!(held(&scene.api), ["read", "write"]);
     assert_eq!(identity.expires_at(), Some(EXPIRY));
-    // A role that is gone leaves its name and no rights.
-    scene.api.roles.clear();
-    assert_eq!((identity.role(), identity.scopes(&scene.api)), (Some("editor"), &[][..]));
+    // What the configuration no longer has is not told to an upstream that
+    // might still act on the name.
+    let mut without_scope = scene.api.clone();
+    without_scope.scopes.retain(|(scope, _)| scope.as_str() != "write");
+    assert_eq!(held(&without_scope), ["read"]);
+    let mut without_role = scene.api.clone();
+    without_role.roles.clear();
+    assert_eq!((identity.role(&without_role), held(&without_role)), (None, Vec::new()));
+}
+
+#[test]
+fn a_scope_that_is_no_longer_declared_covers_nothing() {
+    let mut scene = Scene::new(Scheme::Bearer);
+    assert_eq!(scene.code(), None);
+    scene.api.scopes.retain(|(scope, _)| scope.as_str() != "costs:read");
+    assert_eq!(scene.code(), Some(Code::InsufficientScope));
 }
 
 #[test]

@@ -1,0 +1,311 @@
+//! Verify: a service's own code asks whether a request may pass. Reads memory only.
+
+use super::{
+    api::{Asking, Moment},
+    client_address,
+    door::{Door, path_within},
+    extract::Json,
+    problem::Problem,
+};
+use crate::{
+    config::Config, entropy, replica::Replica, service::management_api::verify_scope,
+    telemetry::Metrics,
+};
+use axum::{Router, extract::State, routing::post};
+use counterfoil_core::{
+    Admitted, Code, Refusal,
+    credential::Scheme,
+    error_format::Answer,
+    id::{AccountId, OrganizationId, TokenId},
+    path::canonical,
+    refusal::About,
+    route::Requirement,
+    scope::Scope,
+    verify::Identity,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// How many questions one batch may hold.
+const BATCH: usize = 1000;
+
+/// What answers.
+pub(crate) struct Verifier {
+    doors: BTreeMap<Box<str>, (Door, Option<String>)>,
+    replica: Arc<Replica>,
+}
+
+impl Verifier {
+    pub(crate) fn new(config: &Config, replica: Arc<Replica>, metrics: &Metrics) -> Self {
+        let doors = config.apis.iter().map(|protected| {
+            let door = Door::new("verify", &protected.api, metrics);
+            (protected.api.name.clone(), (door, protected.mount.stripped().map(str::to_owned)))
+        });
+        Self { doors: doors.collect(), replica }
+    }
+}
+
+pub(crate) fn routes(verifier: Arc<Verifier>) -> Router {
+    Router::new()
+        .route("/v1/verify", post(verify))
+        .route("/v1/verify/batch", post(verify_batch))
+        .with_state(verifier)
+}
+
+/// A question: what arrived, or a secret alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    api: String,
+    headers: Option<BTreeMap<String, OneOrMore>>,
+    secret: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+    client_address: Option<String>,
+    scope: Option<String>,
+}
+
+/// A header's value, or its values where it was repeated.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    items: Vec<Asked>,
+}
+
+#[derive(Serialize)]
+struct Answers {
+    items: Vec<Verified>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Verified {
+    Active(Active),
+    Refused(Refused),
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the interface names it so")]
+struct Active {
+    active: bool,
+    token: Option<TokenId>,
+    account: Option<AccountId>,
+    organization: Option<OrganizationId>,
+    role: Option<String>,
+    scopes: Vec<String>,
+    expires_at: Option<Moment>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    active: bool,
+    /// The true reason: for the service, not for its caller.
+    code: &'static str,
+    refusal: RefusalView,
+}
+
+/// What the API would answer.
+#[derive(Serialize)]
+struct RefusalView {
+    status: u16,
+    headers: serde_json::Map<String, serde_json::Value>,
+    body: String,
+}
+
+async fn verify(
+    State(verifier): State<Arc<Verifier>>,
+    asking: Asking,
+    Json(asked): Json<Asked>,
+) -> Result<axum::Json<Verified>, Problem> {
+    verifier.answer(&asking, &asked).map(axum::Json)
+}
+
+async fn verify_batch(
+    State(verifier): State<Arc<Verifier>>,
+    asking: Asking,
+    Json(batch): Json<Batch>,
+) -> Result<axum::Json<Answers>, Problem> {
+    if batch.items.len() > BATCH {
+        let detail = format!("items: at most {BATCH} in one batch");
+        return Err(Problem::bad_request(detail).about("items"));
+    }
+    let items = batch.items.iter().enumerate().map(|(at, asked)| {
+        verifier.answer(&asking, asked).map_err(|problem| {
+            let place = format!("items[{at}]");
+            let detail = format!("{place}: {}", problem.detail);
+            let field = problem.field.map_or(place.clone(), |field| format!("{place}.{field}"));
+            Problem { detail, field: Some(field), ..problem }
+        })
+    });
+    Ok(axum::Json(Answers { items: items.collect::<Result<_, _>>()? }))
+}
+
+impl Verifier {
+    fn answer(&self, asking: &Asking, asked: &Asked) -> Result<Verified, Problem> {
+        // Whoever may not ask about an API does not learn whether it exists.
+        asking
+            .0
+            .may(&verify_scope(&asked.api))
+            .map_err(|error| Problem::from(error).about("api"))?;
+        let (door, mount) = self.doors.get(asked.api.as_str()).ok_or_else(|| {
+            let detail = format!("there is no API {:?}", asked.api);
+            Problem::new(StatusCode::NOT_FOUND, "unknown_api", detail).about("api")
+        })?;
+        let headers = asked.headers(door)?;
+        let client = match &asked.client_address {
+            Some(text) => Some(client_address::address(text).ok_or_else(|| {
+                Problem::bad_request(format!("client_address: {text:?} is no IP address"))
+                    .about("client_address")
+            })?),
+            None => None,
+        };
+        let scope = match &asked.scope {
+            Some(text) => Some(text.parse::<Scope>().map_err(|error| {
+                Problem::bad_request(format!("scope: {text:?}: {error}")).about("scope")
+            })?),
+            None => None,
+        };
+        let path = match &asked.path {
+            Some(path) => {
+                let path = path.split('?').next().unwrap_or_default();
+                Some(canonical(path).map_err(|error| {
+                    Problem::bad_request(format!("path: {error}")).about("path")
+                })?)
+            }
+            None => None,
+        };
+        let method = asked.method.as_deref().unwrap_or("GET");
+        let requirement = match &path {
+            Some(path) => door.api.requirement(method, path_within(path, mount.as_deref())),
+            None => Requirement::Any,
+        };
+        let judged = door
+            .judge(&self.replica, &headers, client, requirement)
+            .and_then(|admitted| holds(door, admitted, scope.as_ref()));
+        Ok(match judged {
+            Ok(admitted) => Verified::Active(active(door, &admitted)),
+            Err(refusal) => {
+                let answer = door.answer(&refusal, entropy::request_id());
+                Verified::Refused(Refused {
+                    active: false,
+                    code: refusal.code.as_str(),
+                    refusal: answer.into(),
+                })
+            }
+        })
+    }
+}
+
+impl Asked {
+    fn headers(&self, door: &Door) -> Result<HeaderMap, Problem> {
+        let wrong = |field: &str, detail: String| Problem::bad_request(detail).about(field);
+        match (&self.headers, &self.secret) {
+            (Some(lines), None) => {
+                let mut headers = HeaderMap::new();
+                for (name, values) in lines {
+                    let parsed = HeaderName::try_from(name.as_str()).map_err(|_| {
+                        wrong("headers", format!("headers: {name:?} cannot be a header's name"))
+                    })?;
+                    let values = match values {
+                        OneOrMore::One(value) => std::slice::from_ref(value),
+                        OneOrMore::More(values) => values.as_slice(),
+                    };
+                    for value in values {
+                        let value = HeaderValue::try_from(value.as_str()).map_err(|_| {
+                            wrong(
+                                "headers",
+                                format!("headers: the value of {name:?} cannot be one"),
+                            )
+                        })?;
+                        headers.append(parsed.clone(), value);
+                    }
+                }
+                Ok(headers)
+            }
+            (None, Some(secret)) => secret_alone(door, secret),
+            _ => Err(wrong("headers", "give headers or secret, one of the two".into())),
+        }
+    }
+}
+
+/// The header in which a secret alone would have come.
+fn secret_alone(door: &Door, secret: &str) -> Result<HeaderMap, Problem> {
+    let schemes = &door.api.schemes;
+    let accepts = |scheme| schemes.accepted.contains(&scheme);
+    let (name, value) = if accepts(Scheme::Bearer) {
+        (header::AUTHORIZATION, format!("Bearer {secret}"))
+    } else if accepts(Scheme::Token) {
+        (header::AUTHORIZATION, format!("Token {secret}"))
+    } else {
+        match &schemes.header {
+            Some(name) if accepts(Scheme::Header) => {
+                let name = HeaderName::try_from(name.as_str())
+                    .map_err(|_| Problem::bad_request("the API's header is no header"))?;
+                (name, secret.to_owned())
+            }
+            _ => {
+                let detail = "secret: a secret alone proves nothing to this API; give the headers";
+                return Err(Problem::bad_request(detail).about("secret"));
+            }
+        }
+    };
+    // What cannot stand in a header cannot be a token; that is for the door to say.
+    let value =
+        HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static("Bearer ?"));
+    Ok(HeaderMap::from_iter([(name, value)]))
+}
+
+/// The scope that was asked for besides the route's.
+fn holds(door: &Door, admitted: Admitted, scope: Option<&Scope>) -> Result<Admitted, Refusal> {
+    let Some(scope) = scope else { return Ok(admitted) };
+    let Some(identity) = admitted.identity() else {
+        return Err(Refusal::new(Code::MissingCredential));
+    };
+    if identity.scopes(&door.api).any(|held| held.covers(scope.as_need())) {
+        return Ok(admitted);
+    }
+    Err(Refusal {
+        about: About::Scope(scope.to_string()),
+        matched: Some((identity.token(), identity.organization())),
+        ..Refusal::new(Code::InsufficientScope)
+    })
+}
+
+fn active(door: &Door, admitted: &Admitted) -> Active {
+    let identity = admitted.identity();
+    let api = &*door.api;
+    Active {
+        active: true,
+        token: identity.map(Identity::token),
+        account: identity.map(Identity::account),
+        organization: identity.map(Identity::organization),
+        role: identity.and_then(|i| i.role(api)).map(str::to_owned),
+        scopes: identity.map_or(Vec::new(), |i| i.scopes(api).map(ToString::to_string).collect()),
+        expires_at: identity.and_then(Identity::expires_at).map(Moment),
+    }
+}
+
+impl From<Answer> for RefusalView {
+    fn from(answer: Answer) -> Self {
+        let mut headers = serde_json::Map::new();
+        for (name, value) in answer.headers {
+            // A header that is repeated is a list, as in the question.
+            match headers.get_mut(name) {
+                None => {
+                    headers.insert(name.to_owned(), value.into());
+                }
+                Some(serde_json::Value::Array(values)) => values.push(value.into()),
+                Some(first) => *first = serde_json::json!([first.take(), value]),
+            }
+        }
+        Self { status: answer.status, headers, body: answer.body }
+    }
+}
