@@ -10,6 +10,7 @@ pub(crate) mod identity;
 pub(crate) mod listen;
 pub(crate) mod loggable;
 pub(crate) mod operator;
+pub(crate) mod places;
 pub(crate) mod problem;
 pub(crate) mod sample_upstream;
 pub(crate) mod status;

@@ -9,7 +9,9 @@ use crate::{
         door::Door,
         forward_auth::ForwardAuth,
         gateway::Gateway,
-        listen, operator, sample_upstream, server, status,
+        listen, operator,
+        places::{Bounded, Places},
+        sample_upstream, server, status,
         verify::Verifier,
     },
     jobs,
@@ -22,7 +24,7 @@ use hyper::{body::Incoming, service::service_fn};
 use std::{convert::Infallible, future::ready, io::ErrorKind, net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -40,10 +42,10 @@ enum Mode {
 
 /// The sockets, all open before anything is served on one of them.
 struct Listeners {
-    server: TcpListener,
-    gateway: TcpListener,
-    forward_auth: TcpListener,
-    metrics: TcpListener,
+    server: Bounded,
+    gateway: Bounded,
+    forward_auth: Bounded,
+    metrics: Bounded,
     /// For the sample API and the demonstration.
     sample: Option<TcpListener>,
 }
@@ -62,7 +64,11 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         Mode::Sample | Mode::Configured => configuration::load(global)?,
     };
     telemetry::start_logs(&config.log).map_err(Failure::Wrong)?;
-    outlive_hang_ups()?;
+    // Before anything is served: from then on a signal has to find its reader.
+    let mut signals = Signals::listen()?;
+    if !demo {
+        outlive_hang_ups()?;
+    }
 
     let throw_away = if demo { demo::directory(global.data.as_deref())? } else { None };
     let data = throw_away.as_ref().map_or_else(|| global.data(), |dir| dir.path().to_owned());
@@ -83,7 +89,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     let app = open(&config, directory).await?;
     let socket = operator::bind(&data)
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
-    let gateway_address = listeners.gateway.local_addr()?;
+    let gateway_address = listeners.gateway.listener.local_addr()?;
 
     let (stop, stop_operator) = (CancellationToken::new(), CancellationToken::new());
     let mut serving = start(&config, &app, listeners, &stop)?;
@@ -96,7 +102,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         Mode::Sample => introduce_sample(global, gateway_address)?,
         Mode::Configured => {}
     }
-    wait_for_signal().await?;
+    signals.next().await;
     tracing::info!("stopping; requests that are under way may end");
     stop.cancel();
     let ended = async {
@@ -107,7 +113,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     };
     tokio::select! {
         () = ended => {}
-        _ = wait_for_signal() => {
+        () = signals.next() => {
             stop_operator.cancel();
             tracing::warn!("stopping at once");
         }
@@ -137,11 +143,16 @@ async fn open(config: &Config, directory: Arc<DataDirectory>) -> Result<App, Fai
 impl Listeners {
     async fn open(config: &Config, with_sample: bool) -> Result<Self, Failure> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let places = Places::of_process();
+        let bounded = async |setting, address| {
+            let listener = bind(setting, address).await?;
+            Ok::<_, Failure>(Bounded { listener, places: places.clone() })
+        };
         Ok(Self {
-            server: bind("server.listen", config.server.listen).await?,
-            gateway: bind("gateway.listen", config.gateway.listen).await?,
-            forward_auth: bind("forward_auth.listen", config.forward_auth.listen).await?,
-            metrics: bind("metrics.listen", config.metrics.listen).await?,
+            server: bounded("server.listen", config.server.listen).await?,
+            gateway: bounded("gateway.listen", config.gateway.listen).await?,
+            forward_auth: bounded("forward_auth.listen", config.forward_auth.listen).await?,
+            metrics: bounded("metrics.listen", config.metrics.listen).await?,
             sample: if with_sample {
                 Some(bind("the sample upstream", loopback).await?)
             } else {
@@ -174,10 +185,10 @@ fn start(
     let gateway = Arc::new(Gateway::new(config, app.replica.clone(), metrics.clone())?);
     let forward_auth = Arc::new(ForwardAuth::new(config, app.replica.clone(), &metrics));
     tracing::info!(
-        server = %listeners.server.local_addr()?,
-        gateway = %listeners.gateway.local_addr()?,
-        forward_auth = %listeners.forward_auth.local_addr()?,
-        metrics = %listeners.metrics.local_addr()?,
+        server = %listeners.server.listener.local_addr()?,
+        gateway = %listeners.gateway.listener.local_addr()?,
+        forward_auth = %listeners.forward_auth.listener.local_addr()?,
+        metrics = %listeners.metrics.listener.local_addr()?,
         apis = config.apis.len(),
         "listening"
     );
@@ -207,7 +218,7 @@ fn start(
 }
 
 fn serve_router(
-    listener: TcpListener,
+    listener: Bounded,
     stop: &CancellationToken,
     router: Router,
 ) -> impl Future<Output = ()> + Send + 'static {
@@ -234,14 +245,26 @@ fn outlive_hang_ups() -> std::io::Result<()> {
     Ok(())
 }
 
-async fn wait_for_signal() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that ask the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn introduce_sample(global: &Global, gateway: SocketAddr) -> Result<(), Failure> {

@@ -191,8 +191,12 @@ fn nor_are_they_when_they_change_or_end() {
 
 #[test]
 fn nor_are_passwords() {
-    let stage = Stage::set();
+    let mut stage = Stage::set();
+    let token = stage.issue("togai", &[]);
     let server = &stage.server;
+    // The log has all its levels.
+    let right = format!("Authorization: Bearer {}", token.secret);
+    assert_eq!(server.curl("/togai/x", ["--header", &right]).status, 200);
     let set = ["account", "set-password", ADA, "--json", "--password-file"];
     let said = server.cli_reading(PASSWORDS[1], set.iter().chain(&["-"])).done();
     stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
@@ -224,6 +228,9 @@ fn nor_are_passwords() {
 fn a_secret_in_place_of_an_id_is_not_written_down_either() {
     let mut stage = Stage::set();
     let token = stage.issue("togai", &[]);
+    // The log has all its levels.
+    let right = format!("Authorization: Bearer {}", token.secret);
+    assert_eq!(stage.server.curl("/togai/x", ["--header", &right]).status, 200);
     for command in ["show", "pause", "resume", "rotate", "revoke"] {
         let said = stage.server.cli(["token", command, &token.secret]).failed(2);
         stage.hushed.is_not_in("what a command says", &said);

@@ -49,7 +49,7 @@ fn create_says_what_is_wrong_and_changes_nothing() {
         for (arguments, code, error) in [
             (&["--email", ADA][..], 1, "there is an account for ada@example.com already"),
             (&["--email", "ADA@EXAMPLE.COM"], 1, "there is an account for ada@example.com"),
-            (&["--email", "ada"], 2, "the body: expected an e-mail address"),
+            (&["--email", "ada"], 2, "email: expected an e-mail address"),
             (&["--name", ""], 2, "name: must not be empty"),
             (
                 &["--name", "x", "--organization", "Nowhere"],

@@ -102,7 +102,7 @@ fn an_upstream_that_is_down() {
         "type": "about:blank",
         "title": "Bad Gateway",
         "status": 502,
-        "detail": "the upstream could not be reached",
+        "detail": "the upstream did not answer",
         "code": "upstream_failed",
         "request_id": response.request_id(),
     });
