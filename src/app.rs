@@ -2,10 +2,11 @@
 
 use crate::{
     config::Config,
+    refusals::Refusals,
     replica::Replica,
     service::{Service, management_api, passwords::Passwords},
     store::{
-        Progress,
+        Progress, Store,
         sqlite::{DataDirectory, Sqlite},
     },
 };
@@ -29,7 +30,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let replica = Arc::new(Replica::default());
         let follower = replica.clone();
-        let store = Arc::new(Sqlite::open(
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(
             directory,
             &config.database.file,
             Box::new(move |order, head| follower.follow(order, head)),
@@ -38,8 +39,9 @@ impl App {
         let management = Arc::new(management_api::beside(config.apis.iter().map(|p| &*p.api))?);
         let apis = config.apis.iter().map(|p| &p.api).chain([&management]);
         let service = Arc::new(Service {
-            store,
+            store: store.clone(),
             apis: apis.map(|api| (api.name.clone(), api.clone())).collect(),
+            refusals: Arc::new(Refusals::new(store.clone())),
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
         });
@@ -59,6 +61,7 @@ impl App {
 
     /// Makes what was accepted durable and lets go of the database.
     pub(crate) async fn close(&self) {
+        self.service.refusals.flush().await;
         self.service.store.close().await;
     }
 }

@@ -12,6 +12,7 @@ mod organizations;
 mod output;
 mod serve;
 mod tokens;
+mod why;
 
 use clap::{
     ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
@@ -119,6 +120,11 @@ enum Command {
     /// Customers and who belongs to them
     #[command(subcommand)]
     Organization(organizations::Command),
+    /// Say why a request was refused
+    Why {
+        /// The `X-Request-Id` of the refusal
+        request_id: String,
+    },
     /// The log of every change
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -210,6 +216,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Token(command) => wait_for(tokens::run(global, command)),
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
+        Command::Why { request_id } => wait_for(why::run(global, &request_id)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
     }
 }

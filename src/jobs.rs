@@ -1,11 +1,18 @@
 //! What the server does by itself, now and then.
 
-use crate::replica::Replica;
+use crate::{
+    clock,
+    refusals::{FLUSH_EVERY, Refusals},
+    replica::Replica,
+};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How often the ledger's head is logged.
 const HEAD_EVERY: Duration = Duration::from_mins(1);
+
+/// How often old refusals are deleted.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// Logs the ledger's head when it has moved. Whoever can write to the database
 /// can write a new chain; a log that is kept elsewhere would not agree with it.
@@ -21,6 +28,19 @@ pub(crate) async fn log_head(replica: Arc<Replica>, stop: CancellationToken) {
         if head != logged {
             tracing::info!(ledger_head = head.number, head_hash = %head.hash, "ledger");
             logged = head;
+        }
+    }
+}
+
+/// Writes refusals down, and forgets the old ones.
+pub(crate) async fn keep_refusals(refusals: Arc<Refusals>, stop: CancellationToken) {
+    let mut flushes = tokio::time::interval(FLUSH_EVERY);
+    let mut forgets = tokio::time::interval(FORGET_EVERY);
+    loop {
+        tokio::select! {
+            _ = flushes.tick() => refusals.flush().await,
+            _ = forgets.tick() => refusals.forget(clock::now()).await,
+            () = stop.cancelled() => return,
         }
     }
 }

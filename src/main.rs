@@ -11,6 +11,7 @@ mod entropy;
 mod generated_page;
 mod http;
 mod jobs;
+mod refusals;
 mod replica;
 mod reserved_fields;
 mod service;

@@ -14,11 +14,13 @@ pub(crate) use caller::{Caller, Member};
 
 use crate::{
     clock, entropy,
+    refusals::{Refusals, StoredRefusal},
     store::{Inspection, Order, Progress, Store, StoreError},
 };
 use counterfoil_core::{
     Timestamp,
     api::Api,
+    id::RequestId,
     ledger::{Change, Head},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -27,6 +29,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(crate) struct Service {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) apis: BTreeMap<Box<str>, Arc<Api>>,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) passwords: passwords::Passwords,
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,
@@ -119,6 +122,27 @@ impl Service {
     ) -> Result<Inspection, ServiceError> {
         caller.is_operator()?;
         Ok(self.store.inspect_ledger(progress).await?)
+    }
+
+    /// Why an answer of this name was a refusal; only for those whom it concerns.
+    pub(crate) async fn refusal(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+    ) -> Result<StoredRefusal, ServiceError> {
+        caller.may("tokens:read")?;
+        let unknown = || {
+            ServiceError::NotFound("there is no refusal of this name, or it is too long ago".into())
+        };
+        let refusal = self.refusals.find(id).await?.ok_or_else(unknown)?;
+        match (caller, refusal.matched) {
+            (Caller::Operator, _) => Ok(refusal),
+            // Whoever sees the token sees why it was refused.
+            (_, Some((token, _))) => {
+                self.token(caller, token).await.map(|_| refusal).map_err(|_| unknown())
+            }
+            (_, None) => Err(unknown()),
+        }
     }
 
     fn api(&self, name: &str) -> Result<&Arc<Api>, ServiceError> {

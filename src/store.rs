@@ -9,11 +9,12 @@ pub(crate) mod sqlite;
 #[cfg(test)]
 mod conformance;
 
+use crate::refusals::StoredRefusal;
 use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
-    id::{AccountId, OrganizationId, TokenId},
+    id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::{Actor, Change, Head, Salt},
     token::{Previous, State, Token},
@@ -212,6 +213,13 @@ pub(crate) trait Store: Send + Sync + 'static {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// Keeps refusals; they are no part of the ledger.
+    async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError>;
+    /// One refusal.
+    async fn refusal(&self, id: RequestId) -> Result<Option<StoredRefusal>, StoreError>;
+    /// Forgets refusals from before `end`, and all but the latest `most`, roughly.
+    async fn forget_refusals(&self, end: Timestamp, most: u32) -> Result<(), StoreError>;
 
     /// Recomputes the chain and replays it against the state.
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;

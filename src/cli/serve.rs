@@ -94,6 +94,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     let (stop, stop_operator) = (CancellationToken::new(), CancellationToken::new());
     let mut serving = start(&config, &app, listeners, &stop)?;
     serving.spawn(jobs::log_head(app.replica.clone(), stop.clone()));
+    serving.spawn(jobs::keep_refusals(app.service.refusals.clone(), stop.clone()));
     let operator = api::for_operator(app.service.clone());
     let operator = tokio::spawn(operator::serve(socket, stop_operator.clone(), operator));
 
@@ -182,8 +183,9 @@ fn start(
     stop: &CancellationToken,
 ) -> Result<JoinSet<()>, Failure> {
     let metrics = Arc::new(Metrics::new(app.replica.clone()));
-    let gateway = Arc::new(Gateway::new(config, app.replica.clone(), metrics.clone())?);
-    let forward_auth = Arc::new(ForwardAuth::new(config, app.replica.clone(), &metrics));
+    let refusals = &app.service.refusals;
+    let gateway = Arc::new(Gateway::new(config, app.replica.clone(), metrics.clone(), refusals)?);
+    let forward_auth = Arc::new(ForwardAuth::new(config, app.replica.clone(), &metrics, refusals));
     tracing::info!(
         server = %listeners.server.listener.local_addr()?,
         gateway = %listeners.gateway.listener.local_addr()?,
@@ -204,10 +206,10 @@ fn start(
         }))
     }));
     let protection = Arc::new(Protection {
-        door: Door::new("management", &app.management, &metrics),
+        door: Door::new("management", &app.management, &metrics, refusals),
         replica: app.replica.clone(),
     });
-    let verifier = Arc::new(Verifier::new(config, app.replica.clone(), &metrics));
+    let verifier = Arc::new(Verifier::new(config, app.replica.clone(), &metrics, refusals));
     let router = server(app.service.clone(), app.replica.clone(), protection, verifier);
     serving.spawn(serve_router(listeners.server, stop, router));
     serving.spawn(serve_router(listeners.metrics, stop, status::metrics(metrics)));

@@ -3,10 +3,11 @@
 mod accounts;
 mod ledger;
 mod organizations;
+mod refusals;
 mod tokens;
 
 use super::{
-    door::{self, Door},
+    door::{self, Door, Seen},
     problem::{self, Problem},
     verify::{self, Verifier},
 };
@@ -51,6 +52,7 @@ fn routes(service: Arc<Service>) -> Router {
         .merge(accounts::routes())
         .merge(organizations::routes())
         .merge(ledger::routes())
+        .merge(refusals::routes())
         .with_state(service)
 }
 
@@ -78,10 +80,13 @@ async fn authenticate(
         },
         Err(refusal) => refusal,
     };
-    let request_id = entropy::request_id();
-    let token = refusal.matched.map(|(token, _)| token.to_string());
-    tracing::info!(%request_id, door = "management", ?client, code = %refusal.code, token, "refused");
-    door::response(door.answer(&refusal, request_id))
+    let seen = Seen {
+        method: request.method().as_str(),
+        path: request.uri().path(),
+        client,
+        headers: request.headers(),
+    };
+    door::response(door.refuse(&refusal, entropy::request_id(), seen))
 }
 
 fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {

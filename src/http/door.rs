@@ -1,7 +1,9 @@
 //! What all doors have in common: an API, the replica, and one way to judge a request.
 
+use super::{loggable::loggable, problem::REQUEST_ID};
 use crate::{
     clock,
+    refusals::{Refusals, StoredRefusal},
     replica::Replica,
     telemetry::{ApiCounters, Metrics},
 };
@@ -18,10 +20,21 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::{net::IpAddr, sync::Arc};
 
 /// One API at one door.
-#[derive(Debug)]
 pub(crate) struct Door {
+    name: &'static str,
     pub(crate) api: Arc<Api>,
-    pub(crate) counters: ApiCounters,
+    counters: ApiCounters,
+    refusals: Arc<Refusals>,
+}
+
+/// What a door saw of a request, as far as it may be written down.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) method: &'a str,
+    /// Without a query string: that may hold anything, a token too.
+    pub(crate) path: &'a str,
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// The path as an API's routes see it. A proxy in front, or a service, may keep
@@ -36,8 +49,14 @@ pub(crate) fn path_within<'a>(path: &'a str, mount: Option<&str>) -> &'a str {
 
 impl Door {
     /// The place called `name` where requests to `api` are checked.
-    pub(crate) fn new(name: &'static str, api: &Arc<Api>, metrics: &Metrics) -> Self {
-        Self { api: api.clone(), counters: metrics.of_api(name, &api.name) }
+    pub(crate) fn new(
+        name: &'static str,
+        api: &Arc<Api>,
+        metrics: &Metrics,
+        refusals: &Arc<Refusals>,
+    ) -> Self {
+        let counters = metrics.of_api(name, &api.name);
+        Self { name, api: api.clone(), counters, refusals: refusals.clone() }
     }
 
     /// Judges a request now. Reads memory only.
@@ -59,8 +78,31 @@ impl Door {
         judged
     }
 
-    /// A refusal in the API's words.
-    pub(crate) fn answer(&self, refusal: &Refusal, request_id: RequestId) -> Answer {
+    /// A refusal in the API's words; its true reason goes to the log, and to
+    /// where it can be looked up under the answer's name.
+    pub(crate) fn refuse(
+        &self,
+        refusal: &Refusal,
+        request_id: RequestId,
+        seen: Seen<'_>,
+    ) -> Answer {
+        let theirs = seen.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(loggable);
+        let kept = StoredRefusal {
+            request_id,
+            at: clock::now(),
+            door: self.name.to_owned(),
+            api: self.api.name.to_string(),
+            code: refusal.code.to_string(),
+            about: refusal.about.to_string(),
+            method: loggable(seen.method),
+            path: loggable(seen.path),
+            client: seen.client.map(|client| client.to_string()),
+            client_request_id: theirs,
+            matched: refusal.matched,
+        };
+        let token = kept.matched.map(|(token, _)| token.to_string());
+        tracing::info!(%request_id, client_request_id = kept.client_request_id, door = kept.door, client = kept.client, api = kept.api, method = kept.method, path = kept.path, code = kept.code, about = kept.about, token, "refused");
+        self.refusals.record(kept);
         error_format::answer(&self.api, refusal, request_id)
     }
 }

@@ -9,7 +9,7 @@ mod replays;
 
 use super::{
     client_address,
-    door::{self, Door, path_within},
+    door::{self, Door, Seen, path_within},
     identity,
     loggable::loggable,
     problem::{Problem, REQUEST_ID},
@@ -17,13 +17,12 @@ use super::{
 use crate::{
     config::{Config, ProxyKind},
     entropy,
+    refusals::Refusals,
     replica::Replica,
     telemetry::Metrics,
 };
 use bytes::Bytes;
-use counterfoil_core::{
-    Refusal, error_format::Answer, id::RequestId, network::Network, path::canonical,
-};
+use counterfoil_core::{error_format::Answer, id::RequestId, network::Network, path::canonical};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use replays::Replays;
@@ -54,9 +53,14 @@ struct Original<'a> {
 }
 
 impl ForwardAuth {
-    pub(crate) fn new(config: &Config, replica: Arc<Replica>, metrics: &Metrics) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        replica: Arc<Replica>,
+        metrics: &Metrics,
+        refusals: &Arc<Refusals>,
+    ) -> Self {
         let doors = config.apis.iter().map(|protected| {
-            let door = Door::new("forward_auth", &protected.api, metrics);
+            let door = Door::new("forward_auth", &protected.api, metrics, refusals);
             (protected.api.name.clone(), (door, protected.mount.stripped().map(str::to_owned)))
         });
         Self {
@@ -128,8 +132,13 @@ impl ForwardAuth {
                 Ok(response)
             }
             Err(refusal) => {
-                self.log(request_id, door, &original, &path, &refusal);
-                Ok(self.refuse(door.answer(&refusal, request_id), request_id))
+                let seen = Seen {
+                    method: &original.method,
+                    path: &path,
+                    client: original.client,
+                    headers: request.headers(),
+                };
+                Ok(self.refuse(door.refuse(&refusal, request_id, seen), request_id))
             }
         }
     }
@@ -215,19 +224,6 @@ impl ForwardAuth {
                     "there is no such refusal, or it is too long ago",
                 )
             })
-    }
-
-    fn log(
-        &self,
-        request_id: RequestId,
-        door: &Door,
-        original: &Original<'_>,
-        path: &str,
-        refusal: &Refusal,
-    ) {
-        let token = refusal.matched.map(|(token, _)| token.to_string());
-        let client = original.client.map(|client| client.to_string());
-        tracing::info!(%request_id, door = "forward_auth", proxy = ?self.proxy, client, api = %door.api.name, method = loggable(&original.method), path = loggable(path), code = %refusal.code, about = ?refusal.about, token, "refused");
     }
 }
 

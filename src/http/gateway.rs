@@ -12,10 +12,12 @@ use crate::{
     config::Config,
     entropy,
     http::{
-        client_address, door,
+        client_address,
+        door::{self, Seen},
         loggable::loggable,
         problem::{Problem, REQUEST_ID},
     },
+    refusals::Refusals,
     replica::Replica,
     telemetry::Metrics,
 };
@@ -87,6 +89,7 @@ impl Gateway {
         config: &Config,
         replica: Arc<Replica>,
         metrics: Arc<Metrics>,
+        refusals: &Arc<Refusals>,
     ) -> anyhow::Result<Self> {
         let apis = &config.apis;
         let mut connector = HttpConnector::new();
@@ -97,7 +100,7 @@ impl Gateway {
             .pool_idle_timeout(IDLE)
             .build(connector);
         Ok(Self {
-            mounts: Mounts::new(apis, &metrics)?,
+            mounts: Mounts::new(apis, &metrics, refusals)?,
             fields: Fields::new(apis),
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             replica,
@@ -217,14 +220,10 @@ impl Gateway {
         request: &Request<Incoming>,
         stop: &Stop<'_>,
     ) -> Response<Body> {
-        // A query string may hold anything, a token too: it is never logged.
-        let path = loggable(request.uri().path());
-        let theirs =
-            request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(loggable);
         match stop {
             Stop::Problem(problem) => {
                 self.metrics.rejected.inc();
-                tracing::info!(%request_id, client_request_id = theirs, %peer, method = loggable(request.method().as_str()), path, code = problem.code, detail = problem.detail, "rejected");
+                tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(request.uri().path()), code = problem.code, detail = problem.detail, "rejected");
                 let mut response = problem_response(problem, request_id);
                 if problem.status == StatusCode::BAD_REQUEST {
                     // What comes next on this connection may be read wrongly too.
@@ -235,9 +234,14 @@ impl Gateway {
                 response
             }
             Stop::Refused(mounted, refusal) => {
-                let token = refusal.matched.map(|(token, _)| token.to_string());
-                tracing::info!(%request_id, client_request_id = theirs, %peer, api = %mounted.door.api.name, method = loggable(request.method().as_str()), path, code = %refusal.code, about = ?refusal.about, token, "refused");
-                door::response(mounted.door.answer(refusal, request_id)).map(Either::Left)
+                let client = self.client(peer, request.headers());
+                let seen = Seen {
+                    method: request.method().as_str(),
+                    path: request.uri().path(),
+                    client,
+                    headers: request.headers(),
+                };
+                door::response(mounted.door.refuse(refusal, request_id, seen)).map(Either::Left)
             }
         }
     }

@@ -3,13 +3,13 @@
 use super::{
     api::{Asking, Moment},
     client_address,
-    door::{Door, path_within},
+    door::{Door, Seen, path_within},
     extract::Json,
     problem::Problem,
 };
 use crate::{
-    config::Config, entropy, replica::Replica, service::management_api::verify_scope,
-    telemetry::Metrics,
+    config::Config, entropy, refusals::Refusals, replica::Replica,
+    service::management_api::verify_scope, telemetry::Metrics,
 };
 use axum::{Router, extract::State, routing::post};
 use counterfoil_core::{
@@ -37,9 +37,14 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    pub(crate) fn new(config: &Config, replica: Arc<Replica>, metrics: &Metrics) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        replica: Arc<Replica>,
+        metrics: &Metrics,
+        refusals: &Arc<Refusals>,
+    ) -> Self {
         let doors = config.apis.iter().map(|protected| {
-            let door = Door::new("verify", &protected.api, metrics);
+            let door = Door::new("verify", &protected.api, metrics, refusals);
             (protected.api.name.clone(), (door, protected.mount.stripped().map(str::to_owned)))
         });
         Self { doors: doors.collect(), replica }
@@ -193,7 +198,9 @@ impl Verifier {
         Ok(match judged {
             Ok(admitted) => Verified::Active(active(door, &admitted)),
             Err(refusal) => {
-                let answer = door.answer(&refusal, entropy::request_id());
+                let seen =
+                    Seen { method, path: path.as_deref().unwrap_or(""), client, headers: &headers };
+                let answer = door.refuse(&refusal, entropy::request_id(), seen);
                 Verified::Refused(Refused {
                     active: false,
                     code: refusal.code.as_str(),

@@ -4,11 +4,11 @@ use super::{
     MembershipFilter, Order, Page, Store, StoreError, StoredToken, TokenFilter, TokenState,
     sqlite::{DataDirectory, Sqlite},
 };
-use crate::replica::Replica;
+use crate::{refusals::StoredRefusal, replica::Replica};
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Rank},
-    id::{AccountId, OrganizationId, TokenId},
+    id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::{Actor, Change, Head},
     network::Network,
@@ -355,6 +355,43 @@ async fn many_at_once_are_numbered_without_gaps() {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (before + 1..=before + 90).collect::<Vec<_>>());
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn refusals_are_kept_for_a_while() {
+    let house = House::with_member().await;
+    let id = |n: u8| RequestId::new(at(1), [n; 10]);
+    let refusal = |n: u8| StoredRefusal {
+        request_id: id(n),
+        at: at(i64::from(n) * 1000),
+        door: "gateway".into(),
+        api: "odd".into(),
+        code: "revoked".into(),
+        about: String::new(),
+        method: "GET".into(),
+        path: "/x".into(),
+        client: (n > 2).then(|| "192.0.2.7".into()),
+        client_request_id: None,
+        matched: (n > 1).then(|| (token_id(1), organization(1))),
+    };
+    let head = house.replica.head();
+    house.store.keep_refusals((1..=6).map(refusal).collect()).await.unwrap();
+    house.store.keep_refusals(vec![refusal(6)]).await.unwrap();
+    for n in 1..=6 {
+        assert_eq!(house.store.refusal(id(n)).await.unwrap(), Some(refusal(n)));
+    }
+    // By age, then by number; and the ledger knows nothing of it.
+    house.store.forget_refusals(at(2000), 100).await.unwrap();
+    assert_eq!(house.store.refusal(id(1)).await.unwrap(), None);
+    assert_eq!(house.store.refusal(id(2)).await.unwrap(), Some(refusal(2)));
+    house.store.forget_refusals(at(2000), 2).await.unwrap();
+    let mut left = Vec::new();
+    for n in 1..=6 {
+        left.extend(house.store.refusal(id(n)).await.unwrap().map(|_| n));
+    }
+    assert_eq!(left, [4, 5, 6]);
+    assert_eq!(house.replica.head(), head);
     house.is_sound().await;
 }
 

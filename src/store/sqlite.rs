@@ -7,6 +7,7 @@ mod change;
 mod data_directory;
 mod inspect;
 mod read;
+mod refusals;
 mod write;
 
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
@@ -15,10 +16,12 @@ use super::{
     Inspection, MembershipFilter, Order, Page, Progress, Store, StoreError, StoredAccount,
     StoredMembership, StoredOrganization, StoredToken, TokenFilter,
 };
+use crate::refusals::StoredRefusal;
 use async_trait::async_trait;
 use counterfoil_core::{
+    Timestamp,
     account::Email,
-    id::{AccountId, OrganizationId, TokenId},
+    id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::Head,
 };
@@ -34,7 +37,10 @@ use std::{
 pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
 
 /// The steps that bring a database from empty to what this program expects.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_begin.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_begin.sql"),
+    include_str!("../../migrations/sqlite/0002_refusals.sql"),
+];
 
 /// A SQLite database in a data directory that this process alone has.
 pub(crate) struct Sqlite {
@@ -163,6 +169,18 @@ impl Store for Sqlite {
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError> {
         self.read(move |connection| read::tokens(connection, &filter, page)).await
+    }
+
+    async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError> {
+        self.writer.keep_refusals(refusals).await
+    }
+
+    async fn refusal(&self, id: RequestId) -> Result<Option<StoredRefusal>, StoreError> {
+        self.read(move |connection| refusals::find(connection, id)).await
+    }
+
+    async fn forget_refusals(&self, end: Timestamp, most: u32) -> Result<(), StoreError> {
+        self.writer.forget_refusals(end, most).await
     }
 
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {

@@ -144,6 +144,17 @@ pub enum About {
     RetryAfter(Seconds),
 }
 
+impl std::fmt::Display for About {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::Scope(scope) => write!(f, "the scope {scope} was needed"),
+            Self::RetryAfter(seconds) => write!(f, "{seconds} to wait"),
+        }
+    }
+}
+
 impl Refusal {
     /// A refusal for which the code says it all.
     pub fn new(code: Code) -> Self {

@@ -3,6 +3,7 @@
 use crate::{
     config::{Mount, ProtectedApi},
     http::door::Door,
+    refusals::Refusals,
     telemetry::Metrics,
 };
 use http::{HeaderValue, Uri, uri::Authority};
@@ -29,10 +30,14 @@ pub(super) struct Mounted {
 }
 
 impl Mounts {
-    pub(super) fn new(apis: &[ProtectedApi], metrics: &Metrics) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        apis: &[ProtectedApi],
+        metrics: &Metrics,
+        refusals: &Arc<Refusals>,
+    ) -> anyhow::Result<Self> {
         let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
         for protected in apis {
-            let mounted = Arc::new(Mounted::new(protected, metrics)?);
+            let mounted = Arc::new(Mounted::new(protected, metrics, refusals)?);
             match &protected.mount {
                 Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
                 Mount::Path { path, strip } => {
@@ -74,13 +79,17 @@ impl Mounts {
 }
 
 impl Mounted {
-    fn new(protected: &ProtectedApi, metrics: &Metrics) -> anyhow::Result<Self> {
+    fn new(
+        protected: &ProtectedApi,
+        metrics: &Metrics,
+        refusals: &Arc<Refusals>,
+    ) -> anyhow::Result<Self> {
         let upstream = &protected.upstream;
         let authority = upstream
             .authority()
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
-            door: Door::new("gateway", &protected.api, metrics),
+            door: Door::new("gateway", &protected.api, metrics, refusals),
             upstream_failures: metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,
             authority: authority.clone(),

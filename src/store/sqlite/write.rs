@@ -1,11 +1,18 @@
 //! Writing: one thread, groups of orders, one transaction a group.
 
-use super::change::{ApplyError, apply, run};
-use super::{Follower, describe};
+use super::{
+    Follower,
+    change::{ApplyError, apply, run},
+    describe, refusals,
+};
+use crate::refusals::StoredRefusal;
 use crate::store::{Order, StoreError};
-use counterfoil_core::ledger::{self, EntryHash, Head};
+use counterfoil_core::{
+    Timestamp,
+    ledger::{self, EntryHash, Head},
+};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// How many orders share one commit at most.
@@ -15,9 +22,20 @@ const QUEUE: usize = 1024;
 
 type Answer = oneshot::Sender<Result<Head, StoreError>>;
 
+/// Something that is written in one transaction.
+type Work = Box<dyn FnOnce(&Connection) -> Result<(), rusqlite::Error> + Send>;
+
+/// What the writer is asked for.
+enum Job {
+    /// Changes, in the ledger.
+    Order(Order, Answer),
+    /// Something beside the ledger, in a transaction of its own.
+    Beside(Work, oneshot::Sender<Result<(), StoreError>>),
+}
+
 /// The way to the one thread that writes.
 pub(super) struct Writer {
-    orders: Mutex<Option<mpsc::Sender<(Order, Answer)>>>,
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
     ended: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
 }
 
@@ -30,7 +48,7 @@ pub(super) enum StartError {
 impl Writer {
     pub(super) fn start(connection: Connection, follower: Follower) -> Result<Self, StartError> {
         let head = head(&connection).map_err(StartError::Sqlite)?;
-        let (orders, queue) = mpsc::channel(QUEUE);
+        let (jobs, queue) = mpsc::channel(QUEUE);
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("sqlite-writer".into())
@@ -40,26 +58,46 @@ impl Writer {
                 let _ = end.send(());
             })
             .map_err(StartError::Thread)?;
-        Ok(Self { orders: Mutex::new(Some(orders)), ended: tokio::sync::Mutex::new(Some(ended)) })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), ended: tokio::sync::Mutex::new(Some(ended)) })
     }
 
     pub(super) async fn commit(&self, order: Order) -> Result<Head, StoreError> {
-        let closed = || StoreError::Unavailable("the server is stopping".into());
-        let orders = self
-            .orders
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
-            .ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
-        orders.send((order, answer)).await.map_err(|_| closed())?;
+        self.ask(Job::Order(order, answer)).await?;
         // The order was taken; what became of it nobody can say.
         answered.await.map_err(|_| StoreError::Unknown)?
     }
 
+    pub(super) async fn keep_refusals(
+        &self,
+        refusals: Vec<StoredRefusal>,
+    ) -> Result<(), StoreError> {
+        self.beside(Box::new(move |connection| refusals::keep(connection, &refusals))).await
+    }
+
+    pub(super) async fn forget_refusals(
+        &self,
+        end: Timestamp,
+        most: u32,
+    ) -> Result<(), StoreError> {
+        self.beside(Box::new(move |connection| refusals::forget(connection, end, most))).await
+    }
+
+    async fn beside(&self, work: Work) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Job::Beside(work, answer)).await?;
+        answered.await.map_err(|_| StoreError::Unknown)?
+    }
+
+    async fn ask(&self, job: Job) -> Result<(), StoreError> {
+        let closed = || StoreError::Unavailable("the server is stopping".into());
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        jobs.ok_or_else(closed)?.send(job).await.map_err(|_| closed())
+    }
+
     /// Lets the queue run dry and waits for the thread.
     pub(super) async fn close(&self) {
-        drop(self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(ended) = self.ended.lock().await.take() {
             let _ = ended.await;
         }
@@ -75,18 +113,36 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn run(mut self, mut queue: mpsc::Receiver<(Order, Answer)>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut group = Vec::with_capacity(GROUP);
         while let Some(first) = queue.blocking_recv() {
-            group.push(first);
-            while group.len() < GROUP
-                && let Ok(next) = queue.try_recv()
-            {
-                group.push(next);
+            let mut next = Some(first);
+            while let Some(job) = next.take() {
+                match job {
+                    Job::Order(order, answer) => group.push((order, answer)),
+                    Job::Beside(work, answer) => {
+                        let done = self.beside(work);
+                        let _ = answer.send(done);
+                    }
+                }
+                if group.len() < GROUP {
+                    next = queue.try_recv().ok();
+                }
             }
-            self.commit(std::mem::take(&mut group));
+            if !group.is_empty() {
+                self.commit(std::mem::take(&mut group));
+            }
         }
         // Closing the last connection folds the log into the database.
+    }
+
+    fn beside(&mut self, work: Work) -> Result<(), StoreError> {
+        let attempt = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            work(&transaction)?;
+            transaction.commit()
+        };
+        attempt(&mut self.connection).map_err(|error| StoreError::Unavailable(describe(&error)))
     }
 
     fn commit(&mut self, group: Vec<(Order, Answer)>) {

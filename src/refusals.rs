@@ -1,0 +1,122 @@
+//! Refusals of late, with their true reasons, under the names that the answers carried.
+//!
+//! A bounded ring in memory, off the path of admitted requests; a job writes
+//! what is new to the store in batches.
+
+use crate::store::{Store, StoreError};
+use counterfoil_core::{
+    Timestamp,
+    id::{OrganizationId, RequestId, TokenId},
+};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How many wait for the store at most. A flood of refusals must not become a
+/// flood of writes: what comes on top is counted, and forgotten.
+const WAITING: usize = 1_000;
+/// How often they are written.
+pub(crate) const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// How long they are kept.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+/// How many are kept, so that nobody can fill the disk with them.
+const MOST: u32 = 200_000;
+
+/// A refusal as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredRefusal {
+    pub(crate) request_id: RequestId,
+    pub(crate) at: Timestamp,
+    /// At which door.
+    pub(crate) door: String,
+    pub(crate) api: String,
+    /// The true reason.
+    pub(crate) code: String,
+    /// What there is to say beyond the code.
+    pub(crate) about: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// The client's address, where that is known.
+    pub(crate) client: Option<String>,
+    /// What the client called its request.
+    pub(crate) client_request_id: Option<String>,
+    /// The token that the secret belongs to, and its organization, where one matched.
+    pub(crate) matched: Option<(TokenId, OrganizationId)>,
+}
+
+/// The refusals that wait to be written.
+pub(crate) struct Refusals {
+    waiting: Mutex<Waiting>,
+    store: Arc<dyn Store>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    refusals: VecDeque<StoredRefusal>,
+    forgotten: u64,
+}
+
+impl Refusals {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { waiting: Mutex::default(), store }
+    }
+
+    /// Takes one in.
+    pub(crate) fn record(&self, refusal: StoredRefusal) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.refusals.len() < WAITING {
+            waiting.refusals.push_back(refusal);
+        } else {
+            waiting.forgotten += 1;
+        }
+    }
+
+    /// The refusal that an answer of this name was.
+    pub(crate) async fn find(&self, id: RequestId) -> Result<Option<StoredRefusal>, StoreError> {
+        let waiting = {
+            let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.refusals.iter().rev().find(|refusal| refusal.request_id == id).cloned()
+        };
+        match waiting {
+            Some(found) => Ok(Some(found)),
+            None => self.store.refusal(id).await,
+        }
+    }
+
+    /// Writes what waits. Those that cannot be written go on waiting.
+    pub(crate) async fn flush(&self) {
+        let (batch, forgotten) = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let batch: Vec<StoredRefusal> = waiting.refusals.iter().cloned().collect();
+            (batch, std::mem::take(&mut waiting.forgotten))
+        };
+        if forgotten > 0 {
+            tracing::warn!(
+                forgotten,
+                "more refusals than can be kept: their reasons are only in the log"
+            );
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let written = batch.len();
+        match self.store.keep_refusals(batch).await {
+            Ok(()) => {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.refusals.drain(..written);
+            }
+            Err(error) => tracing::warn!(%error, "refusals could not be written down"),
+        }
+    }
+
+    /// Forgets those that are too old, or too many.
+    pub(crate) async fn forget(&self, now: Timestamp) {
+        let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
+        let end = Timestamp::from_millis(now.as_millis().saturating_sub(kept));
+        if let Err(error) = self.store.forget_refusals(end, MOST).await {
+            tracing::warn!(%error, "old refusals could not be deleted");
+        }
+    }
+}
