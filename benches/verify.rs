@@ -94,6 +94,8 @@ impl Setting {
                 created_at: Timestamp::from_millis(1),
                 expires_at: Some(Timestamp::MAX),
                 allowed_networks: Vec::new(),
+                external_id: None,
+                metadata: None,
                 prefix: api.tokens.prefix.as_str().into(),
                 last_four: secret.last_four().into(),
                 digest: secret.digest(),

@@ -138,6 +138,7 @@ pub(crate) struct Page<Id> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TokenFilter {
     pub(crate) api: Option<String>,
+    pub(crate) external_id: Option<String>,
     pub(crate) organization: Option<OrganizationId>,
     pub(crate) owner: Option<AccountId>,
     /// What [`StoredToken::state_at`] this moment gives.

@@ -50,6 +50,8 @@ CREATE TABLE token (
     note             TEXT NOT NULL,
     granted          TEXT NOT NULL, -- the grant, as JSON
     allowed_networks TEXT NOT NULL, -- as JSON
+    external_id      TEXT,
+    metadata         TEXT, -- as JSON
     prefix           TEXT NOT NULL,
     last_four        TEXT NOT NULL,
     digest           BLOB NOT NULL UNIQUE,
@@ -65,3 +67,4 @@ CREATE TABLE token (
 
 CREATE INDEX token_by_organization ON token (organization, id);
 CREATE INDEX token_by_owner ON token (owner, id);
+CREATE INDEX token_by_external_id ON token (external_id) WHERE external_id IS NOT NULL;

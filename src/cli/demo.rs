@@ -179,6 +179,8 @@ pub(crate) async fn introduce(
             scopes: act.scopes.map(|scopes| scopes.iter().map(|s| (*s).to_owned()).collect()),
             expiry: Expiry::Default,
             allowed_networks: Vec::new(),
+            external_id: None,
+            metadata: None,
         };
         let Issued { token, secret } = app
             .service

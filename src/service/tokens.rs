@@ -21,6 +21,7 @@ use counterfoil_core::{
     time::Seconds,
     token::{Grant, Previous, Secret, Token},
 };
+use serde_json::Value;
 
 /// The longest name, in characters.
 const NAME: usize = 100;
@@ -28,6 +29,10 @@ const NAME: usize = 100;
 const NOTE: usize = 1000;
 /// The longest reason for a revocation, in characters.
 const REASON: usize = 500;
+/// The longest external id, in characters.
+const EXTERNAL_ID: usize = 200;
+/// The largest metadata, in bytes of JSON.
+const METADATA: usize = 4096;
 /// How many scopes or networks one token may carry.
 const PARTS: usize = 64;
 
@@ -45,6 +50,44 @@ pub(crate) struct NewToken {
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) expiry: Expiry,
     pub(crate) allowed_networks: Vec<String>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) metadata: Option<Value>,
+}
+
+/// What is to be different about a token; what is absent stays.
+#[derive(Debug, Default)]
+pub(crate) struct TokenChanges {
+    pub(crate) name: Option<String>,
+    pub(crate) note: Option<String>,
+    pub(crate) role: Option<String>,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) expiry: Option<Expiry>,
+    pub(crate) allowed_networks: Option<Vec<String>>,
+    pub(crate) external_id: Update<String>,
+    pub(crate) metadata: Update<Value>,
+}
+
+/// What is to become of a value that a token need not have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Update<T> {
+    #[default]
+    Keep,
+    Clear,
+    Set(T),
+}
+
+impl TokenChanges {
+    /// Whether anything is to be different.
+    pub(crate) fn is_something(&self) -> bool {
+        self.name.is_some()
+            || self.note.is_some()
+            || self.role.is_some()
+            || self.scopes.is_some()
+            || self.expiry.is_some()
+            || self.allowed_networks.is_some()
+            || self.external_id != Update::Keep
+            || self.metadata != Update::Keep
+    }
 }
 
 /// When a new token is to end.
@@ -89,6 +132,8 @@ impl Service {
             None => date(now),
         };
         let note = check_text("note", new.note.as_deref().unwrap_or_default(), NOTE)?;
+        let external_id = new.external_id.as_deref().map(check_external_id).transpose()?;
+        let metadata = new.metadata.clone().map(check_metadata).transpose()?;
         let (organization, owner) = self.decide_owner(caller, new).await?;
 
         let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
@@ -103,6 +148,8 @@ impl Service {
             created_at: now,
             expires_at,
             allowed_networks,
+            external_id,
+            metadata,
             prefix: api.tokens.prefix.as_str().into(),
             last_four: secret.last_four().into(),
             digest: secret.digest(),
@@ -144,6 +191,42 @@ impl Service {
         filter.organization = caller.home().or(filter.organization);
         filter.owner = caller.confined_to().or(filter.owner);
         Ok(self.store.tokens(filter, page).await?)
+    }
+
+    /// Changes what is not the secret of a token.
+    pub(crate) async fn change_token(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+        changes: &TokenChanges,
+    ) -> Result<StoredToken, ServiceError> {
+        caller.may("tokens:write")?;
+        self.settle(caller, async |at| {
+            let stored = self.seen_token(caller, id).await?;
+            if stored.revoked_at.is_some() {
+                return Err(ServiceError::Conflict(
+                    "the token is revoked; it stays as it is".into(),
+                ));
+            }
+            let api = self.api(&stored.token.api)?;
+            let token = changed(caller, api, stored.token.clone(), changes, at)?;
+            if token == stored.token {
+                return Ok((None, stored));
+            }
+            let change = Change::TokenChanged {
+                token: id,
+                organization: token.organization,
+                name: token.name.clone(),
+                note: token.note.clone(),
+                grant: token.grant.clone(),
+                expires_at: token.expires_at,
+                allowed_networks: token.allowed_networks.clone(),
+                external_id: token.external_id.clone(),
+                metadata: token.metadata.clone(),
+            };
+            Ok((Some(change), StoredToken { token, ..stored }))
+        })
+        .await
     }
 
     /// Holds a token back, or accepts it again.
@@ -330,6 +413,68 @@ impl Service {
             )),
         }
     }
+}
+
+/// The token as it is to be.
+fn changed(
+    caller: &Caller,
+    api: &Api,
+    token: Token,
+    changes: &TokenChanges,
+    now: Timestamp,
+) -> Result<Token, ServiceError> {
+    let mut token = token;
+    if let Some(name) = &changes.name {
+        token.name = check_name(name, NAME)?;
+    }
+    if let Some(note) = &changes.note {
+        token.note = check_text("note", note, NOTE)?;
+    }
+    match &changes.external_id {
+        Update::Keep => {}
+        Update::Clear => token.external_id = None,
+        Update::Set(text) => token.external_id = Some(check_external_id(text)?),
+    }
+    match &changes.metadata {
+        Update::Keep => {}
+        Update::Clear => token.metadata = None,
+        Update::Set(value) => token.metadata = Some(check_metadata(value.clone())?),
+    }
+    // From here on it may be used for more than before: that is issuing.
+    let grant = changes.role.is_some() || changes.scopes.is_some();
+    if grant || changes.expiry.is_some() || changes.allowed_networks.is_some() {
+        if api.issuers == Issuers::Administrators {
+            caller.administers()?;
+        }
+        check_handed_out(caller, api, &token.grant)?;
+    }
+    if grant {
+        token.grant = decide_grant(api, changes.role.as_deref(), changes.scopes.as_deref())?;
+        check_handed_out(caller, api, &token.grant)?;
+    }
+    if let Some(expiry) = changes.expiry {
+        token.expires_at = decide_expiry(api, expiry, now)?;
+    }
+    if let Some(networks) = &changes.allowed_networks {
+        token.allowed_networks = read_networks(networks)?;
+    }
+    Ok(token)
+}
+
+fn check_external_id(text: &str) -> Result<Box<str>, ServiceError> {
+    check_line("external_id", text, EXTERNAL_ID).map(Into::into)
+}
+
+/// An object, and not a large one.
+fn check_metadata(value: Value) -> Result<Value, ServiceError> {
+    let invalid = |message: String| Err(ServiceError::Invalid { field: "metadata", message });
+    if !value.is_object() {
+        return invalid("must be a JSON object".into());
+    }
+    if value.to_string().len() > METADATA {
+        return invalid(format!("must not be larger than {METADATA} bytes"));
+    }
+    Ok(value)
 }
 
 /// Nobody hands out more of the management API than they hold.

@@ -143,6 +143,8 @@ fn token(n: u8, o: u8, a: u8) -> Token {
         created_at: at(i64::from(n)),
         expires_at: n.is_multiple_of(2).then(|| at(5000)),
         allowed_networks: vec!["10.0.0.0/8".parse::<Network>().unwrap()],
+        external_id: None,
+        metadata: None,
         prefix: "acme".into(),
         last_four: "abcd".into(),
         digest: digest(n, 0),
@@ -198,6 +200,8 @@ async fn a_change_needs_its_ground() {
     house.refused(Change::TokenIssued(Box::new(same_digest))).await;
 
     let (token, organization) = (token_id(1), organization(1));
+    house.made(change_token(1)).await;
+    house.made(change_token(1)).await;
     house.refused(Change::TokenResumed { token, organization }).await;
     house.made(Change::TokenPaused { token, organization }).await;
     house.refused(Change::TokenPaused { token, organization }).await;
@@ -207,6 +211,7 @@ async fn a_change_needs_its_ground() {
     house.refused(revoked).await;
     house.refused(Change::TokenPaused { token, organization }).await;
     house.refused(rotate(1, 0, None)).await;
+    house.refused(change_token(1)).await;
 
     let account = account(1);
     house.refused(Change::AccountEnabled { account }).await;
@@ -247,6 +252,44 @@ fn rotate(n: u8, from: u8, previous_until: Option<Timestamp>) -> Change {
         prefix: "new".into(),
         last_four: "efgh".into(),
     }
+}
+
+fn change_token(n: u8) -> Change {
+    Change::TokenChanged {
+        token: token_id(n),
+        organization: organization(1),
+        name: "other".into(),
+        note: String::new(),
+        grant: Grant::Role("editor".into()),
+        expires_at: Some(at(7000)),
+        allowed_networks: Vec::new(),
+        external_id: Some("theirs".into()),
+        metadata: Some(serde_json::json!({"team": "a", "n": [1, null]})),
+    }
+}
+
+#[tokio::test]
+async fn what_is_changed_is_read_back() {
+    let house = House::with_member().await;
+    house.made(issue(1, 1, 1)).await;
+    house.made(issue(2, 1, 1)).await;
+    house.made(change_token(1)).await;
+    let stored = house.store.token(token_id(1)).await.unwrap().unwrap();
+    let expected = Token {
+        name: "other".into(),
+        note: String::new(),
+        grant: Grant::Role("editor".into()),
+        expires_at: Some(at(7000)),
+        allowed_networks: Vec::new(),
+        external_id: Some("theirs".into()),
+        metadata: Some(serde_json::json!({"team": "a", "n": [1, null]})),
+        ..token(1, 1, 1)
+    };
+    assert_eq!(stored.token, expected);
+    let filter = TokenFilter { external_id: Some("theirs".into()), ..TokenFilter::default() };
+    let found = house.store.tokens(filter, first_page()).await.unwrap();
+    assert_eq!(found.iter().map(|row| row.token.id).collect::<Vec<_>>(), [token_id(1)]);
+    house.is_sound().await;
 }
 
 #[tokio::test]
@@ -473,6 +516,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         }),
         (t.clone(), 0..3u8, proptest::option::of(Just(at(9000))))
             .prop_map(|(t, from, until)| rotate(t, from, until)),
+        t.clone().prop_map(change_token),
         (t, o).prop_map(|(t, o)| Change::TokenRevoked {
             token: token_id(t),
             organization: organization(o),

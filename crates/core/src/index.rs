@@ -223,12 +223,21 @@ impl Index {
                 self.set_rank(*organization, *account, None)?;
             }
             Change::TokenIssued(token) => self.load_token(token, State::Active, None)?,
+            Change::TokenChanged { token, grant, expires_at, allowed_networks, .. } => {
+                let old = self.live(*token)?;
+                self.put(&Arc::new(Record {
+                    grant: grant.clone(),
+                    expires_at: *expires_at,
+                    allowed_networks: allowed_networks.clone().into(),
+                    ..copy(&old)
+                }));
+            }
             Change::TokenPaused { token, .. } => self.set_state(*token, State::Paused)?,
             Change::TokenResumed { token, .. } => self.set_state(*token, State::Active)?,
             Change::TokenRevoked { token, .. } => self.set_state(*token, State::Revoked)?,
             Change::TokenRotated { token, replaces, digest, previous_until, .. } => {
-                let old = self.find_by_id(*token).ok_or(OutOfStep)?;
-                if old.digest != *replaces || old.state == State::Revoked {
+                let old = self.live(*token)?;
+                if old.digest != *replaces {
                     return Err(OutOfStep);
                 }
                 let previous = previous_until.map(|until| Previous { digest: old.digest, until });
@@ -281,13 +290,15 @@ impl Index {
     }
 
     fn set_state(&self, token: TokenId, state: State) -> Result<(), OutOfStep> {
-        let old = self.find_by_id(token).ok_or(OutOfStep)?;
-        // Whatever went wrong elsewhere: nothing brings a revoked token back.
-        if old.state == State::Revoked {
-            return Err(OutOfStep);
-        }
+        let old = self.live(token)?;
         self.put(&Arc::new(Record { state, ..copy(&old) }));
         Ok(())
+    }
+
+    /// A token that can still change. Whatever went wrong elsewhere: nothing
+    /// brings a revoked one back.
+    fn live(&self, token: TokenId) -> Result<Arc<Record>, OutOfStep> {
+        self.find_by_id(token).filter(|record| record.state != State::Revoked).ok_or(OutOfStep)
     }
 
     fn set_rank(
@@ -446,6 +457,8 @@ mod tests {
             created_at: Timestamp::from_millis(1),
             expires_at: None,
             allowed_networks: Vec::new(),
+            external_id: None,
+            metadata: None,
             prefix: "acme".into(),
             last_four: "0000".into(),
             digest,

@@ -7,7 +7,8 @@ use crate::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, TokenId},
-    token::{Digest, Token},
+    network::Network,
+    token::{Digest, Grant, Token},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -90,6 +91,32 @@ pub enum Change {
     },
     /// A token began.
     TokenIssued(Box<Token>),
+    /// What is not the secret of a token was changed: all of it as it is now.
+    TokenChanged {
+        /// Which.
+        token: TokenId,
+        /// Whose.
+        organization: OrganizationId,
+        /// What people call it.
+        name: String,
+        /// What it is for.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+        /// What it may do.
+        grant: Grant,
+        /// When it ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// Where it may be used from.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        allowed_networks: Vec<Network>,
+        /// What somebody else's system calls it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        external_id: Option<Box<str>>,
+        /// What somebody else's system keeps with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metadata: Option<serde_json::Value>,
+    },
     /// A token is held back.
     TokenPaused {
         /// Which.
@@ -160,6 +187,7 @@ impl Change {
             Self::MembershipRankChanged { .. } => "membership_rank_changed",
             Self::MembershipEnded { .. } => "membership_ended",
             Self::TokenIssued(_) => "token_issued",
+            Self::TokenChanged { .. } => "token_changed",
             Self::TokenPaused { .. } => "token_paused",
             Self::TokenResumed { .. } => "token_resumed",
             Self::TokenRotated { .. } => "token_rotated",
@@ -180,6 +208,7 @@ impl Change {
             | Self::MembershipAdded { organization, .. }
             | Self::MembershipRankChanged { organization, .. }
             | Self::MembershipEnded { organization, .. }
+            | Self::TokenChanged { organization, .. }
             | Self::TokenPaused { organization, .. }
             | Self::TokenResumed { organization, .. }
             | Self::TokenRotated { organization, .. }
@@ -201,7 +230,8 @@ impl Change {
             | Self::MembershipRankChanged { account, .. }
             | Self::MembershipEnded { account, .. } => Subject::Account(*account),
             Self::TokenIssued(token) => Subject::Token(token.id),
-            Self::TokenPaused { token, .. }
+            Self::TokenChanged { token, .. }
+            | Self::TokenPaused { token, .. }
             | Self::TokenResumed { token, .. }
             | Self::TokenRotated { token, .. }
             | Self::TokenRevoked { token, .. } => Subject::Token(*token),
@@ -493,6 +523,8 @@ mod tests {
                 created_at: Timestamp::from_millis(1),
                 expires_at: Some(Timestamp::MAX),
                 allowed_networks: vec!["10.0.0.0/8".parse().unwrap(), "::/0".parse().unwrap()],
+                external_id: None,
+                metadata: None,
                 prefix: "hush".into(),
                 last_four: "hush".into(),
                 digest: Digest::of("hush"),

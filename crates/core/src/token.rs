@@ -229,6 +229,12 @@ pub struct Token {
     /// Where it may be used from; anywhere, when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_networks: Vec<Network>,
+    /// What somebody else's system calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<Box<str>>,
+    /// What somebody else's system keeps with it: a JSON object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Value>,
     /// What the secret begins with.
     pub prefix: Box<str>,
     /// What the secret ends with.

@@ -10,7 +10,7 @@ use crate::{
     service::{
         Service,
         accounts::AccountName,
-        tokens::{Expiry, Issued, NewToken},
+        tokens::{Expiry, Issued, NewToken, TokenChanges, Update},
     },
     store::{Page, StoredToken, TokenFilter, TokenState},
 };
@@ -28,6 +28,7 @@ use counterfoil_core::{
 };
 use http::{StatusCode, header};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
 
 pub(super) fn routes() -> Router<Arc<Service>> {
@@ -55,6 +56,8 @@ struct IssueBody {
     expires_in: Field<Span>,
     #[serde(default)]
     allowed_networks: Vec<String>,
+    external_id: Option<String>,
+    metadata: Option<Value>,
 }
 
 /// Seconds, or text such as `"90d"`.
@@ -122,6 +125,8 @@ struct TokenView {
     prefix: Box<str>,
     last_four: Box<str>,
     allowed_networks: Vec<Network>,
+    external_id: Option<Box<str>>,
+    metadata: Option<Value>,
     created_at: Moment,
     expires_at: Option<Moment>,
     /// Until when the secret before the last rotation works.
@@ -154,6 +159,8 @@ impl From<StoredToken> for TokenView {
             prefix: token.prefix,
             last_four: token.last_four,
             allowed_networks: token.allowed_networks,
+            external_id: token.external_id,
+            metadata: token.metadata,
             created_at: Moment(token.created_at),
             expires_at: token.expires_at.map(Moment),
             previous_secret_until: stored
@@ -185,17 +192,7 @@ async fn issue(
     Asking(caller): Asking,
     Json(body): Json<IssueBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let expiry = match (body.expires_at, body.expires_in) {
-        (Field::Absent, Field::Absent) => Expiry::Default,
-        (Field::Null, Field::Absent) | (Field::Absent, Field::Null) => Expiry::Never,
-        (Field::Value(end), Field::Absent) => Expiry::At(end.0),
-        (Field::Absent, Field::Value(span)) => Expiry::In(span.0),
-        _ => {
-            return Err(
-                Problem::bad_request("give expires_at or expires_in, not both").about("expires_in")
-            );
-        }
-    };
+    let expiry = read_expiry(body.expires_at, body.expires_in)?.unwrap_or(Expiry::Default);
     let new = NewToken {
         api: body.api,
         organization: body.organization,
@@ -206,9 +203,26 @@ async fn issue(
         scopes: body.scopes,
         expiry,
         allowed_networks: body.allowed_networks,
+        external_id: body.external_id,
+        metadata: body.metadata,
     };
     let issued = service.issue_token(&caller, &new).await?;
     Ok(reveal(StatusCode::CREATED, issued))
+}
+
+/// When a token is to end; none where nothing is said.
+fn read_expiry(at: Field<Moment>, within: Field<Span>) -> Result<Option<Expiry>, Problem> {
+    Ok(match (at, within) {
+        (Field::Absent, Field::Absent) => None,
+        (Field::Null, Field::Absent) | (Field::Absent, Field::Null) => Some(Expiry::Never),
+        (Field::Value(end), Field::Absent) => Some(Expiry::At(end.0)),
+        (Field::Absent, Field::Value(span)) => Some(Expiry::In(span.0)),
+        _ => {
+            return Err(
+                Problem::bad_request("give expires_at or expires_in, not both").about("expires_in")
+            );
+        }
+    })
 }
 
 fn read_owner(text: &str) -> Result<AccountName, Problem> {
@@ -220,6 +234,7 @@ fn read_owner(text: &str) -> Result<AccountName, Problem> {
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     api: Option<String>,
+    external_id: Option<String>,
     organization: Option<OrganizationId>,
     /// An id or an e-mail address.
     owner: Option<String>,
@@ -239,6 +254,7 @@ async fn list(
     };
     let filter = TokenFilter {
         api: query.api,
+        external_id: query.external_id,
         organization: query.organization,
         owner,
         state: query.state.map(|state| (state, clock::now())),
@@ -260,7 +276,20 @@ async fn show(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
-    state: ChangeableState,
+    state: Option<ChangeableState>,
+    name: Option<String>,
+    note: Option<String>,
+    role: Option<String>,
+    scopes: Option<Vec<String>>,
+    #[serde(default)]
+    expires_at: Field<Moment>,
+    #[serde(default)]
+    expires_in: Field<Span>,
+    allowed_networks: Option<Vec<String>>,
+    #[serde(default)]
+    external_id: Field<String>,
+    #[serde(default)]
+    metadata: Field<Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -270,14 +299,45 @@ enum ChangeableState {
     Paused,
 }
 
+impl<T> From<Field<T>> for Update<T> {
+    fn from(field: Field<T>) -> Self {
+        match field {
+            Field::Absent => Self::Keep,
+            Field::Null => Self::Clear,
+            Field::Value(value) => Self::Set(value),
+        }
+    }
+}
+
 async fn change(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Path(id): Path<TokenId>,
     Json(body): Json<ChangeBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let paused = body.state == ChangeableState::Paused;
-    let stored = service.set_token_paused(&caller, id, paused).await?;
+    let changes = TokenChanges {
+        name: body.name,
+        note: body.note,
+        role: body.role,
+        scopes: body.scopes,
+        expiry: read_expiry(body.expires_at, body.expires_in)?,
+        allowed_networks: body.allowed_networks,
+        external_id: body.external_id.into(),
+        metadata: body.metadata.into(),
+    };
+    let stored = match body.state {
+        // One call is one change: half of it must not fail.
+        Some(_) if changes.is_something() => {
+            return Err(
+                Problem::bad_request("state: changes alone, not with other fields").about("state")
+            );
+        }
+        Some(state) => {
+            let paused = state == ChangeableState::Paused;
+            service.set_token_paused(&caller, id, paused).await?
+        }
+        None => service.change_token(&caller, id, &changes).await?,
+    };
     Ok(axum::Json(TokenView::from(stored)))
 }
 

@@ -99,6 +99,33 @@ pub(super) fn apply(
 fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(), ApplyError> {
     let rows = match change {
         Change::TokenIssued(token) => issue(connection, token),
+        Change::TokenChanged {
+            token,
+            organization,
+            name,
+            note,
+            grant,
+            expires_at,
+            allowed_networks,
+            external_id,
+            metadata,
+        } => run(
+            connection,
+            "UPDATE token SET name = ?3, note = ?4, granted = ?5, expires_at = ?6,
+             allowed_networks = ?7, external_id = ?8, metadata = ?9
+             WHERE id = ?1 AND organization = ?2 AND revoked_at IS NULL",
+            params![
+                token.as_bytes(),
+                organization.as_bytes(),
+                name,
+                note,
+                json(grant)?,
+                expires_at.map(Timestamp::as_millis),
+                json(allowed_networks)?,
+                external_id,
+                metadata.as_ref().map(json).transpose()?,
+            ],
+        ),
         Change::TokenPaused { token, organization } => run(
             connection,
             "UPDATE token SET paused_at = ?3 WHERE id = ?1 AND organization = ?2
@@ -147,12 +174,12 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
 }
 
 fn issue(connection: &Connection, token: &Token) -> Result<usize, rusqlite::Error> {
-    let json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
     run(
         connection,
         "INSERT INTO token (id, api, organization, owner, name, note, granted,
-            allowed_networks, prefix, last_four, digest, created_at, expires_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+            allowed_networks, prefix, last_four, digest, created_at, expires_at, external_id,
+            metadata)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
          WHERE EXISTS (
             SELECT 1 FROM membership
             JOIN account ON account.id = membership.account
@@ -167,15 +194,22 @@ fn issue(connection: &Connection, token: &Token) -> Result<usize, rusqlite::Erro
             token.owner.as_bytes(),
             token.name,
             token.note,
-            serde_json::to_string(&token.grant).map_err(json)?,
-            serde_json::to_string(&token.allowed_networks).map_err(json)?,
+            json(&token.grant)?,
+            json(&token.allowed_networks)?,
             token.prefix,
             token.last_four,
             token.digest.as_bytes(),
             token.created_at.as_millis(),
             token.expires_at.map(Timestamp::as_millis),
+            token.external_id,
+            token.metadata.as_ref().map(json).transpose()?,
         ],
     )
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, rusqlite::Error> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 pub(super) fn run(

@@ -16,7 +16,10 @@ use counterfoil_core::{
     ledger::Head,
     token::{Digest, Previous, Token},
 };
-use rusqlite::{Connection, Error, OptionalExtension as _, Row, ToSql, types::Type};
+use rusqlite::{
+    Connection, Error, OptionalExtension as _, Row, ToSql,
+    types::{Type, ValueRef},
+};
 use std::fmt::Write as _;
 
 const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at FROM organization";
@@ -25,7 +28,7 @@ const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, 
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
 const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
-     expires_at, paused_at, revoked_at, revoke_reason FROM token";
+     expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata FROM token";
 
 /// How often a long reading tells how far it is.
 const PROGRESS_EVERY: u64 = 20_000;
@@ -138,6 +141,7 @@ pub(super) fn tokens(
 ) -> Result<Vec<StoredToken>, Error> {
     let mut query = Query::new(TOKEN);
     query.and_if("api = ?", filter.api.clone());
+    query.and_if("external_id = ?", filter.external_id.clone());
     query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
     query.and_if("owner = ?", filter.owner.map(|id| id.as_bytes().to_vec()));
     if let Some((state, now)) = filter.state {
@@ -275,6 +279,11 @@ fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
             note: row.get(5)?,
             grant: json(row, 6)?,
             allowed_networks: json(row, 7)?,
+            external_id: row.get(18)?,
+            metadata: match row.get_ref(19)? {
+                ValueRef::Null => None,
+                _ => Some(json(row, 19)?),
+            },
             prefix: row.get(8)?,
             last_four: row.get(9)?,
             digest: Digest::from_bytes(row.get(10)?),

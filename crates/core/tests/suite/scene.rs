@@ -260,6 +260,8 @@ pub(crate) fn token(n: u32, api: &str, organization: OrganizationId, owner: Acco
         created_at: NOW,
         expires_at: Some(EXPIRY),
         allowed_networks: vec!["10.0.0.0/8".parse().unwrap()],
+        external_id: None,
+        metadata: None,
         prefix: prefix().as_str().into(),
         last_four: secret.last_four().into(),
         digest: secret.digest(),
