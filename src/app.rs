@@ -4,12 +4,13 @@ use crate::{
     config::Config,
     refusals::Refusals,
     replica::Replica,
-    service::{Service, management_api, passwords::Passwords},
+    service::{Apis, Service, management_api, passwords::Passwords},
     store::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
     },
 };
+use arc_swap::ArcSwap;
 use counterfoil_core::api::Api;
 use std::sync::Arc;
 
@@ -17,8 +18,6 @@ use std::sync::Arc;
 pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) replica: Arc<Replica>,
-    /// The management API, which is one more API to protect.
-    pub(crate) management: Arc<Api>,
 }
 
 impl App {
@@ -36,16 +35,31 @@ impl App {
             Box::new(move |order, head| follower.follow(order, head)),
         )?);
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-        let management = Arc::new(management_api::beside(config.apis.iter().map(|p| &*p.api))?);
-        let apis = config.apis.iter().map(|p| &p.api).chain([&management]);
         let service = Arc::new(Service {
             store: store.clone(),
-            apis: apis.map(|api| (api.name.clone(), api.clone())).collect(),
-            refusals: Arc::new(Refusals::new(store.clone())),
+            apis: ArcSwap::from_pointee(Self::apis(config)?),
+            refusals: Arc::new(Refusals::new(store)),
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
         });
-        Ok(Self { service, replica, management })
+        Ok(Self { service, replica })
+    }
+
+    /// Has operations know the APIs of a configuration that was read again.
+    pub(crate) fn configure(&self, config: &Config) -> anyhow::Result<()> {
+        self.service.apis.store(Arc::new(Self::apis(config)?));
+        Ok(())
+    }
+
+    /// The management API, which is one more API to protect.
+    pub(crate) fn management(config: &Config) -> anyhow::Result<Arc<Api>> {
+        Ok(Arc::new(management_api::beside(config.apis.iter().map(|p| &*p.api))?))
+    }
+
+    fn apis(config: &Config) -> anyhow::Result<Apis> {
+        let apis = config.apis.iter().map(|protected| protected.api.clone());
+        let apis = apis.chain([Self::management(config)?]);
+        Ok(apis.map(|api| (api.name.clone(), api)).collect())
     }
 
     /// Opens the database in `directory` and loads the index from it.

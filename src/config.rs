@@ -177,6 +177,19 @@ pub(crate) struct Loaded {
 }
 
 impl Config {
+    /// The settings that a running server cannot change, and whether they are
+    /// the same here and in `other`.
+    pub(crate) fn fixed_settings(&self, other: &Self) -> [(&'static str, bool); 6] {
+        [
+            ("server.listen", self.server.listen == other.server.listen),
+            ("gateway.listen", self.gateway.listen == other.gateway.listen),
+            ("forward_auth.listen", self.forward_auth.listen == other.forward_auth.listen),
+            ("metrics.listen", self.metrics.listen == other.metrics.listen),
+            ("database.url", self.database == other.database),
+            ("log", self.log == other.log),
+        ]
+    }
+
     /// The configuration that `source` and `environment` describe, or whatever is
     /// wrong with it. Without a source everything has its default, and there are no APIs.
     pub(crate) fn load(

@@ -17,6 +17,7 @@ use crate::{
     refusals::{Refusals, StoredRefusal},
     store::{Inspection, Order, Progress, Store, StoreError},
 };
+use arc_swap::ArcSwap;
 use counterfoil_core::{
     Timestamp,
     api::Api,
@@ -25,10 +26,13 @@ use counterfoil_core::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
+/// The protected APIs by their names, the management API among them.
+pub(crate) type Apis = BTreeMap<Box<str>, Arc<Api>>;
+
 /// What operations work on.
 pub(crate) struct Service {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) apis: BTreeMap<Box<str>, Arc<Api>>,
+    pub(crate) apis: ArcSwap<Apis>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) passwords: passwords::Passwords,
     /// Two first organizations made side by side would both be the first.
@@ -145,9 +149,10 @@ impl Service {
         }
     }
 
-    fn api(&self, name: &str) -> Result<&Arc<Api>, ServiceError> {
-        self.apis.get(name).ok_or_else(|| {
-            let configured = self.apis.keys().filter(|name| ***name != *management_api::NAME);
+    fn api(&self, name: &str) -> Result<Arc<Api>, ServiceError> {
+        let apis = self.apis.load();
+        apis.get(name).cloned().ok_or_else(|| {
+            let configured = apis.keys().filter(|name| ***name != *management_api::NAME);
             let known: Vec<&str> = configured.map(|name| &**name).collect();
             let hint = if known.is_empty() {
                 "the configuration has none".to_owned()

@@ -71,6 +71,18 @@ pub(crate) fn load(global: &Global) -> Result<Config, Failure> {
     Ok(loaded.config)
 }
 
+/// The configuration once more, while a server runs on it.
+pub(crate) fn load_again(file: Option<&std::path::Path>) -> anyhow::Result<Config> {
+    let source =
+        config::find(file)?.ok_or_else(|| anyhow!("there is no configuration file to read"))?;
+    let loaded = Config::load(Some(&source), &Environment::of_process())
+        .map_err(|mistakes| anyhow!("{mistakes}"))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.config)
+}
+
 /// Whether no configuration file is there, so that the sample is what there is.
 pub(crate) fn is_sample(global: &Global) -> Result<bool, Failure> {
     Ok(find(global.config.as_deref())?.is_none())

@@ -5,23 +5,24 @@ use crate::{
     app::App,
     config::Config,
     http::{
-        api::{self, Peer, Protection},
-        door::Door,
-        forward_auth::ForwardAuth,
-        gateway::Gateway,
-        listen, operator,
+        api::{self, Peer},
+        listen,
+        live::{Current, Live},
+        operator,
         places::{Bounded, Places},
-        sample_upstream, server, status,
-        verify::Verifier,
+        sample_upstream, status,
     },
     jobs,
     store::sqlite::{DataDirectory, DirectoryError},
     telemetry::{self, Metrics},
 };
 use anyhow::{Context as _, anyhow};
+use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::{body::Incoming, service::service_fn};
-use std::{convert::Infallible, future::ready, io::ErrorKind, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible, future::ready, io::ErrorKind, net::SocketAddr, path::PathBuf, sync::Arc,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -66,9 +67,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     telemetry::start_logs(&config.log).map_err(Failure::Wrong)?;
     // Before anything is served: from then on a signal has to find its reader.
     let mut signals = Signals::listen()?;
-    if !demo {
-        outlive_hang_ups()?;
-    }
+    let hang_ups = if demo { None } else { Some(signal(SignalKind::hangup())?) };
 
     let throw_away = if demo { demo::directory(global.data.as_deref())? } else { None };
     let data = throw_away.as_ref().map_or_else(|| global.data(), |dir| dir.path().to_owned());
@@ -86,13 +85,16 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
             .context("the sample upstream's address")?;
         config.apis.iter_mut().for_each(|api| api.upstream = upstream.clone());
     }
-    let app = open(&config, directory).await?;
+    let app = Arc::new(open(&config, directory).await?);
+    let metrics = Arc::new(Metrics::new(app.replica.clone()));
+    let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics)?));
     let socket = operator::bind(&data)
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
     let gateway_address = listeners.gateway.listener.local_addr()?;
 
     let (stop, stop_operator) = (CancellationToken::new(), CancellationToken::new());
-    let mut serving = start(&config, &app, listeners, &stop)?;
+    listeners.announce(config.apis.len())?;
+    let mut serving = start(&live, metrics.clone(), listeners, &stop);
     serving.spawn(jobs::log_head(app.replica.clone(), stop.clone()));
     serving.spawn(jobs::keep_refusals(app.service.refusals.clone(), stop.clone()));
     let operator = api::for_operator(app.service.clone());
@@ -102,6 +104,12 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         Mode::Demo => demo::introduce(&app, &config, gateway_address).await?,
         Mode::Sample => introduce_sample(global, gateway_address)?,
         Mode::Configured => {}
+    }
+    if let Some(hang_ups) = hang_ups {
+        let file = global.config.clone();
+        let app = app.clone();
+        let reloading = Reloading { started_with: config, file, app, metrics, live };
+        tokio::spawn(reloading.run(hang_ups));
     }
     signals.next().await;
     tracing::info!("stopping; requests that are under way may end");
@@ -163,6 +171,20 @@ impl Listeners {
     }
 }
 
+impl Listeners {
+    fn announce(&self, apis: usize) -> std::io::Result<()> {
+        tracing::info!(
+            server = %self.server.listener.local_addr()?,
+            gateway = %self.gateway.listener.local_addr()?,
+            forward_auth = %self.forward_auth.listener.local_addr()?,
+            metrics = %self.metrics.listener.local_addr()?,
+            apis,
+            "listening"
+        );
+        Ok(())
+    }
+}
+
 async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::Failed(match error.kind() {
@@ -177,74 +199,89 @@ async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Failure
 }
 
 fn start(
-    config: &Config,
-    app: &App,
+    live: &Current,
+    metrics: Arc<Metrics>,
     listeners: Listeners,
     stop: &CancellationToken,
-) -> Result<JoinSet<()>, Failure> {
-    let metrics = Arc::new(Metrics::new(app.replica.clone()));
-    let refusals = &app.service.refusals;
-    let gateway = Arc::new(Gateway::new(config, app.replica.clone(), metrics.clone(), refusals)?);
-    let forward_auth = Arc::new(ForwardAuth::new(config, app.replica.clone(), &metrics, refusals));
-    tracing::info!(
-        server = %listeners.server.listener.local_addr()?,
-        gateway = %listeners.gateway.listener.local_addr()?,
-        forward_auth = %listeners.forward_auth.listener.local_addr()?,
-        metrics = %listeners.metrics.listener.local_addr()?,
-        apis = config.apis.len(),
-        "listening"
-    );
+) -> JoinSet<()> {
     let mut serving = JoinSet::new();
+    let current = live.clone();
     serving.spawn(listen::serve(listeners.gateway, stop.clone(), move |peer| {
-        let gateway = gateway.clone();
-        Some(service_fn(move |request| gateway.clone().answer(peer, request)))
+        let current = current.clone();
+        Some(service_fn(move |request| current.load().gateway.clone().answer(peer, request)))
     }));
+    let current = live.clone();
     serving.spawn(listen::serve(listeners.forward_auth, stop.clone(), move |peer| {
-        let forward_auth = forward_auth.clone();
+        let current = current.clone();
         Some(service_fn(move |request| {
-            ready(Ok::<_, Infallible>(forward_auth.answer(peer, &request)))
+            ready(Ok::<_, Infallible>(current.load().forward_auth.answer(peer, &request)))
         }))
     }));
-    let protection = Arc::new(Protection {
-        door: Door::new("management", &app.management, &metrics, refusals),
-        replica: app.replica.clone(),
-    });
-    let verifier = Arc::new(Verifier::new(config, app.replica.clone(), &metrics, refusals));
-    let router = server(app.service.clone(), app.replica.clone(), protection, verifier);
-    serving.spawn(serve_router(listeners.server, stop, router));
-    serving.spawn(serve_router(listeners.metrics, stop, status::metrics(metrics)));
+    let current = live.clone();
+    let server = move || current.load().server.clone();
+    serving.spawn(serve_router(listeners.server, stop, server));
+    let metrics = status::metrics(metrics);
+    serving.spawn(serve_router(listeners.metrics, stop, move || metrics.clone()));
     if let Some(sample) = listeners.sample {
         serving.spawn(sample_upstream::serve(sample, stop.clone()));
     }
-    Ok(serving)
+    serving
 }
 
 fn serve_router(
     listener: Bounded,
     stop: &CancellationToken,
-    router: Router,
+    router: impl Fn() -> Router + Clone + Send + 'static,
 ) -> impl Future<Output = ()> + Send + 'static {
     listen::serve(listener, stop.clone(), move |peer| {
         let router = router.clone();
         Some(service_fn(move |mut request: ::http::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            router.clone().oneshot(request)
+            router().oneshot(request)
         }))
     })
 }
 
-/// Elsewhere a hang-up asks a server to read its configuration again; here it
-/// must not be what ends it.
-fn outlive_hang_ups() -> std::io::Result<()> {
-    let mut hang_ups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
+/// What a configuration that is read again is applied to.
+struct Reloading {
+    /// As it was when the server started: what listens and where data is stays so.
+    started_with: Config,
+    /// The file that was named, if one was.
+    file: Option<PathBuf>,
+    app: Arc<App>,
+    metrics: Arc<Metrics>,
+    live: Current,
+}
+
+impl Reloading {
+    /// Reads the configuration again whenever the server is hung up on. A
+    /// mistake in it changes nothing.
+    async fn run(self, mut hang_ups: Signal) {
         while hang_ups.recv().await.is_some() {
-            tracing::warn!(
-                "hang-up ignored: a changed configuration takes effect when the server is restarted"
-            );
+            match self.reload() {
+                Ok(apis) => tracing::info!(apis, "reloaded"),
+                Err(error) => {
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "the configuration stays as it was"
+                    );
+                }
+            }
         }
-    });
-    Ok(())
+    }
+
+    fn reload(&self) -> anyhow::Result<usize> {
+        let config = configuration::load_again(self.file.as_deref())?;
+        for (setting, same) in config.fixed_settings(&self.started_with) {
+            if !same {
+                tracing::warn!(setting, "this setting takes effect with a restart only");
+            }
+        }
+        let live = Live::new(&config, &self.app, &self.metrics)?;
+        self.app.configure(&config)?;
+        self.live.store(Arc::new(live));
+        Ok(config.apis.len())
+    }
 }
 
 /// The signals that ask the server to stop.

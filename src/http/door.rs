@@ -3,6 +3,7 @@
 use super::{loggable::loggable, problem::REQUEST_ID};
 use crate::{
     clock,
+    config::Config,
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
     telemetry::{ApiCounters, Metrics},
@@ -17,7 +18,7 @@ use counterfoil_core::{
     verify::{self, Question},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// One API at one door.
 pub(crate) struct Door {
@@ -37,9 +38,46 @@ pub(crate) struct Seen<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
+/// The doors of all APIs at one kind of place, by the APIs' names.
+pub(crate) struct Doors(BTreeMap<Box<str>, NamedDoor>);
+
+/// A door whose API is named by whoever asks, not found by a mount.
+pub(crate) struct NamedDoor {
+    pub(crate) door: Door,
+    mount: Option<String>,
+}
+
+impl Doors {
+    pub(crate) fn new(
+        place: &'static str,
+        config: &Config,
+        metrics: &Metrics,
+        refusals: &Arc<Refusals>,
+    ) -> Self {
+        let doors = config.apis.iter().map(|protected| {
+            let door = Door::new(place, &protected.api, metrics, refusals);
+            let mount = protected.mount.stripped().map(str::to_owned);
+            (protected.api.name.clone(), NamedDoor { door, mount })
+        });
+        Self(doors.collect())
+    }
+
+    /// The door of the API of this name.
+    pub(crate) fn find(&self, api: &str) -> Option<&NamedDoor> {
+        self.0.get(api)
+    }
+}
+
+impl NamedDoor {
+    /// What a request to `path` needs.
+    pub(crate) fn requirement<'a>(&'a self, method: &str, path: &'a str) -> Requirement<'a> {
+        self.door.api.requirement(method, path_within(path, self.mount.as_deref()))
+    }
+}
+
 /// The path as an API's routes see it. A proxy in front, or a service, may keep
 /// the prefix under which the gateway would offer the API, or take it off itself.
-pub(crate) fn path_within<'a>(path: &'a str, mount: Option<&str>) -> &'a str {
+fn path_within<'a>(path: &'a str, mount: Option<&str>) -> &'a str {
     match mount.and_then(|mount| path.strip_prefix(mount)) {
         Some("") => "/",
         Some(rest) if rest.starts_with('/') => rest,

@@ -9,7 +9,7 @@ mod replays;
 
 use super::{
     client_address,
-    door::{self, Door, Seen, path_within},
+    door::{self, Doors, Seen},
     identity,
     loggable::loggable,
     problem::{Problem, REQUEST_ID},
@@ -28,7 +28,6 @@ use http_body_util::Full;
 use replays::Replays;
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -39,7 +38,7 @@ type Body = Full<Bytes>;
 pub(crate) struct ForwardAuth {
     proxy: ProxyKind,
     trusted_proxies: Vec<Network>,
-    doors: BTreeMap<Box<str>, (Door, Option<String>)>,
+    doors: Doors,
     replica: Arc<Replica>,
     replays: Replays,
 }
@@ -59,14 +58,10 @@ impl ForwardAuth {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
     ) -> Self {
-        let doors = config.apis.iter().map(|protected| {
-            let door = Door::new("forward_auth", &protected.api, metrics, refusals);
-            (protected.api.name.clone(), (door, protected.mount.stripped().map(str::to_owned)))
-        });
         Self {
             proxy: config.forward_auth.proxy,
             trusted_proxies: config.forward_auth.trusted_proxies.clone(),
-            doors: doors.collect(),
+            doors: Doors::new("forward_auth", config, metrics, refusals),
             replica,
             replays: Replays::default(),
         }
@@ -116,15 +111,15 @@ impl ForwardAuth {
         if name == "refusals" {
             return self.replay(request.method(), below);
         }
-        let (door, mount) = self.doors.get(name).ok_or_else(no_such_api)?;
+        let named = self.doors.find(name).ok_or_else(no_such_api)?;
+        let door = &named.door;
 
         let original = self.original(peer, request, below)?;
         let path = original.target.split('?').next().unwrap_or_default();
         let path = canonical(path).map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string())
         })?;
-        let requirement =
-            door.api.requirement(&original.method, path_within(&path, mount.as_deref()));
+        let requirement = named.requirement(&original.method, &path);
         match door.judge(&self.replica, request.headers(), original.client, requirement) {
             Ok(admitted) => {
                 let mut response = Response::new(Body::default());

@@ -3,7 +3,7 @@
 use super::{
     api::{Asking, Moment},
     client_address,
-    door::{Door, Seen, path_within},
+    door::{Door, Doors, Seen},
     extract::Json,
     problem::Problem,
 };
@@ -32,7 +32,7 @@ const BATCH: usize = 1000;
 
 /// What answers.
 pub(crate) struct Verifier {
-    doors: BTreeMap<Box<str>, (Door, Option<String>)>,
+    doors: Doors,
     replica: Arc<Replica>,
 }
 
@@ -43,11 +43,7 @@ impl Verifier {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
     ) -> Self {
-        let doors = config.apis.iter().map(|protected| {
-            let door = Door::new("verify", &protected.api, metrics, refusals);
-            (protected.api.name.clone(), (door, protected.mount.stripped().map(str::to_owned)))
-        });
-        Self { doors: doors.collect(), replica }
+        Self { doors: Doors::new("verify", config, metrics, refusals), replica }
     }
 }
 
@@ -160,10 +156,11 @@ impl Verifier {
             .0
             .may(&verify_scope(&asked.api))
             .map_err(|error| Problem::from(error).about("api"))?;
-        let (door, mount) = self.doors.get(asked.api.as_str()).ok_or_else(|| {
+        let named = self.doors.find(&asked.api).ok_or_else(|| {
             let detail = format!("there is no API {:?}", asked.api);
             Problem::new(StatusCode::NOT_FOUND, "unknown_api", detail).about("api")
         })?;
+        let door = &named.door;
         let headers = asked.headers(door)?;
         let client = match &asked.client_address {
             Some(text) => Some(client_address::address(text).ok_or_else(|| {
@@ -189,7 +186,7 @@ impl Verifier {
         };
         let method = asked.method.as_deref().unwrap_or("GET");
         let requirement = match &path {
-            Some(path) => door.api.requirement(method, path_within(path, mount.as_deref())),
+            Some(path) => named.requirement(method, path),
             None => Requirement::Any,
         };
         let judged = door

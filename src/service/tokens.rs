@@ -118,7 +118,7 @@ impl Service {
         new: &NewToken,
     ) -> Result<Issued, ServiceError> {
         caller.may("tokens:write")?;
-        let api = self.api(&new.api)?.clone();
+        let api = self.api(&new.api)?;
         if api.issuers == Issuers::Administrators {
             caller.administers()?;
         }
@@ -209,7 +209,7 @@ impl Service {
                 ));
             }
             let api = self.api(&stored.token.api)?;
-            let token = changed(caller, api, stored.token.clone(), changes, at)?;
+            let token = changed(caller, &api, stored.token.clone(), changes, at)?;
             if token == stored.token {
                 return Ok((None, stored));
             }
@@ -266,7 +266,7 @@ impl Service {
         caller.may("tokens:write")?;
         let stored = self.seen_token(caller, id).await?;
         let api = self.api(&stored.token.api)?;
-        self.check_may_rotate(caller, &stored.token, api).await?;
+        self.check_may_rotate(caller, &stored.token, &api).await?;
         let now = clock::now();
         if matches!(stored.state_at(now), TokenState::Revoked | TokenState::Expired) {
             return Err(ServiceError::Conflict(

@@ -1,0 +1,50 @@
+//! What is served under one configuration. It is exchanged whole when the
+//! configuration is read again; a request that has begun ends with what it began.
+
+use super::{
+    api::{self, Protection},
+    door::Door,
+    forward_auth::ForwardAuth,
+    gateway::Gateway,
+    problem, status,
+    verify::Verifier,
+};
+use crate::{app::App, config::Config, telemetry::Metrics};
+use arc_swap::ArcSwap;
+use axum::{Router, middleware};
+use std::sync::Arc;
+
+/// The doors and interfaces of one configuration.
+pub(crate) struct Live {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) forward_auth: ForwardAuth,
+    /// What the server's own listener answers.
+    pub(crate) server: Router,
+}
+
+/// What is served now. Reading it takes no lock.
+pub(crate) type Current = Arc<ArcSwap<Live>>;
+
+impl Live {
+    /// What `config` asks for, on what `app` has.
+    pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
+        let (replica, refusals) = (&app.replica, &app.service.refusals);
+        let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals)?;
+        let verifier = Verifier::new(config, replica.clone(), metrics, refusals);
+        let protection = Protection {
+            door: Door::new("management", &App::management(config)?, metrics, refusals),
+            replica: replica.clone(),
+        };
+        let server = Router::new()
+            .merge(status::health(replica.clone()))
+            .merge(api::for_tokens(app.service.clone(), Arc::new(verifier), Arc::new(protection)))
+            .fallback(problem::no_such_path)
+            .method_not_allowed_fallback(problem::wrong_method)
+            .layer(middleware::from_fn(problem::name_answers));
+        Ok(Self {
+            gateway: Arc::new(gateway),
+            forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals),
+            server,
+        })
+    }
+}
