@@ -63,6 +63,8 @@ fn create_for_programs_prints_what_the_api_answers() {
             "prefix": "orders",
             "last_four": issued["secret"].as_str().unwrap()[42..],
             "allowed_networks": [],
+            "external_id": null,
+            "metadata": null,
             "created_at": created,
             "expires_at": null,
             "previous_secret_until": null,
