@@ -87,6 +87,8 @@ pub(crate) struct ForwardAuth {
     pub(crate) proxy: ProxyKind,
     /// Who may ask.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Whether paths are under the APIs' mounts.
+    pub(crate) strip_mounts: bool,
 }
 
 /// `/metrics`.

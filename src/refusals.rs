@@ -49,35 +49,42 @@ pub(crate) struct StoredRefusal {
 /// The refusals that wait to be written.
 pub(crate) struct Refusals {
     waiting: Mutex<Waiting>,
+    /// One batch at a time.
+    flushing: tokio::sync::Mutex<()>,
     store: Arc<dyn Store>,
 }
 
 #[derive(Default)]
 struct Waiting {
     refusals: VecDeque<StoredRefusal>,
+    /// What is being written.
+    under_way: Vec<StoredRefusal>,
     forgotten: u64,
 }
 
 impl Refusals {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { waiting: Mutex::default(), store }
+        Self { waiting: Mutex::default(), flushing: tokio::sync::Mutex::default(), store }
     }
 
     /// Takes one in.
     pub(crate) fn record(&self, refusal: StoredRefusal) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.refusals.len() < WAITING {
-            waiting.refusals.push_back(refusal);
-        } else {
+        if waiting.refusals.len() >= WAITING {
+            // One that concerns a token is somebody's to see: it goes last.
+            let nobodys = waiting.refusals.iter().position(|kept| kept.matched.is_none());
+            waiting.refusals.remove(nobodys.unwrap_or(0));
             waiting.forgotten += 1;
         }
+        waiting.refusals.push_back(refusal);
     }
 
     /// The refusal that an answer of this name was.
     pub(crate) async fn find(&self, id: RequestId) -> Result<Option<StoredRefusal>, StoreError> {
         let waiting = {
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.refusals.iter().rev().find(|refusal| refusal.request_id == id).cloned()
+            let mut all = waiting.refusals.iter().chain(&waiting.under_way);
+            all.find(|refusal| refusal.request_id == id).cloned()
         };
         match waiting {
             Some(found) => Ok(Some(found)),
@@ -85,12 +92,13 @@ impl Refusals {
         }
     }
 
-    /// Writes what waits. Those that cannot be written go on waiting.
+    /// Writes what waits. What cannot be written waits on.
     pub(crate) async fn flush(&self) {
+        let _alone = self.flushing.lock().await;
         let (batch, forgotten) = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let batch: Vec<StoredRefusal> = waiting.refusals.iter().cloned().collect();
-            (batch, std::mem::take(&mut waiting.forgotten))
+            waiting.under_way = std::mem::take(&mut waiting.refusals).into();
+            (waiting.under_way.clone(), std::mem::take(&mut waiting.forgotten))
         };
         if forgotten > 0 {
             tracing::warn!(
@@ -101,13 +109,14 @@ impl Refusals {
         if batch.is_empty() {
             return;
         }
-        let written = batch.len();
-        match self.store.keep_refusals(batch).await {
-            Ok(()) => {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                waiting.refusals.drain(..written);
-            }
-            Err(error) => tracing::warn!(%error, "refusals could not be written down"),
+        let written = self.store.keep_refusals(batch).await;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = std::mem::take(&mut waiting.under_way);
+        if let Err(error) = written {
+            tracing::warn!(%error, "refusals could not be written down");
+            let room = WAITING.saturating_sub(waiting.refusals.len());
+            let latest = under_way.into_iter().rev().take(room);
+            latest.for_each(|refusal| waiting.refusals.push_front(refusal));
         }
     }
 

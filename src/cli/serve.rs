@@ -153,15 +153,16 @@ impl Listeners {
     async fn open(config: &Config, with_sample: bool) -> Result<Self, Failure> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let places = Places::of_process();
-        let bounded = async |setting, address| {
+        let private = async |setting, address| {
             let listener = bind(setting, address).await?;
-            Ok::<_, Failure>(Bounded { listener, places: places.clone() })
+            Ok::<_, Failure>(Bounded { listener, places: places.private.clone() })
         };
+        let gateway = bind("gateway.listen", config.gateway.listen).await?;
         Ok(Self {
-            server: bounded("server.listen", config.server.listen).await?,
-            gateway: bounded("gateway.listen", config.gateway.listen).await?,
-            forward_auth: bounded("forward_auth.listen", config.forward_auth.listen).await?,
-            metrics: bounded("metrics.listen", config.metrics.listen).await?,
+            server: private("server.listen", config.server.listen).await?,
+            gateway: Bounded { listener: gateway, places: places.public.clone() },
+            forward_auth: private("forward_auth.listen", config.forward_auth.listen).await?,
+            metrics: private("metrics.listen", config.metrics.listen).await?,
             sample: if with_sample {
                 Some(bind("the sample upstream", loopback).await?)
             } else {

@@ -38,6 +38,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
             listen: forward_auth?,
             proxy: settings.forward_auth.proxy,
             trusted_proxies: asking?,
+            strip_mounts: settings.forward_auth.strip_mounts,
         },
         metrics: Metrics { listen: metrics? },
         database: Database { file: file? },

@@ -46,6 +46,7 @@ trusted_proxies = ["10.0.0.7"]
 listen = "10.0.0.5:8082"
 proxy = "caddy"
 trusted_proxies = ["10.0.0.0/24", "fd00::/64"]
+strip_mounts = true
 
 [metrics]
 listen = "127.0.0.1:9090"

@@ -65,6 +65,10 @@ pub(super) struct ForwardAuth {
     pub(super) proxy: ProxyKind,
     /// Networks of the proxies that may ask; whoever is elsewhere gets 403.
     pub(super) trusted_proxies: Vec<String>,
+    /// Whether the paths that the proxy says are under the APIs' mounts. The mount is
+    /// then taken off before routes are matched, and a path outside it is refused;
+    /// else a path is taken as it is.
+    pub(super) strip_mounts: bool,
 }
 
 /// A kind of proxy, by where it says what the original request was.
@@ -377,6 +381,7 @@ impl Default for ForwardAuth {
             listen: "127.0.0.1:8082".into(),
             proxy: ProxyKind::default(),
             trusted_proxies: vec!["127.0.0.1/32".into()],
+            strip_mounts: false,
         }
     }
 }

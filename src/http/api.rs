@@ -8,6 +8,7 @@ mod tokens;
 
 use super::{
     door::{self, Door, Seen},
+    extract,
     problem::{self, Problem},
     verify::{self, Verifier},
 };
@@ -20,12 +21,15 @@ use axum::{
     Extension, Router,
     extract::{FromRequestParts, Request, State},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use counterfoil_core::{Code, Refusal, Timestamp, route::Requirement, verify::Identity};
-use http::{StatusCode, request::Parts};
+use http::{HeaderMap, StatusCode, request::Parts};
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// The operator's management API: whoever reaches it may do everything.
 pub(crate) fn for_operator(service: Arc<Service>) -> Router {
@@ -62,22 +66,38 @@ pub(crate) struct Protection {
     pub(crate) replica: Arc<Replica>,
 }
 
+impl Protection {
+    fn judge(&self, headers: &HeaderMap, client: Option<IpAddr>) -> Result<Member, Refusal> {
+        let admitted = self.door.judge(&self.replica, headers, client, Requirement::Any)?;
+        let member = admitted.identity().and_then(|identity| member(identity, &self.door));
+        // The membership may end between two looks.
+        member.ok_or_else(|| Refusal::new(Code::AccountDisabled))
+    }
+}
+
 async fn authenticate(
     State(protection): State<Arc<Protection>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Protection { door, replica } = &*protection;
     let client = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    let refusal = match door.judge(replica, request.headers(), client, Requirement::Any) {
-        Ok(admitted) => match admitted.identity().and_then(|who| member(who, door)) {
-            Some(member) => {
-                request.extensions_mut().insert(Caller::Member(member));
-                return next.run(request).await;
-            }
-            // The membership ended between two looks.
-            None => Refusal::new(Code::AccountDisabled),
-        },
+    // Strangers get no memory. What a caller may is judged once more when all of
+    // the request is here: a body that is held back must not hold back a revocation.
+    let judged = match protection.judge(request.headers(), client) {
+        Ok(_) => {
+            request = match extract::whole(request).await {
+                Ok(request) => request,
+                Err(problem) => return problem.into_response(),
+            };
+            protection.judge(request.headers(), client)
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let refusal = match judged {
+        Ok(member) => {
+            request.extensions_mut().insert(Caller::Member(member));
+            return next.run(request).await;
+        }
         Err(refusal) => refusal,
     };
     let seen = Seen {
@@ -86,7 +106,7 @@ async fn authenticate(
         client,
         headers: request.headers(),
     };
-    door::response(door.refuse(&refusal, entropy::request_id(), seen))
+    door::response(protection.door.refuse(&refusal, entropy::request_id(), seen))
 }
 
 fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {
@@ -96,6 +116,8 @@ fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {
         rank: identity.rank()?,
         token: identity.token(),
         scopes: identity.scopes(&door.api).cloned().collect(),
+        expires_at: identity.expires_at(),
+        allowed_networks: identity.allowed_networks().to_vec(),
     })
 }
 

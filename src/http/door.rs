@@ -39,13 +39,7 @@ pub(crate) struct Seen<'a> {
 }
 
 /// The doors of all APIs at one kind of place, by the APIs' names.
-pub(crate) struct Doors(BTreeMap<Box<str>, NamedDoor>);
-
-/// A door whose API is named by whoever asks, not found by a mount.
-pub(crate) struct NamedDoor {
-    pub(crate) door: Door,
-    mount: Option<String>,
-}
+pub(crate) struct Doors(BTreeMap<Box<str>, Door>);
 
 impl Doors {
     pub(crate) fn new(
@@ -56,32 +50,14 @@ impl Doors {
     ) -> Self {
         let doors = config.apis.iter().map(|protected| {
             let door = Door::new(place, &protected.api, metrics, refusals);
-            let mount = protected.mount.stripped().map(str::to_owned);
-            (protected.api.name.clone(), NamedDoor { door, mount })
+            (protected.api.name.clone(), door)
         });
         Self(doors.collect())
     }
 
     /// The door of the API of this name.
-    pub(crate) fn find(&self, api: &str) -> Option<&NamedDoor> {
+    pub(crate) fn find(&self, api: &str) -> Option<&Door> {
         self.0.get(api)
-    }
-}
-
-impl NamedDoor {
-    /// What a request to `path` needs.
-    pub(crate) fn requirement<'a>(&'a self, method: &str, path: &'a str) -> Requirement<'a> {
-        self.door.api.requirement(method, path_within(path, self.mount.as_deref()))
-    }
-}
-
-/// The path as an API's routes see it. A proxy in front, or a service, may keep
-/// the prefix under which the gateway would offer the API, or take it off itself.
-fn path_within<'a>(path: &'a str, mount: Option<&str>) -> &'a str {
-    match mount.and_then(|mount| path.strip_prefix(mount)) {
-        Some("") => "/",
-        Some(rest) if rest.starts_with('/') => rest,
-        _ => path,
     }
 }
 
@@ -131,7 +107,7 @@ impl Door {
             door: self.name.to_owned(),
             api: self.api.name.to_string(),
             code: refusal.code.to_string(),
-            about: refusal.about.to_string(),
+            about: loggable(&refusal.about.to_string()),
             method: loggable(seen.method),
             path: loggable(seen.path),
             client: seen.client.map(|client| client.to_string()),

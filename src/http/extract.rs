@@ -1,13 +1,48 @@
 //! What handlers take from a request; what is wrong with it is said by name.
 
+use super::loggable::loggable;
 use super::problem::Problem;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Request},
+};
+use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 /// How large a JSON body may be, in bytes.
-const BODY: usize = 256 * 1024;
+const BODY: usize = 1024 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(20);
+
+/// A request all of which is here.
+pub(crate) async fn whole(request: Request) -> Result<Request, Problem> {
+    let (head, body) = request.into_parts();
+    let late = || {
+        let detail = format!("the body took longer than {} seconds", BODY_TIME.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+    };
+    let bytes =
+        tokio::time::timeout(BODY_TIME, collect(body)).await.map_err(|_| late()).flatten()?;
+    Ok(Request::from_parts(head, Body::from(bytes)))
+}
+
+async fn collect(body: Body) -> Result<Bytes, Problem> {
+    let body = Limited::new(body, BODY).collect().await.map_err(|error| {
+        if error.downcast_ref::<LengthLimitError>().is_some() {
+            return Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("the body is larger than {BODY} bytes"),
+            );
+        }
+        Problem::bad_request("the body did not arrive whole")
+    })?;
+    Ok(body.to_bytes())
+}
 
 /// A JSON body without unknown fields.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -16,17 +51,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let body = Limited::new(request.into_body(), BODY).collect().await.map_err(|error| {
-            if error.downcast_ref::<LengthLimitError>().is_some() {
-                return Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "body_too_large",
-                    format!("the body is larger than {BODY} bytes"),
-                );
-            }
-            Problem::bad_request("the body did not arrive whole")
-        })?;
-        let bytes = body.to_bytes();
+        let bytes = collect(request.into_body()).await?;
         // An empty body is an empty object, for calls in which every field has a default.
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
         read_json(bytes).map(Self)
@@ -42,7 +67,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         axum::extract::Query::try_from_uri(&parts.uri)
             .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| Problem::bad_request(format!("query string: {}", error.body_text())))
+            .map_err(|error| {
+                // What is wrong may be a secret in the wrong place.
+                Problem::bad_request(format!("query string: {}", loggable(&error.body_text())))
+            })
     }
 }
 
@@ -105,6 +133,8 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     };
     let expected =
         if expected.contains("expected struct ") { "expected an object" } else { expected };
+    // Even the name of a field may be a secret in the wrong place.
+    let (field, expected) = (loggable(&field), loggable(expected));
     let place = format!("line {}, column {}", inner.line(), inner.column());
     Problem::bad_request(format!("{field}: {expected} ({place})")).about(field)
 }

@@ -23,22 +23,28 @@ use crate::{
 };
 use bytes::Bytes;
 use counterfoil_core::{error_format::Answer, id::RequestId, network::Network, path::canonical};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use replays::Replays;
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 type Body = Full<Bytes>;
 
+/// The code of what a peer outside the trusted proxies is told.
+const UNTRUSTED: &str = "untrusted_peer";
+
 /// The door. One value serves every connection.
 pub(crate) struct ForwardAuth {
     proxy: ProxyKind,
     trusted_proxies: Vec<Network>,
     doors: Doors,
+    /// The mounts that are taken off paths.
+    stripped: BTreeMap<Box<str>, String>,
     replica: Arc<Replica>,
     replays: Replays,
 }
@@ -58,7 +64,12 @@ impl ForwardAuth {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
     ) -> Self {
+        let mounts = config.apis.iter().filter_map(|protected| {
+            let mount = protected.mount.stripped().filter(|_| config.forward_auth.strip_mounts)?;
+            Some((protected.api.name.clone(), mount.to_owned()))
+        });
         Self {
+            stripped: mounts.collect(),
             proxy: config.forward_auth.proxy,
             trusted_proxies: config.forward_auth.trusted_proxies.clone(),
             doors: Doors::new("forward_auth", config, metrics, refusals),
@@ -73,12 +84,21 @@ impl ForwardAuth {
         let mut response = match self.judge(peer.ip(), request_id, request) {
             Ok(response) => response,
             Err(problem) => {
-                tracing::info!(%request_id, %peer, path = loggable(request.uri().path()), code = problem.code, detail = problem.detail, "rejected");
-                let mut response = Response::new(Body::from(problem.to_json(request_id)));
-                *response.status_mut() = self.passable(problem.status);
-                let json = HeaderValue::from_static("application/problem+json");
-                response.headers_mut().insert(header::CONTENT_TYPE, json);
-                response
+                tracing::info!(%request_id, %peer, path = loggable(request.uri().path()), code = problem.code, detail = loggable(&problem.detail), "rejected");
+                let answer = Answer {
+                    status: problem.status.as_u16(),
+                    headers: vec![
+                        ("content-type", "application/problem+json".to_owned()),
+                        ("x-request-id", request_id.to_string()),
+                    ],
+                    body: problem.to_json(request_id),
+                };
+                // Strangers get no memory.
+                if problem.code == UNTRUSTED {
+                    door::response(answer)
+                } else {
+                    self.refuse(answer, request_id)
+                }
             }
         };
         // A replay keeps the name of the answer that it repeats.
@@ -98,7 +118,7 @@ impl ForwardAuth {
         if !self.trusted_proxies.iter().any(|network| network.contains(peer)) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
-                "untrusted_peer",
+                UNTRUSTED,
                 "only the proxies in forward_auth.trusted_proxies may ask here",
             ));
         }
@@ -111,15 +131,14 @@ impl ForwardAuth {
         if name == "refusals" {
             return self.replay(request.method(), below);
         }
-        let named = self.doors.find(name).ok_or_else(no_such_api)?;
-        let door = &named.door;
+        let door = self.doors.find(name).ok_or_else(no_such_api)?;
 
         let original = self.original(peer, request, below)?;
         let path = original.target.split('?').next().unwrap_or_default();
         let path = canonical(path).map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string())
         })?;
-        let requirement = named.requirement(&original.method, &path);
+        let requirement = door.api.requirement(&original.method, self.within(name, &path)?);
         match door.judge(&self.replica, request.headers(), original.client, requirement) {
             Ok(admitted) => {
                 let mut response = Response::new(Body::default());
@@ -135,6 +154,21 @@ impl ForwardAuth {
                 };
                 Ok(self.refuse(door.refuse(&refusal, request_id, seen), request_id))
             }
+        }
+    }
+
+    /// The path as the API's routes see it. Which of the two readings holds is
+    /// configured: guessing would let a path that begins like the mount go by
+    /// another route's rules.
+    fn within<'a>(&self, api: &str, path: &'a str) -> Result<&'a str, Problem> {
+        let Some(mount) = self.stripped.get(api) else { return Ok(path) };
+        match path.strip_prefix(mount.as_str()) {
+            Some("") => Ok("/"),
+            Some(rest) if rest.starts_with('/') => Ok(rest),
+            _ => Err(Problem::bad_request(format!(
+                "the path is not under the API's mount {mount}, and forward_auth.strip_mounts says \
+                 that it is"
+            ))),
         }
     }
 

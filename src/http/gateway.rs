@@ -54,6 +54,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an unused connection to the upstream is kept.
 const IDLE: Duration = Duration::from_secs(30);
+/// How many unused connections are kept, at all upstreams together.
+const IDLE_MOST: usize = 4096;
 
 /// The body of an answer: the upstream's, or a short one of our own.
 type Body = Either<Full<Bytes>, Paced>;
@@ -98,6 +100,7 @@ impl Gateway {
         let upstream = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_MOST / apis.len().max(1))
             .build(connector);
         Ok(Self {
             mounts: Mounts::new(apis, &metrics, refusals)?,
@@ -185,10 +188,10 @@ impl Gateway {
         head.uri = upstream_uri;
         head.version = Version::HTTP_11;
 
-        let (body, sent) = Paced::upload(body);
+        let (body, upload) = Paced::upload(body);
         let silent = async {
             // An upload takes as long as it takes; then it is the upstream's turn.
-            let _ = sent.await;
+            upload.ends_or_stands_still().await;
             tokio::time::sleep(RESPONSE_TIMEOUT).await;
         };
         let answered = tokio::select! {
@@ -223,7 +226,7 @@ impl Gateway {
         match stop {
             Stop::Problem(problem) => {
                 self.metrics.rejected.inc();
-                tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(request.uri().path()), code = problem.code, detail = problem.detail, "rejected");
+                tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(request.uri().path()), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let mut response = problem_response(problem, request_id);
                 if problem.status == StatusCode::BAD_REQUEST {
                     // What comes next on this connection may be read wrongly too.

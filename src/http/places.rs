@@ -11,23 +11,33 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
 };
 
 /// Descriptors for the database, the listeners and the operator.
 const RESERVE: u64 = 128;
-/// What a connection takes: itself, and one to the upstream.
-const EACH: u64 = 2;
+/// What a connection takes: itself, one to the upstream, and one there that
+/// waits to be used again.
+const EACH: u64 = 3;
+/// How long the other end may take to take anything at all.
+const WRITE_TIME: Duration = Duration::from_mins(1);
 /// The most that are of use to one process.
 const MOST: u64 = 1 << 20;
 
-/// Places that all public listeners share.
-#[derive(Debug, Clone)]
-pub(crate) struct Places(Arc<Semaphore>);
+/// The places that this process has, shared out.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// For the gateway, where strangers are.
+    pub(crate) public: Arc<Semaphore>,
+    /// For all other listeners: a flood at the gateway must not blind whoever watches it.
+    pub(crate) private: Arc<Semaphore>,
+}
 
 impl Places {
     /// Raises this process's limit as far as it may, and divides what it then is.
@@ -36,9 +46,14 @@ impl Places {
         let wanted = maximum.unwrap_or(MOST).min(MOST);
         let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
         let limit = if raised.is_ok() { wanted } else { current.unwrap_or(wanted) };
-        let places = usize::try_from(limit.saturating_sub(RESERVE) / EACH).unwrap_or(1).max(1);
-        tracing::debug!(file_descriptors = limit, connections = places, "limits");
-        Self(Arc::new(Semaphore::new(places)))
+        let places = usize::try_from(limit.saturating_sub(RESERVE) / EACH).unwrap_or(1);
+        let private = (places / 4).max(1);
+        let public = places.saturating_sub(private).max(1);
+        tracing::debug!(file_descriptors = limit, public, private, "limits");
+        Self {
+            public: Arc::new(Semaphore::new(public)),
+            private: Arc::new(Semaphore::new(private)),
+        }
     }
 }
 
@@ -46,7 +61,7 @@ impl Places {
 #[derive(Debug)]
 pub(crate) struct Bounded {
     pub(crate) listener: TcpListener,
-    pub(crate) places: Places,
+    pub(crate) places: Arc<Semaphore>,
 }
 
 impl Listener for Bounded {
@@ -55,9 +70,9 @@ impl Listener for Bounded {
 
     async fn next(&mut self) -> std::io::Result<(Placed, SocketAddr)> {
         // The semaphore is never closed.
-        let place = self.places.0.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+        let place = self.places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
         let (stream, peer) = self.listener.next().await?;
-        Ok((Placed { stream, _place: place }, peer))
+        Ok((Placed { stream, stuck: None, _place: place }, peer))
     }
 }
 
@@ -65,7 +80,25 @@ impl Listener for Bounded {
 #[derive(Debug)]
 pub(crate) struct Placed {
     stream: TcpStream,
+    /// Runs while the other end takes nothing.
+    stuck: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Placed {
+    /// Passes `written` on, or says that the other end has taken nothing for too long.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<std::io::Result<T>>,
+    ) -> Poll<std::io::Result<T>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(WRITE_TIME)));
+        stuck.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Placed {
@@ -84,11 +117,13 @@ impl AsyncWrite for Placed {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let written = Pin::new(&mut self.stream).poll_flush(cx);
+        self.in_time(cx, written)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -100,7 +135,8 @@ impl AsyncWrite for Placed {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -96,7 +96,7 @@ pub(crate) async fn name_answers(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        tracing::info!(%request_id, %method, path = loggable(&path), code = problem.code, detail = problem.detail, "problem");
+        tracing::info!(%request_id, %method, path = loggable(&path), code = problem.code, detail = loggable(&problem.detail), "problem");
         *response.body_mut() = Body::from(problem.to_json(request_id));
         response.headers_mut().remove(header::CONTENT_LENGTH);
         response

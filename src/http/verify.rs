@@ -5,6 +5,7 @@ use super::{
     client_address,
     door::{Door, Doors, Seen},
     extract::Json,
+    loggable::loggable,
     problem::Problem,
 };
 use crate::{
@@ -24,11 +25,17 @@ use counterfoil_core::{
     verify::Identity,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
+use std::sync::Arc;
 
 /// How many questions one batch may hold.
 const BATCH: usize = 1000;
+
+/// How many header lines one question may hold.
+const HEADERS: usize = 200;
 
 /// What answers.
 pub(crate) struct Verifier {
@@ -59,12 +66,39 @@ pub(crate) fn routes(verifier: Arc<Verifier>) -> Router {
 #[serde(deny_unknown_fields)]
 struct Asked {
     api: String,
-    headers: Option<BTreeMap<String, OneOrMore>>,
+    headers: Option<Fields>,
     secret: Option<String>,
     method: Option<String>,
     path: Option<String>,
     client_address: Option<String>,
     scope: Option<String>,
+}
+
+/// Header fields as they were written: a name that comes twice counts twice.
+struct Fields(Vec<(String, OneOrMore)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of header fields")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
 }
 
 /// A header's value, or its values where it was repeated.
@@ -156,25 +190,25 @@ impl Verifier {
             .0
             .may(&verify_scope(&asked.api))
             .map_err(|error| Problem::from(error).about("api"))?;
-        let named = self.doors.find(&asked.api).ok_or_else(|| {
-            let detail = format!("there is no API {:?}", asked.api);
+        let door = self.doors.find(&asked.api).ok_or_else(|| {
+            let detail = format!("there is no API {}", loggable(&asked.api));
             Problem::new(StatusCode::NOT_FOUND, "unknown_api", detail).about("api")
         })?;
-        let door = &named.door;
         let headers = asked.headers(door)?;
         let client = match &asked.client_address {
             Some(text) => Some(client_address::address(text).ok_or_else(|| {
-                Problem::bad_request(format!("client_address: {text:?} is no IP address"))
+                Problem::bad_request("client_address: that is no IP address")
                     .about("client_address")
             })?),
             None => None,
         };
-        let scope = match &asked.scope {
-            Some(text) => Some(text.parse::<Scope>().map_err(|error| {
-                Problem::bad_request(format!("scope: {text:?}: {error}")).about("scope")
-            })?),
-            None => None,
-        };
+        let scope =
+            match &asked.scope {
+                Some(text) => Some(text.parse::<Scope>().map_err(|error| {
+                    Problem::bad_request(format!("scope: {error}")).about("scope")
+                })?),
+                None => None,
+            };
         let path = match &asked.path {
             Some(path) => {
                 let path = path.split('?').next().unwrap_or_default();
@@ -186,7 +220,7 @@ impl Verifier {
         };
         let method = asked.method.as_deref().unwrap_or("GET");
         let requirement = match &path {
-            Some(path) => named.requirement(method, path),
+            Some(path) => door.api.requirement(method, path),
             None => Requirement::Any,
         };
         let judged = door
@@ -212,11 +246,22 @@ impl Asked {
     fn headers(&self, door: &Door) -> Result<HeaderMap, Problem> {
         let wrong = |field: &str, detail: String| Problem::bad_request(detail).about(field);
         match (&self.headers, &self.secret) {
-            (Some(lines), None) => {
+            (Some(Fields(lines)), None) => {
+                let count = |values: &OneOrMore| match values {
+                    OneOrMore::One(_) => 1,
+                    OneOrMore::More(values) => values.len(),
+                };
+                if lines.iter().map(|(_, values)| count(values)).sum::<usize>() > HEADERS {
+                    let detail = format!("headers: at most {HEADERS} header lines");
+                    return Err(wrong("headers", detail));
+                }
                 let mut headers = HeaderMap::new();
                 for (name, values) in lines {
                     let parsed = HeaderName::try_from(name.as_str()).map_err(|_| {
-                        wrong("headers", format!("headers: {name:?} cannot be a header's name"))
+                        wrong(
+                            "headers",
+                            format!("headers: {} cannot be a header's name", loggable(name)),
+                        )
                     })?;
                     let values = match values {
                         OneOrMore::One(value) => std::slice::from_ref(value),
@@ -226,7 +271,7 @@ impl Asked {
                         let value = HeaderValue::try_from(value.as_str()).map_err(|_| {
                             wrong(
                                 "headers",
-                                format!("headers: the value of {name:?} cannot be one"),
+                                format!("headers: the value of {} cannot be one", loggable(name)),
                             )
                         })?;
                         headers.append(parsed.clone(), value);
@@ -244,16 +289,16 @@ impl Asked {
 fn secret_alone(door: &Door, secret: &str) -> Result<HeaderMap, Problem> {
     let schemes = &door.api.schemes;
     let accepts = |scheme| schemes.accepted.contains(&scheme);
-    let (name, value) = if accepts(Scheme::Bearer) {
-        (header::AUTHORIZATION, format!("Bearer {secret}"))
+    let (name, before) = if accepts(Scheme::Bearer) {
+        (header::AUTHORIZATION, "Bearer ")
     } else if accepts(Scheme::Token) {
-        (header::AUTHORIZATION, format!("Token {secret}"))
+        (header::AUTHORIZATION, "Token ")
     } else {
         match &schemes.header {
             Some(name) if accepts(Scheme::Header) => {
                 let name = HeaderName::try_from(name.as_str())
                     .map_err(|_| Problem::bad_request("the API's header is no header"))?;
-                (name, secret.to_owned())
+                (name, "")
             }
             _ => {
                 let detail = "secret: a secret alone proves nothing to this API; give the headers";
@@ -261,9 +306,10 @@ fn secret_alone(door: &Door, secret: &str) -> Result<HeaderMap, Problem> {
             }
         }
     };
-    // What cannot stand in a header cannot be a token; that is for the door to say.
-    let value =
-        HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static("Bearer ?"));
+    // What cannot stand in a header cannot be a credential: nor can two words.
+    let value = HeaderValue::try_from(format!("{before}{secret}"))
+        .or_else(|_| HeaderValue::try_from(format!("{before}? ?")))
+        .map_err(|_| Problem::bad_request("secret: it cannot stand in a header"))?;
     Ok(HeaderMap::from_iter([(name, value)]))
 }
 

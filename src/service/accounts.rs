@@ -189,7 +189,7 @@ impl Service {
 
     /// An account, if the caller can see it: oneself, and for administrators
     /// everybody in the organization. Whoever cannot learns nothing of it.
-    pub(super) async fn seen_account(
+    pub(crate) async fn seen_account(
         &self,
         caller: &Caller,
         name: &AccountName,

@@ -5,9 +5,11 @@
 
 use super::ServiceError;
 use counterfoil_core::{
+    Timestamp,
     account::Rank,
     id::{AccountId, OrganizationId, TokenId},
     ledger::Actor,
+    network::Network,
     scope::Scope,
 };
 
@@ -28,6 +30,10 @@ pub(crate) struct Member {
     pub(crate) rank: Rank,
     pub(crate) token: TokenId,
     pub(crate) scopes: Vec<Scope>,
+    /// When the caller's own token ends.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Where the caller's own token may be used from.
+    pub(crate) allowed_networks: Vec<Network>,
 }
 
 impl Caller {
@@ -50,7 +56,7 @@ impl Caller {
     }
 
     /// Passes for the operator alone.
-    pub(super) fn is_operator(&self) -> Result<(), ServiceError> {
+    pub(crate) fn is_operator(&self) -> Result<(), ServiceError> {
         match self {
             Self::Operator => Ok(()),
             Self::Member(_) => Err(ServiceError::Forbidden(
@@ -97,6 +103,34 @@ impl Caller {
         mut scopes: impl Iterator<Item = &'a Scope>,
     ) -> Result<(), ServiceError> {
         scopes.try_for_each(|scope| self.may(scope.as_str()))
+    }
+
+    /// Passes where a token of the management API that ends at `expires_at` and
+    /// may be used from `networks` reaches no further than the caller's own.
+    pub(super) fn reaches_as_far(
+        &self,
+        expires_at: Option<Timestamp>,
+        networks: &[Network],
+    ) -> Result<(), ServiceError> {
+        let Self::Member(member) = self else { return Ok(()) };
+        let outlives = match (member.expires_at, expires_at) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(own), Some(other)) => other > own,
+        };
+        if outlives {
+            return Err(ServiceError::Forbidden(
+                "your token hands out none that outlives it; give an earlier end".into(),
+            ));
+        }
+        let own = &member.allowed_networks;
+        let inside = |network| own.iter().any(|own| own.covers(network));
+        if !own.is_empty() && (networks.is_empty() || !networks.iter().all(inside)) {
+            return Err(ServiceError::Forbidden(
+                "your token hands out none for other networks than its own".into(),
+            ));
+        }
+        Ok(())
     }
 }
 

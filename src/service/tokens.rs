@@ -123,10 +123,10 @@ impl Service {
             caller.administers()?;
         }
         let grant = decide_grant(&api, new.role.as_deref(), new.scopes.as_deref())?;
-        check_handed_out(caller, &api, &grant)?;
         let now = clock::now();
-        let expires_at = decide_expiry(&api, new.expiry, now)?;
+        let expires_at = decide_expiry(&api, new.expiry, now, now)?;
         let allowed_networks = read_networks(&new.allowed_networks)?;
+        check_handed_out(caller, &api, &grant, expires_at, &allowed_networks)?;
         let name = match &new.name {
             Some(name) => check_name(name, NAME)?,
             None => date(now),
@@ -203,9 +203,9 @@ impl Service {
         caller.may("tokens:write")?;
         self.settle(caller, async |at| {
             let stored = self.seen_token(caller, id).await?;
-            if stored.revoked_at.is_some() {
+            if matches!(stored.state_at(at), TokenState::Revoked | TokenState::Expired) {
                 return Err(ServiceError::Conflict(
-                    "the token is revoked; it stays as it is".into(),
+                    "the token has ended; nothing brings it back".into(),
                 ));
             }
             let api = self.api(&stored.token.api)?;
@@ -349,7 +349,7 @@ impl Service {
         token: &Token,
         api: &Api,
     ) -> Result<(), ServiceError> {
-        check_handed_out(caller, api, &token.grant)?;
+        check_whole(caller, api, token)?;
         let Caller::Member(member) = caller else { return Ok(()) };
         if token.owner == member.account {
             return Ok(());
@@ -446,17 +446,18 @@ fn changed(
         if api.issuers == Issuers::Administrators {
             caller.administers()?;
         }
-        check_handed_out(caller, api, &token.grant)?;
-    }
-    if grant {
-        token.grant = decide_grant(api, changes.role.as_deref(), changes.scopes.as_deref())?;
-        check_handed_out(caller, api, &token.grant)?;
-    }
-    if let Some(expiry) = changes.expiry {
-        token.expires_at = decide_expiry(api, expiry, now)?;
-    }
-    if let Some(networks) = &changes.allowed_networks {
-        token.allowed_networks = read_networks(networks)?;
+        check_whole(caller, api, &token)?;
+        if grant {
+            token.grant = decide_grant(api, changes.role.as_deref(), changes.scopes.as_deref())?;
+        }
+        if let Some(expiry) = changes.expiry {
+            // The longest life is counted from the beginning of it.
+            token.expires_at = decide_expiry(api, expiry, now, token.created_at)?;
+        }
+        if let Some(networks) = &changes.allowed_networks {
+            token.allowed_networks = read_networks(networks)?;
+        }
+        check_whole(caller, api, &token)?;
     }
     Ok(token)
 }
@@ -478,13 +479,24 @@ fn check_metadata(value: Value) -> Result<Value, ServiceError> {
 }
 
 /// Nobody hands out more of the management API than they hold.
-fn check_handed_out(caller: &Caller, api: &Api, grant: &Grant) -> Result<(), ServiceError> {
+fn check_whole(caller: &Caller, api: &Api, token: &Token) -> Result<(), ServiceError> {
+    check_handed_out(caller, api, &token.grant, token.expires_at, &token.allowed_networks)
+}
+
+fn check_handed_out(
+    caller: &Caller,
+    api: &Api,
+    grant: &Grant,
+    expires_at: Option<Timestamp>,
+    networks: &[Network],
+) -> Result<(), ServiceError> {
     if *api.name != *management_api::NAME {
         return Ok(());
     }
     if api.scopes_of(grant).any(management_api::is_granted_by_the_operator) {
         caller.is_operator()?;
     }
+    caller.reaches_as_far(expires_at, networks)?;
     caller.holds_all(api.scopes_of(grant))
 }
 
@@ -561,6 +573,7 @@ fn decide_expiry(
     api: &Api,
     asked: Expiry,
     now: Timestamp,
+    since: Timestamp,
 ) -> Result<Option<Timestamp>, ServiceError> {
     let policy = &api.tokens;
     let field = if matches!(asked, Expiry::In(_)) { "expires_in" } else { "expires_at" };
@@ -578,7 +591,7 @@ fn decide_expiry(
         }
         (Some(end), _) if end <= now => invalid("must lie in the future".into()),
         (Some(end), _) if end > Timestamp::MAX => invalid("lies too far in the future".into()),
-        (Some(end), Some(max)) if end > now.plus(max) => {
+        (Some(end), Some(max)) if end > since.plus(max) => {
             invalid(format!("tokens of this API live {max} at most"))
         }
         _ => Ok(end),

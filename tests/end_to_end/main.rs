@@ -5,16 +5,24 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
 
+mod caller;
 mod command_line;
 mod contracts;
 mod durability;
+mod forward_auth;
 mod gateway;
 mod installation;
+mod management;
 mod process;
+mod reload;
 mod response;
+mod rows;
 mod secrets;
 mod server;
 mod tampering;
 mod trouble;
+mod trusted_proxies;
 mod upstream;
+mod verify;
+mod why;
 mod wire;

@@ -24,6 +24,7 @@ pub(crate) struct Server {
     /// The listener of the console and the management API.
     pub(crate) main: SocketAddr,
     pub(crate) gateway: SocketAddr,
+    pub(crate) forward_auth: SocketAddr,
     pub(crate) metrics: SocketAddr,
 }
 
@@ -36,6 +37,7 @@ impl Server {
         Self {
             main: address("server"),
             gateway: address("gateway"),
+            forward_auth: address("forward_auth"),
             metrics: address("metrics"),
             process,
             installation,

@@ -16,6 +16,11 @@ pub(crate) struct Package {
 /// What `cargo xtask test` needs; a C compiler is there already, since Rust links with it.
 pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
+        name: "nginx-light",
+        program: "nginx",
+        purpose: "end-to-end tests have it ask about requests, as the documentation shows",
+    },
+    Package {
         name: "curl",
         program: "curl",
         purpose: "end-to-end tests run the commands that the documentation shows",

@@ -35,6 +35,11 @@ impl Network {
         }
     }
 
+    /// Whether every address of `other` lies in this network.
+    pub fn covers(&self, other: &Network) -> bool {
+        self.length <= other.length && self.contains(other.address)
+    }
+
     fn new(address: IpAddr, length: u8) -> Option<Self> {
         // Addresses are compared in their IPv4 form, so a network is kept in it too.
         let (address, length) = match (address, address.to_canonical()) {
@@ -120,6 +125,23 @@ mod tests {
                 inside,
                 "{address} in {network}"
             );
+        }
+    }
+
+    #[test]
+    fn what_covers_what() {
+        for (network, other, covers) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("10.0.0.0/8", "11.0.0.0/16", false),
+            ("0.0.0.0/0", "192.0.2.7", true),
+            ("0.0.0.0/0", "::/0", false),
+            ("::/0", "0.0.0.0/0", false),
+            ("2001:db8::/32", "2001:db8:1::/48", true),
+        ] {
+            let read = |text: &str| text.parse::<Network>().unwrap();
+            assert_eq!(read(network).covers(&read(other)), covers, "{other} in {network}");
         }
     }
 

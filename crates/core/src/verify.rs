@@ -9,6 +9,7 @@ use crate::{
     credential::{self, Credential, Headers},
     id::{AccountId, OrganizationId, TokenId},
     index::{Index, Record},
+    network::Network,
     refusal::About,
     route::Requirement,
     scope::Scope,
@@ -81,6 +82,11 @@ impl<'a> Identity<'a> {
     /// What it may do, as `api` defines it now.
     pub fn scopes(self, api: &'a Api) -> impl Iterator<Item = &'a Scope> {
         api.scopes_of(&self.0.grant)
+    }
+
+    /// Where it may be used from; anywhere, when empty.
+    pub fn allowed_networks(self) -> &'a [Network] {
+        &self.0.allowed_networks
     }
 
     /// When it ends.

@@ -19,6 +19,7 @@ async fn verify(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
 ) -> Result<impl IntoResponse, Problem> {
+    caller.is_operator()?;
     let (mut sender, body) = Channel::<Bytes, Infallible>::new(4);
     tokio::spawn(async move {
         let (progress, mut steps) = mpsc::unbounded_channel();

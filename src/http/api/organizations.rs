@@ -173,9 +173,7 @@ fn read_cursor(text: &str) -> Result<(OrganizationId, AccountId), Problem> {
 }
 
 fn read_account(text: &str) -> Result<AccountName, Problem> {
-    text.parse().map_err(|error| {
-        Problem::bad_request(format!("account: {text:?}: {error}")).about("account")
-    })
+    text.parse().map_err(|error| Problem::bad_request(format!("account: {error}")).about("account"))
 }
 
 #[derive(Debug, Deserialize)]

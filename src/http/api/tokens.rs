@@ -226,8 +226,7 @@ fn read_expiry(at: Field<Moment>, within: Field<Span>) -> Result<Option<Expiry>,
 }
 
 fn read_owner(text: &str) -> Result<AccountName, Problem> {
-    text.parse()
-        .map_err(|error| Problem::bad_request(format!("owner: {text:?}: {error}")).about("owner"))
+    text.parse().map_err(|error| Problem::bad_request(format!("owner: {error}")).about("owner"))
 }
 
 #[derive(Debug, Deserialize)]
@@ -249,7 +248,7 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let owner = match query.owner.as_deref().map(read_owner).transpose()? {
-        Some(owner) => Some(service.account(&caller, &owner).await?.id),
+        Some(owner) => Some(service.seen_account(&caller, &owner).await?.id),
         None => None,
     };
     let filter = TokenFilter {

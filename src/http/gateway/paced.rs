@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::oneshot,
-    time::{Sleep, sleep},
+    sync::watch,
+    time::{Sleep, sleep, timeout},
 };
 
 /// How long a client may take to the next piece of an upload.
@@ -23,8 +23,19 @@ pub(crate) struct Paced {
     inner: Incoming,
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
-    /// Told, or dropped, when the body has been passed on or given up.
-    done: Option<oneshot::Sender<()>>,
+    /// How much has gone on; dropped when the body has been passed on or given up.
+    told: Option<watch::Sender<u64>>,
+}
+
+/// How an upload goes on, for whoever waits for its end.
+pub(super) struct Upload(watch::Receiver<u64>);
+
+impl Upload {
+    /// Returns when the upload has ended, or when nobody has taken any of it
+    /// for as long as a client may take to send some.
+    pub(super) async fn ends_or_stands_still(mut self) {
+        while let Ok(Ok(())) = timeout(UPLOAD, self.0.changed()).await {}
+    }
 }
 
 /// The sender of a body did not finish it.
@@ -37,17 +48,17 @@ pub(crate) enum Interrupted {
 }
 
 impl Paced {
-    /// A client's body, and what tells when it has been sent.
-    pub(super) fn upload(inner: Incoming) -> (Self, oneshot::Receiver<()>) {
-        let (done, sent) = oneshot::channel();
+    /// A client's body, and what tells how it goes on.
+    pub(super) fn upload(inner: Incoming) -> (Self, Upload) {
+        let (told, upload) = watch::channel(0);
         // Nobody asks an empty body for its end.
-        let done = (!inner.is_end_stream()).then_some(done);
-        (Self { inner, patience: UPLOAD, waiting: None, done }, sent)
+        let told = (!inner.is_end_stream()).then_some(told);
+        (Self { inner, patience: UPLOAD, waiting: None, told }, Upload(upload))
     }
 
     /// An upstream's body.
     pub(super) fn download(inner: Incoming) -> Self {
-        Self { inner, patience: DOWNLOAD, waiting: None, done: None }
+        Self { inner, patience: DOWNLOAD, waiting: None, told: None }
     }
 }
 
@@ -63,14 +74,16 @@ impl Body for Paced {
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
             this.waiting = None;
             if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
-                this.done = None;
+                this.told = None;
+            } else if let Some(told) = &this.told {
+                told.send_modify(|frames| *frames += 1);
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Interrupted::BrokeOff)));
         }
         let waiting = this.waiting.get_or_insert_with(|| Box::pin(sleep(this.patience)));
         match waiting.as_mut().poll(cx) {
             Poll::Ready(()) => {
-                this.done = None;
+                this.told = None;
                 Poll::Ready(Some(Err(Interrupted::StoodStill)))
             }
             Poll::Pending => Poll::Pending,

@@ -186,6 +186,10 @@ impl WriterThread {
     /// A failed COMMIT may have worked. Only the database knows, and all of a
     /// group is in it or nothing; none where it does not answer either.
     fn made_after_all(&self, results: &[Result<Head, StoreError>]) -> Option<bool> {
+        // Inside a transaction that would not end, its own rows prove nothing.
+        if !self.connection.is_autocommit() {
+            return None;
+        }
         let found = head(&self.connection).ok()?;
         let expected = results.iter().rev().find_map(|result| result.as_ref().ok());
         match expected {

@@ -115,7 +115,7 @@ fn create_says_what_is_wrong_and_changes_nothing() {
             (
                 &["--api", "orders", "--owner", "ada"][..],
                 2,
-                "owner: \"ada\": expected an account's id or e-mail address",
+                "owner: expected an account's id or e-mail address",
             ),
             (
                 &["--api", "orders", "--owner", "eve@example.com"],
