@@ -121,8 +121,8 @@ fn a_request_that_is_not_whole_yet_is_judged_when_it_is() {
     let stage = Stage::set();
     let body = r#"{"api": "orders"}"#;
     let (first, last) = body.split_at(body.len() - 1);
-    let list = ["token", "list", "--quiet", "--limit", "1000"];
-    let tokens = || stage.server.cli(list).done().out.lines().count();
+    let command = ["token", "list", "--quiet", "--limit", "1000"];
+    let tokens = || stage.server.cli(command).done().out.lines().count();
     let before = tokens();
     let mut wire = Wire::connect(stage.server.main).unwrap();
     wire.send(format!(
