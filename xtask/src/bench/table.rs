@@ -3,16 +3,31 @@
 use super::load::Sample;
 use std::fmt::Write;
 
-/// One line for each in-process figure.
+/// What a figure whose name begins so is compared with: the one whose name ends alike.
+const FLOORS: [(&str, &str); 1] = [("verify, ", "hash and look up, ")];
+
+/// One line for each in-process figure, with its ratio to its floor where there is one.
 pub(crate) fn figures(figures: &[(&str, f64)]) -> String {
     let width = figures.iter().map(|(name, _)| name.chars().count()).max();
     let width = width.unwrap_or(0).max(20);
-    let mut text = format!("{:<width$}{:>12}\n", "", "median ns");
+    let mut text = format!("{:<width$}{:>12}{:>10}\n", "", "median ns", "ratio");
     for (name, nanoseconds) in figures {
+        let ratio = floor(name, figures).map(|floor| format!("{:.2}", nanoseconds / floor));
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{name:<width$}{nanoseconds:>12.1}");
+        let _ = writeln!(
+            text,
+            "{name:<width$}{nanoseconds:>12.1}{:>10}",
+            ratio.as_deref().unwrap_or_default()
+        );
     }
     text
+}
+
+fn floor(name: &str, figures: &[(&str, f64)]) -> Option<f64> {
+    let floor = FLOORS.iter().find_map(|(beginning, floor)| {
+        name.strip_prefix(beginning).map(|rest| format!("{floor}{rest}"))
+    })?;
+    figures.iter().find(|(other, _)| *other == floor).map(|(_, nanoseconds)| *nanoseconds)
 }
 
 /// Least, median and most of each contestant, and the later ones' ratios to the first.
@@ -93,6 +108,17 @@ mod tests {
 
     fn sample(cpu_per_request: f64, requests_per_second: f64) -> Sample {
         Sample { cpu_per_request, requests_per_second }
+    }
+
+    #[test]
+    fn figures_are_held_against_their_floors() {
+        let text = figures(&[("hash and look up, a", 100.0), ("verify, a", 150.0), ("other", 1.0)]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[2].starts_with("verify, a") && lines[2].ends_with("1.50"), "{text}");
+        assert!(
+            lines[1].ends_with("100.0          ") && lines[3].ends_with("1.0          "),
+            "{text}"
+        );
     }
 
     #[test]
