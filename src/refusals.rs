@@ -129,3 +129,83 @@ impl Refusals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{DataDirectory, Sqlite};
+    use std::path::Path;
+
+    fn refusals(directory: &Path) -> Refusals {
+        let locked = Arc::new(DataDirectory::lock(directory).unwrap());
+        let store = Sqlite::open(locked, Path::new("test.db"), Box::new(|_, _| {})).unwrap();
+        Refusals::new(Arc::new(store))
+    }
+
+    fn name(n: usize) -> RequestId {
+        let mut entropy = [0; 10];
+        // Behind the version and the variant, whose bits are not entropy.
+        entropy[3..7].copy_from_slice(&u32::try_from(n).unwrap().to_le_bytes());
+        RequestId::new(Timestamp::from_millis(1), entropy)
+    }
+
+    fn refusal(n: usize, somebodys: bool) -> StoredRefusal {
+        let now = Timestamp::from_millis(1);
+        StoredRefusal {
+            request_id: name(n),
+            at: now,
+            door: "gateway".into(),
+            api: "orders".into(),
+            code: "expired".into(),
+            about: String::new(),
+            method: "GET".into(),
+            path: "/".into(),
+            client: None,
+            client_request_id: None,
+            matched: somebodys
+                .then(|| (TokenId::new(now, [1; 10]), OrganizationId::new(now, [2; 10]))),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_displaces_what_is_nobodys_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let refusals = refusals(directory.path());
+        refusals.record(refusal(0, true));
+        for n in 1..=2 * WAITING {
+            refusals.record(refusal(n, false));
+        }
+        refusals.record(refusal(2 * WAITING + 1, true));
+        let found = async |n| refusals.find(name(n)).await.unwrap().is_some();
+        for kept in [0, 2 * WAITING, 2 * WAITING + 1] {
+            assert!(found(kept).await, "{kept}");
+        }
+        assert!(!found(1).await);
+        refusals.flush().await;
+        assert!(found(0).await && found(2 * WAITING + 1).await && !found(1).await);
+    }
+
+    #[tokio::test]
+    async fn two_flushes_at_once_write_everything_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let refusals = refusals(directory.path());
+        for n in 0..100 {
+            refusals.record(refusal(n, true));
+        }
+        tokio::join!(refusals.flush(), refusals.flush());
+        assert!(refusals.waiting.lock().unwrap().refusals.is_empty());
+        for n in 0..100 {
+            assert_eq!(refusals.find(name(n)).await.unwrap(), Some(refusal(n, true)));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let refusals = refusals(directory.path());
+        refusals.record(refusal(1, true));
+        refusals.store.close().await;
+        refusals.flush().await;
+        assert_eq!(refusals.waiting.lock().unwrap().refusals.len(), 1);
+    }
+}
