@@ -221,19 +221,36 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
     }
 }
 
-/// A list for scripts: the ids, a line each.
-fn list_ids(found: &Value, field: &str) -> Result<(), Failure> {
-    for item in found["items"].as_array().into_iter().flatten() {
-        output::print(format_args!("{}", output::text(&item[field])))?;
-    }
-    more(found);
-    Ok(())
+/// What a list looks like to people.
+struct Listing<'a, Row> {
+    /// What to say where there is nothing.
+    empty: &'a str,
+    headings: &'a [&'a str],
+    /// The field that names an item: all that scripts get of it.
+    id: &'a str,
+    row: Row,
 }
 
-/// Says how to see the rest of a list, where there is more.
-fn more(found: &Value) {
-    if let Some(cursor) = found["next_cursor"].as_str() {
-        output::note(format_args!("There is more: add --cursor {cursor}"));
+impl<Row: Fn(&Value) -> Vec<String>> Listing<'_, Row> {
+    /// Prints what the API answered, and how to see the rest where there is more.
+    fn print(&self, global: &Global, found: &Value) -> Result<(), Failure> {
+        if global.json {
+            return Ok(output::json(found)?);
+        }
+        let items: Vec<&Value> = found["items"].as_array().into_iter().flatten().collect();
+        if global.quiet {
+            for item in items {
+                output::print(format_args!("{}", output::text(&item[self.id])))?;
+            }
+        } else if items.is_empty() {
+            output::note(format_args!("{}", self.empty));
+        } else {
+            output::table(self.headings, items.into_iter().map(&self.row))?;
+        }
+        if let Some(cursor) = found["next_cursor"].as_str() {
+            output::note(format_args!("There is more: add --cursor {cursor}"));
+        }
+        Ok(())
     }
 }
 

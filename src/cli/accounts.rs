@@ -1,7 +1,7 @@
 //! `counterfoil account` and `counterfoil init`.
 
 use super::{
-    Failure, Global, Part,
+    Failure, Global, Listing, Part,
     operator::{Operator, read_secret, segment, with_query},
     organizations::{RankName, resolve},
     output,
@@ -140,27 +140,14 @@ async fn create(global: &Global, operator: &Operator, create: Create) -> Result<
 async fn list(global: &Global, operator: &Operator, part: Part) -> Result<(), Failure> {
     let query = with_query("/v1/accounts", &part.parameters());
     let found = operator.call(Method::GET, &query, None).await?;
-    if global.json {
-        return Ok(output::json(&found)?);
-    }
-    if global.quiet {
-        return super::list_ids(&found, "id");
-    }
-    let items = found["items"].as_array().cloned().unwrap_or_default();
-    if items.is_empty() {
-        output::note(format_args!(
-            "No accounts. Begin with `counterfoil init --email YOU@EXAMPLE.COM`."
-        ));
-        return Ok(());
-    }
     let fields = ["id", "email", "name", "kind", "state", "created_at"];
-    let headings = ["id", "e-mail", "name", "kind", "state", "created"];
-    output::table(
-        &headings,
-        items.iter().map(|item| fields.map(|field| output::text(&item[field])).to_vec()),
-    )?;
-    super::more(&found);
-    Ok(())
+    let listing = Listing {
+        empty: "No accounts. Begin with `counterfoil init --email YOU@EXAMPLE.COM`.",
+        headings: &["id", "e-mail", "name", "kind", "state", "created"],
+        id: "id",
+        row: |item: &Value| fields.map(|field| output::text(&item[field])).to_vec(),
+    };
+    listing.print(global, &found)
 }
 
 async fn set_state(

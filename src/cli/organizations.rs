@@ -1,7 +1,7 @@
 //! `counterfoil organization`.
 
 use super::{
-    Failure, Global, Part,
+    Failure, Global, Listing, Part,
     operator::{Operator, segment, with_query},
     output,
 };
@@ -91,7 +91,13 @@ async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(
             let query = with_query("/v1/organizations", &part.parameters());
             let found = operator.call(Method::GET, &query, None).await?;
             let fields = ["id", "name", "state", "created_at"];
-            list(global, &found, &["id", "name", "state", "created"], fields)
+            let listing = Listing {
+                empty: "No organizations. Begin with `counterfoil init --email YOU@EXAMPLE.COM`.",
+                headings: &["id", "name", "state", "created"],
+                id: "id",
+                row: |item: &Value| fields.map(|field| output::text(&item[field])).to_vec(),
+            };
+            listing.print(global, &found)
         }
         Command::Show { organization } => {
             let path =
@@ -110,7 +116,14 @@ async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(
             let parameters = [("organization", Some(organization)), cursor, limit];
             let query = with_query("/v1/memberships", &parameters);
             let found = operator.call(Method::GET, &query, None).await?;
-            list(global, &found, &["id", "rank", "joined"], ["account", "rank", "joined_at"])
+            let fields = ["account", "rank", "joined_at"];
+            let listing = Listing {
+                empty: "No members. Add one with `counterfoil organization add-member`.",
+                headings: &["id", "rank", "joined"],
+                id: "account",
+                row: |item: &Value| fields.map(|field| output::text(&item[field])).to_vec(),
+            };
+            listing.print(global, &found)
         }
         Command::AddMember { organization, account, rank } => {
             let organization = resolve(operator, &organization).await?;
@@ -189,23 +202,4 @@ fn show(global: &Global, organization: &Value) -> Result<(), Failure> {
             ("closed", output::text(&organization["closed_at"])),
         ])
     ))?)
-}
-
-fn list<const N: usize>(
-    global: &Global,
-    found: &Value,
-    headings: &[&str],
-    fields: [&str; N],
-) -> Result<(), Failure> {
-    if global.json {
-        return Ok(output::json(found)?);
-    }
-    if global.quiet {
-        return super::list_ids(found, fields[0]);
-    }
-    let items = found["items"].as_array().cloned().unwrap_or_default();
-    let rows = items.iter().map(|item| fields.map(|field| output::text(&item[field])).to_vec());
-    output::table(headings, rows)?;
-    super::more(found);
-    Ok(())
 }

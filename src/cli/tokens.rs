@@ -1,7 +1,7 @@
 //! `counterfoil token`.
 
 use super::{
-    Failure, Global, Part,
+    Failure, Global, Listing, Part,
     operator::{Operator, segment, with_query},
     output,
 };
@@ -204,23 +204,11 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
         ],
     );
     let found = operator.call(Method::GET, &query, None).await?;
-    if global.json {
-        return Ok(output::json(&found)?);
-    }
-    if global.quiet {
-        return super::list_ids(&found, "id");
-    }
-    let items = found["items"].as_array().cloned().unwrap_or_default();
-    if items.is_empty() {
-        output::note(format_args!(
-            "No tokens. Issue one with `counterfoil token create --api API --owner ACCOUNT`."
-        ));
-        return Ok(());
-    }
-    let headings = ["id", "name", "api", "may", "token", "state", "expires"];
-    output::table(
-        &headings,
-        items.iter().map(|item| {
+    let listing = Listing {
+        empty: "No tokens. Issue one with `counterfoil token create --api API --owner ACCOUNT`.",
+        headings: &["id", "name", "api", "may", "token", "state", "expires"],
+        id: "id",
+        row: |item: &Value| {
             vec![
                 output::text(&item["id"]),
                 output::text(&item["name"]),
@@ -230,10 +218,9 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
                 output::text(&item["state"]),
                 expires(item),
             ]
-        }),
-    )?;
-    super::more(&found);
-    Ok(())
+        },
+    };
+    listing.print(global, &found)
 }
 
 async fn set_state(
