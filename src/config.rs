@@ -67,6 +67,8 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     /// Scheme, host and port, as a browser's `Origin` has them.
     pub(crate) public_url: String,
+    /// Whose word on where a request comes from is taken.
+    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 /// The reverse proxy.

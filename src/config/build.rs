@@ -21,6 +21,7 @@ pub(super) fn build(settings: Settings, document: &Document<'_>) -> Result<Confi
 
 fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let [server, gateway, forward_auth, metrics] = listeners(&settings, report);
+    let before_server = networks(&settings.server.trusted_proxies, "server", report);
     let in_front = networks(&settings.gateway.trusted_proxies, "gateway", report);
     let asking = networks(&settings.forward_auth.trusted_proxies, "forward_auth", report);
     let public_url = public_url(settings.server.public_url.as_deref(), server, report);
@@ -32,7 +33,11 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
         settings.api.into_iter().filter_map(|(name, api)| api::read(&name, api, report).ok());
     let apis = apis.collect();
     Ok(Config {
-        server: Server { listen: server?, public_url: public_url? },
+        server: Server {
+            listen: server?,
+            public_url: public_url?,
+            trusted_proxies: before_server?,
+        },
         gateway: Gateway { listen: gateway?, trusted_proxies: in_front? },
         forward_auth: ForwardAuth {
             listen: forward_auth?,

@@ -37,6 +37,7 @@ start, with the nearest one that would.
 const EXAMPLE: &str = r#"[server]
 listen = "127.0.0.1:8080"
 public_url = "https://tokens.example.com"
+trusted_proxies = ["10.0.0.7"]
 
 [gateway]
 listen = "0.0.0.0:8081"

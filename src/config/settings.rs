@@ -43,6 +43,9 @@ pub(super) struct Server {
     /// The URL under which browsers reach this server: http or https, no path.
     #[schemars(extend("x-default" = "`http://` and `server.listen`"))]
     pub(super) public_url: Option<String>,
+    /// Networks of the proxies in front, whose word is taken for where a request
+    /// comes from (`X-Forwarded-For`). Of anybody else it is not.
+    pub(super) trusted_proxies: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -365,7 +368,7 @@ pub(crate) struct Words {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".into(), public_url: None }
+        Self { listen: "127.0.0.1:8080".into(), public_url: None, trusted_proxies: Vec::new() }
     }
 }
 

@@ -133,7 +133,6 @@ fn capabilities_to_come_are_unknown() {
         ("rate = [\"1000/60s\"]", "api.a.rate"),
         ("access_tokens.lifetime = \"24h\"", "api.a.access_tokens"),
         ("[limiter]", "limiter"),
-        ("[server]\ntrusted_proxies = []", "server.trusted_proxies"),
     ] {
         let found = mistakes(&in_api(text));
         assert!(found[0].contains(&format!(": {path}: unknown key; did you mean ")), "{found:?}");

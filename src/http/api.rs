@@ -7,6 +7,7 @@ mod refusals;
 mod tokens;
 
 use super::{
+    client_address,
     door::{self, Door, Seen},
     extract,
     problem::{self, Problem},
@@ -23,7 +24,9 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
-use counterfoil_core::{Code, Refusal, Timestamp, route::Requirement, verify::Identity};
+use counterfoil_core::{
+    Code, Refusal, Timestamp, network::Network, route::Requirement, verify::Identity,
+};
 use http::{HeaderMap, StatusCode, request::Parts};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -64,6 +67,7 @@ fn routes(service: Arc<Service>) -> Router {
 pub(crate) struct Protection {
     pub(crate) door: Door,
     pub(crate) replica: Arc<Replica>,
+    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 impl Protection {
@@ -80,7 +84,10 @@ async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let client = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let client = peer.and_then(|peer| {
+        client_address::forwarded_for(peer, request.headers(), &protection.trusted_proxies)
+    });
     // Strangers get no memory. What a caller may is judged once more when all of
     // the request is here: a body that is held back must not hold back a revocation.
     let judged = match protection.judge(request.headers(), client) {

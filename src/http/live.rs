@@ -34,6 +34,7 @@ impl Live {
         let protection = Protection {
             door: Door::new("management", &App::management(config)?, metrics, refusals),
             replica: replica.clone(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
         };
         let server = Router::new()
             .merge(status::health(replica.clone()))

@@ -1,6 +1,7 @@
 //! Proxies in front of the gateway: whose word counts for where a request comes from.
 
 use crate::{
+    caller,
     installation::{Installation, Token},
     response::Response,
     server::Server,
@@ -152,4 +153,21 @@ fn what_is_no_address_is_nowhere() {
         assert_eq!(stage.seen(PROXY, &stage.anywhere, &[line]), nothing, "{line}");
         stage.is_forbidden(PROXY, &stage.bound, &[line]);
     }
+}
+
+#[test]
+fn the_management_api_believes_its_own_proxies_only() {
+    let asks = |configuration: &str, lines: &str| {
+        let server = Installation::new(configuration).set_up().start();
+        let bound = ["--scope", "tokens:read", "--allowed-network", "198.51.100.9"];
+        let token = server.issue("counterfoil", &bound);
+        let lines = format!("authorization: Bearer {}\r\n{lines}", token.secret);
+        caller::call(server.main, &lines, "GET", "/v1/tokens", "").status
+    };
+    let proxied = "x-forwarded-for: 203.0.113.7, 198.51.100.9\r\n";
+    let trusting = "[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n";
+    assert_eq!(asks(trusting, proxied), 200);
+    assert_eq!(asks(trusting, ""), 403);
+    assert_eq!(asks(trusting, "x-forwarded-for: 198.51.100.9, 203.0.113.7\r\n"), 403);
+    assert_eq!(asks("", proxied), 403);
 }
