@@ -1,4 +1,4 @@
-//! Programs that Rust does not bring along: from Debian, from rustup, from crates.io.
+//! Programs that Rust does not bring along: from Debian, from rustup, from where cargo finds crates.
 
 use crate::process::{cargo, find, quietly, succeeds, target_dir};
 use anyhow::{Context, Result, bail};
