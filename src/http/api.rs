@@ -25,7 +25,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use counterfoil_core::{
-    Code, Refusal, Timestamp, network::Network, route::Requirement, verify::Identity,
+    Admitted, Code, Refusal, Timestamp, network::Network, route::Requirement, verify::Identity,
 };
 use http::{HeaderMap, StatusCode, request::Parts};
 use serde::{Deserialize, Serialize};
@@ -71,11 +71,17 @@ pub(crate) struct Protection {
 }
 
 impl Protection {
-    fn judge(&self, headers: &HeaderMap, client: Option<IpAddr>) -> Result<Member, Refusal> {
-        let admitted = self.door.judge(&self.replica, headers, client, Requirement::Any)?;
+    fn judge(&self, headers: &HeaderMap, client: Option<IpAddr>) -> Result<Admitted, Refusal> {
+        self.door.judge(&self.replica, headers, client, Requirement::Any)
+    }
+
+    /// Who acts with an admitted request.
+    fn member(&self, admitted: &Admitted) -> Result<Member, Refusal> {
         let member = admitted.identity().and_then(|identity| member(identity, &self.door));
         // The membership may end between two looks.
-        member.ok_or_else(|| Refusal::new(Code::AccountDisabled))
+        let member = member.ok_or_else(|| Refusal::new(Code::AccountDisabled))?;
+        self.door.let_through(admitted);
+        Ok(member)
     }
 }
 
@@ -100,7 +106,7 @@ async fn authenticate(
         }
         Err(refusal) => Err(refusal),
     };
-    let refusal = match judged {
+    let refusal = match judged.and_then(|admitted| protection.member(&admitted)) {
         Ok(member) => {
             request.extensions_mut().insert(Caller::Member(member));
             return next.run(request).await;

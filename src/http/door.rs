@@ -73,7 +73,8 @@ impl Door {
         Self { name, api: api.clone(), counters, refusals: refusals.clone() }
     }
 
-    /// Judges a request now. Reads memory only.
+    /// Judges a request now. Reads memory only. What comes of it is counted by
+    /// [`Self::let_through`] or [`Self::refuse`], once, however often it was judged.
     pub(crate) fn judge(
         &self,
         replica: &Replica,
@@ -83,13 +84,15 @@ impl Door {
     ) -> Result<Admitted, Refusal> {
         let index = replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
         let question = Question { headers: &Lines(headers), client, requirement };
-        let judged = verify::verify(&self.api, index, &question, clock::now());
-        match &judged {
-            Ok(admitted) if admitted.identity().is_some() => self.counters.admitted.inc(),
-            Ok(_) => self.counters.anonymous.inc(),
-            Err(refusal) => self.counters.refused(refusal.code).inc(),
+        verify::verify(&self.api, index, &question, clock::now())
+    }
+
+    /// Counts a request that goes on.
+    pub(crate) fn let_through(&self, admitted: &Admitted) {
+        match admitted.identity() {
+            Some(_) => self.counters.admitted.inc(),
+            None => self.counters.anonymous.inc(),
         };
-        judged
     }
 
     /// A refusal in the API's words; its true reason goes to the log, and to
@@ -100,6 +103,7 @@ impl Door {
         request_id: RequestId,
         seen: Seen<'_>,
     ) -> Answer {
+        self.counters.refused(refusal.code).inc();
         let theirs = seen.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(loggable);
         let kept = StoredRefusal {
             request_id,
@@ -136,7 +140,7 @@ pub(crate) fn response<B: From<String>>(answer: Answer) -> Response<B> {
 }
 
 /// The core's view of a request's header fields.
-pub(crate) struct Lines<'a>(pub(crate) &'a HeaderMap);
+struct Lines<'a>(&'a HeaderMap);
 
 impl Headers for Lines<'_> {
     fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {

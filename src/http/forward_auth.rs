@@ -141,6 +141,7 @@ impl ForwardAuth {
         let requirement = door.api.requirement(&original.method, self.within(name, &path)?);
         match door.judge(&self.replica, request.headers(), original.client, requirement) {
             Ok(admitted) => {
+                door.let_through(&admitted);
                 let mut response = Response::new(Body::default());
                 identity::set(response.headers_mut(), &door.api, &admitted);
                 Ok(response)

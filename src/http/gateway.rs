@@ -15,6 +15,7 @@ use crate::{
         client_address,
         door::{self, Seen},
         loggable::loggable,
+        places::Places,
         problem::{Problem, REQUEST_ID},
     },
     refusals::Refusals,
@@ -54,8 +55,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an unused connection to the upstream is kept.
 const IDLE: Duration = Duration::from_secs(30);
-/// How many unused connections are kept, at all upstreams together.
-const IDLE_MOST: usize = 4096;
 
 /// The body of an answer: the upstream's, or a short one of our own.
 type Body = Either<Full<Bytes>, Paced>;
@@ -100,7 +99,8 @@ impl Gateway {
         let upstream = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_MOST / apis.len().max(1))
+            // All of them together take no more than the places allow for.
+            .pool_max_idle_per_host(Places::in_all() / apis.len().max(1))
             .build(connector);
         Ok(Self {
             mounts: Mounts::new(apis, &metrics, refusals)?,
@@ -178,6 +178,7 @@ impl Gateway {
     ) -> Response<Body> {
         let Passage { mounted, client, admitted, upstream_uri } = passage;
         let api = &mounted.door.api.name;
+        mounted.door.let_through(&admitted);
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
         self.fields.for_upstream(&mut head.headers, client, request_id, mounted, &admitted);

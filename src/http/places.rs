@@ -40,16 +40,23 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// How many places this process's limit has room for.
+    pub(crate) fn in_all() -> usize {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(MOST).min(MOST);
+        usize::try_from(limit.saturating_sub(RESERVE) / EACH).unwrap_or(1).max(1)
+    }
+
     /// Raises this process's limit as far as it may, and divides what it then is.
     pub(crate) fn of_process() -> Self {
-        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
         let wanted = maximum.unwrap_or(MOST).min(MOST);
-        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
-        let limit = if raised.is_ok() { wanted } else { current.unwrap_or(wanted) };
-        let places = usize::try_from(limit.saturating_sub(RESERVE) / EACH).unwrap_or(1);
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+            tracing::debug!(%error, "the limit of file descriptors stays as it is");
+        }
+        let places = Self::in_all();
         let private = (places / 4).max(1);
         let public = places.saturating_sub(private).max(1);
-        tracing::debug!(file_descriptors = limit, public, private, "limits");
+        tracing::debug!(public, private, "places for connections");
         Self {
             public: Arc::new(Semaphore::new(public)),
             private: Arc::new(Semaphore::new(private)),

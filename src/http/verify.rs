@@ -227,7 +227,10 @@ impl Verifier {
             .judge(&self.replica, &headers, client, requirement)
             .and_then(|admitted| holds(door, admitted, scope.as_ref()));
         Ok(match judged {
-            Ok(admitted) => Verified::Active(active(door, &admitted)),
+            Ok(admitted) => {
+                door.let_through(&admitted);
+                Verified::Active(active(door, &admitted))
+            }
             Err(refusal) => {
                 let seen =
                     Seen { method, path: path.as_deref().unwrap_or(""), client, headers: &headers };

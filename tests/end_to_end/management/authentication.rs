@@ -138,3 +138,24 @@ fn a_request_that_is_not_whole_yet_is_judged_when_it_is() {
     says_no(&answer, 401, "unknown_token");
     assert_eq!(tokens(), before);
 }
+
+#[test]
+fn a_call_is_counted_once() {
+    let stage = Stage::set();
+    let count = |outcome: &str| {
+        let line = format!(
+            "counterfoil_requests_total{{door=\"management\",api=\"counterfoil\",outcome=\"{outcome}\"}} "
+        );
+        let metrics = stage.server.scrape();
+        let found = metrics.lines().find_map(|other| other.strip_prefix(&line)).unwrap();
+        found.parse::<u64>().unwrap()
+    };
+    let (admitted, refused) = (count("admitted"), count("unknown_token"));
+    assert_eq!(stage.ada.get("/v1/tokens").status, 200);
+    assert_eq!(stage.ada.post("/v1/tokens", &serde_json::json!({"api": "orders"})).status, 201);
+    assert_eq!(
+        call(stage.server.main, "authorization: Bearer x\r\n", "GET", "/v1/tokens", "").status,
+        401
+    );
+    assert_eq!((count("admitted"), count("unknown_token")), (admitted + 2, refused + 1));
+}
