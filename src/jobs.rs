@@ -2,8 +2,9 @@
 
 use crate::{
     clock,
-    refusals::{FLUSH_EVERY, Refusals},
+    refusals::FLUSH_EVERY,
     replica::Replica,
+    service::{Service, idempotency},
 };
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// How often the ledger's head is logged.
 const HEAD_EVERY: Duration = Duration::from_mins(1);
 
-/// How often old refusals are deleted.
+/// How often what is too old is deleted.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// Logs the ledger's head when it has moved. Whoever can write to the database
@@ -32,14 +33,17 @@ pub(crate) async fn log_head(replica: Arc<Replica>, stop: CancellationToken) {
     }
 }
 
-/// Writes refusals down, and forgets the old ones.
-pub(crate) async fn keep_refusals(refusals: Arc<Refusals>, stop: CancellationToken) {
+/// Writes refusals down, and forgets what is kept for a while only.
+pub(crate) async fn keep_books(service: Arc<Service>, stop: CancellationToken) {
     let mut flushes = tokio::time::interval(FLUSH_EVERY);
     let mut forgets = tokio::time::interval(FORGET_EVERY);
     loop {
         tokio::select! {
-            _ = flushes.tick() => refusals.flush().await,
-            _ = forgets.tick() => refusals.forget(clock::now()).await,
+            _ = flushes.tick() => service.refusals.flush().await,
+            _ = forgets.tick() => {
+                service.refusals.forget(clock::now()).await;
+                idempotency::forget(&*service.store).await;
+            }
             () = stop.cancelled() => return,
         }
     }

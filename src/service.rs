@@ -5,6 +5,7 @@
 
 pub(crate) mod accounts;
 mod caller;
+pub(crate) mod idempotency;
 pub(crate) mod management_api;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
@@ -15,7 +16,7 @@ pub(crate) use caller::{Caller, Member};
 use crate::{
     clock, entropy,
     refusals::{Refusals, StoredRefusal},
-    store::{Inspection, Order, Progress, Store, StoreError},
+    store::{Inspection, Once, Order, Progress, Store, StoreError},
 };
 use arc_swap::ArcSwap;
 use counterfoil_core::{
@@ -54,6 +55,9 @@ pub(crate) enum ServiceError {
     /// It cannot be done as things are.
     #[error("{0}")]
     Conflict(String),
+    /// The key of idempotency has been used for something else.
+    #[error("this Idempotency-Key was used for another request; use a new key for a new request")]
+    KeyReused,
     /// Too much is going on; later it may work.
     #[error("{0}")]
     Busy(String),
@@ -116,8 +120,19 @@ impl Service {
         at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<Head, StoreError> {
+        self.commit_once(caller, at, changes, None).await
+    }
+
+    /// The same, remembering under which key they were asked for.
+    async fn commit_once(
+        &self,
+        caller: &Caller,
+        at: Timestamp,
+        changes: impl IntoIterator<Item = Change>,
+        once: Option<Once>,
+    ) -> Result<Head, StoreError> {
         let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
-        self.store.commit(Order { at, actor: caller.actor(), changes }).await
+        self.store.commit(Order { at, actor: caller.actor(), changes, once }).await
     }
 
     /// Decides and commits, again if need be, until both agree. `decide` gives

@@ -17,7 +17,7 @@ use counterfoil_core::{
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::{Actor, Change, Head, Salt},
-    token::{Previous, State, Token},
+    token::{Digest, Previous, State, Token},
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,20 @@ pub(crate) struct Order {
     pub(crate) actor: Actor,
     /// The changes, each with the entropy of its commitment.
     pub(crate) changes: Vec<(Change, Salt)>,
+    /// What is remembered with them, so that nobody asks twice for the same.
+    pub(crate) once: Option<Once>,
+}
+
+/// A token that was asked for under a key: whoever asks again under that key is
+/// told of this one. Kept beside the ledger, for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Once {
+    /// Digest of the key and of who used it.
+    pub(crate) key: Digest,
+    /// Digest of what was asked for.
+    pub(crate) request: Digest,
+    /// What came of it.
+    pub(crate) token: TokenId,
 }
 
 /// What the database said no with.
@@ -237,6 +251,11 @@ pub(crate) trait Store: Send + Sync + 'static {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// What was asked for under this key, if it was and is not too long ago.
+    async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError>;
+    /// Forgets what was asked for before `end`.
+    async fn forget_once(&self, end: Timestamp) -> Result<(), StoreError>;
 
     /// Keeps refusals; they are no part of the ledger.
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError>;

@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
 };
 use bytes::Bytes;
+use counterfoil_core::token::Digest;
 use http::{StatusCode, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -55,6 +56,45 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         // An empty body is an empty object, for calls in which every field has a default.
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
         read_json(bytes).map(Self)
+    }
+}
+
+/// A JSON body without unknown fields, and the digest of its bytes.
+pub(crate) struct DigestedJson<T>(pub(crate) T, pub(crate) Digest);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for DigestedJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let bytes = collect(request.into_body()).await?;
+        let digest = Digest::of_bytes(&bytes);
+        Ok(Self(read_json(&bytes)?, digest))
+    }
+}
+
+/// The longest key of idempotency, in bytes.
+const KEY: usize = 255;
+
+/// The `Idempotency-Key`, where the request has one.
+pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let wrong = |detail: &str| {
+            let detail = format!("Idempotency-Key: {detail}");
+            Err(Problem::bad_request(detail).about("Idempotency-Key"))
+        };
+        let mut lines = parts.headers.get_all("idempotency-key").iter();
+        match (lines.next(), lines.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(_), Some(_)) => wrong("give one, not several"),
+            (Some(line), None) => match line.to_str().map(str::trim) {
+                Ok(key) if (1..=KEY).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
+                _ => wrong(&format!("expected 1 to {KEY} visible ASCII characters")),
+            },
+        }
     }
 }
 

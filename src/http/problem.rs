@@ -70,6 +70,11 @@ impl From<ServiceError> for Problem {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
             }
             ServiceError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            ServiceError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                error.to_string(),
+            ),
             ServiceError::Busy(detail) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
             }

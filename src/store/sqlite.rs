@@ -6,6 +6,7 @@
 mod change;
 mod data_directory;
 mod inspect;
+mod once;
 mod read;
 mod refusals;
 mod write;
@@ -13,8 +14,9 @@ mod write;
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
-    AccountFilter, Inspection, MembershipFilter, Order, OrganizationFilter, Page, Progress, Store,
-    StoreError, StoredAccount, StoredMembership, StoredOrganization, StoredToken, TokenFilter,
+    AccountFilter, Inspection, MembershipFilter, Once, Order, OrganizationFilter, Page, Progress,
+    Store, StoreError, StoredAccount, StoredMembership, StoredOrganization, StoredToken,
+    TokenFilter,
 };
 use crate::refusals::StoredRefusal;
 use async_trait::async_trait;
@@ -24,6 +26,7 @@ use counterfoil_core::{
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::Head,
+    token::Digest,
 };
 use rusqlite::{Connection, OpenFlags};
 use std::{
@@ -41,6 +44,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_begin.sql"),
     include_str!("../../migrations/sqlite/0002_refusals.sql"),
     include_str!("../../migrations/sqlite/0003_names_elsewhere.sql"),
+    include_str!("../../migrations/sqlite/0006_once.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.
@@ -174,6 +178,14 @@ impl Store for Sqlite {
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError> {
         self.read(move |connection| read::tokens(connection, &filter, page)).await
+    }
+
+    async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError> {
+        self.read(move |connection| once::find(connection, key)).await
+    }
+
+    async fn forget_once(&self, end: Timestamp) -> Result<(), StoreError> {
+        self.writer.beside(Box::new(move |connection| once::forget(connection, end))).await
     }
 
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError> {

@@ -4,20 +4,21 @@ use super::{Asking, List, Moment, bounded, field::Field, state_changes_alone};
 use crate::{
     clock,
     http::{
-        extract::{Json, Path, Query},
+        extract::{DigestedJson, IdempotencyKey, Json, Path, Query},
         problem::Problem,
     },
     service::{
         Service,
         accounts::AccountName,
-        tokens::{Expiry, Issued, NewToken, TokenChanges},
+        idempotency::Idempotency,
+        tokens::{Expiry, Issuance, Issued, NewToken, TokenChanges},
     },
     store::{Page, StoredToken, TokenFilter, TokenState},
 };
 use axum::{
     Router,
     extract::State,
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use counterfoil_core::{
@@ -160,6 +161,14 @@ impl From<StoredToken> for TokenView {
     }
 }
 
+/// What a repeat under the same key gets: everything but the secret.
+#[derive(Debug, Serialize)]
+struct RepeatedView {
+    token: TokenView,
+    client_id: TokenId,
+    effective: &'static str,
+}
+
 /// The one answer with a secret in it; nothing on the way may keep it.
 fn reveal(status: StatusCode, issued: Issued) -> impl IntoResponse {
     let client_id = issued.token.token.id;
@@ -175,8 +184,9 @@ fn reveal(status: StatusCode, issued: Issued) -> impl IntoResponse {
 async fn issue(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
-    Json(body): Json<IssueBody>,
-) -> Result<impl IntoResponse, Problem> {
+    IdempotencyKey(key): IdempotencyKey,
+    DigestedJson(body, digest): DigestedJson<IssueBody>,
+) -> Result<Response, Problem> {
     let expiry = read_expiry(body.expires_at, body.expires_in)?.unwrap_or(Expiry::Default);
     let new = NewToken {
         api: body.api,
@@ -191,8 +201,19 @@ async fn issue(
         external_id: body.external_id,
         metadata: body.metadata,
     };
-    let issued = service.issue_token(&caller, &new).await?;
-    Ok(reveal(StatusCode::CREATED, issued))
+    let Some(key) = key else {
+        let issued = service.issue_token(&caller, &new).await?;
+        return Ok(reveal(StatusCode::CREATED, issued).into_response());
+    };
+    let idempotency = Idempotency::new(&caller, &key, digest);
+    Ok(match service.issue_token_once(&caller, &new, idempotency).await? {
+        Issuance::New(issued) => reveal(StatusCode::CREATED, issued).into_response(),
+        Issuance::Repeat(token) => {
+            let client_id = token.token.id;
+            let view = RepeatedView { token: token.into(), client_id, effective: "everywhere" };
+            axum::Json(view).into_response()
+        }
+    })
 }
 
 /// When a token is to end; none where nothing is said.
@@ -335,6 +356,18 @@ struct RevokeBody {
     reason: String,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevokeQuery {
+    /// Whether the answer waits until no node accepts the token.
+    #[serde(default = "yes")]
+    wait: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
 #[derive(Debug, Serialize)]
 struct RevokedView {
     revoked_at: Option<Moment>,
@@ -343,22 +376,30 @@ struct RevokedView {
     nodes: u32,
     /// When the last access token that others verify by themselves ends.
     offline_until: Option<Moment>,
+    /// From when on no node accepts it, where the answer did not wait for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_by: Option<Moment>,
 }
 
 async fn revoke(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Path(id): Path<TokenId>,
+    Query(query): Query<RevokeQuery>,
     Json(body): Json<RevokeBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let began = clock::steady();
     let stored = service.revoke_token(&caller, id, &body.reason).await?;
-    Ok(axum::Json(RevokedView {
-        revoked_at: stored.revoked_at.map(Moment),
+    let revoked_at = stored.revoked_at.map(Moment);
+    let status = if query.wait { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let view = RevokedView {
+        revoked_at,
         // There is one node, and its index has the change before we are here.
         effective: "everywhere",
         waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         nodes: 1,
         offline_until: None,
-    }))
+        effective_by: revoked_at.filter(|_| !query.wait),
+    };
+    Ok((status, axum::Json(view)))
 }

@@ -3,7 +3,7 @@
 use super::{
     Follower,
     change::{ApplyError, apply, run},
-    describe, refusals,
+    describe, once, refusals,
 };
 use crate::refusals::StoredRefusal;
 use crate::store::{Order, StoreError};
@@ -83,7 +83,8 @@ impl Writer {
         self.beside(Box::new(move |connection| refusals::forget(connection, end, most))).await
     }
 
-    async fn beside(&self, work: Work) -> Result<(), StoreError> {
+    /// Does something beside the ledger, in a transaction of its own.
+    pub(super) async fn beside(&self, work: Work) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Job::Beside(work, answer)).await?;
         answered.await.map_err(|_| StoreError::Unknown)?
@@ -246,6 +247,9 @@ fn make(connection: &Connection, mut head: Head, order: &Order) -> Result<Head, 
         )?;
         apply(connection, order.at, change)?;
         head = stored.head;
+    }
+    if let Some(once) = &order.once {
+        once::keep(connection, order.at, once)?;
     }
     Ok(head)
 }
