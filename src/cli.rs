@@ -4,6 +4,7 @@
 //! (the command line, a value in it, or the configuration).
 
 mod accounts;
+mod audit;
 mod configuration;
 mod demo;
 mod ledger;
@@ -125,6 +126,8 @@ enum Command {
         /// The `X-Request-Id` of the refusal
         request_id: String,
     },
+    /// Who changed what, and when
+    Audit(audit::Audit),
     /// The log of every change
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -217,6 +220,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),
+        Command::Audit(audit) => wait_for(audit::run(global, audit)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
     }
 }
@@ -229,6 +233,8 @@ struct Listing<'a, Row> {
     /// The field that names an item: all that scripts get of it.
     id: &'a str,
     row: Row,
+    /// The option that goes on where the list ended.
+    more: &'a str,
 }
 
 impl<Row: Fn(&Value) -> Vec<String>> Listing<'_, Row> {
@@ -248,7 +254,7 @@ impl<Row: Fn(&Value) -> Vec<String>> Listing<'_, Row> {
             output::table(self.headings, items.into_iter().map(&self.row))?;
         }
         if let Some(cursor) = found["next_cursor"].as_str() {
-            output::note(format_args!("There is more: add --cursor {cursor}"));
+            output::note(format_args!("There is more: add {} {cursor}", self.more));
         }
         Ok(())
     }

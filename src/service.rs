@@ -4,6 +4,7 @@
 //! have changed by the time it commits; the store notices, and it decides again.
 
 pub(crate) mod accounts;
+mod audit;
 mod caller;
 pub(crate) mod idempotency;
 pub(crate) mod management_api;

@@ -16,7 +16,7 @@ use counterfoil_core::{
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
-    ledger::{Actor, Change, Head, Salt},
+    ledger::{Actor, Change, Entry, EntryHash, Head, Salt},
     token::{Digest, Previous, State, Token},
 };
 use serde::{Deserialize, Serialize};
@@ -187,6 +187,27 @@ pub(crate) struct MembershipFilter {
     pub(crate) with_past: bool,
 }
 
+/// An entry of the ledger as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredEntry {
+    pub(crate) entry: Entry,
+    /// What is chained: the entry's very bytes.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) hash: EntryHash,
+    /// The change in full; none once that is erased.
+    pub(crate) change: Option<Change>,
+}
+
+/// Which entries of the ledger to list; what is absent does not matter.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct EntryFilter {
+    /// Those that concern this organization: its own part, and what became of its
+    /// service accounts and members as accounts. Their passwords are theirs.
+    pub(crate) organization: Option<OrganizationId>,
+    /// The id of what they are about.
+    pub(crate) subject: Option<[u8; 16]>,
+}
+
 /// What an inspection of the ledger found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Inspection {
@@ -251,6 +272,14 @@ pub(crate) trait Store: Send + Sync + 'static {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// Entries of the ledger behind the one of number `after`, in their order.
+    async fn entries(
+        &self,
+        filter: EntryFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError>;
 
     /// What was asked for under this key, if it was and is not too long ago.
     async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError>;

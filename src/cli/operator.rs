@@ -115,22 +115,38 @@ impl Operator {
         path: &str,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Value, Failure> {
-        let mut body = self.send(http::Method::POST, path, None).await?;
+        let mut last = None;
+        let read = |line: &[u8]| {
+            let line: Value =
+                serde_json::from_slice(line).context("the server's answer is not JSON")?;
+            match (line["checked"].as_u64(), line["of"].as_u64()) {
+                (Some(checked), Some(of)) => progress(checked, of),
+                _ => last = Some(line),
+            }
+            Ok(())
+        };
+        self.read_lines(http::Method::POST, path, read).await?;
+        last.ok_or_else(|| Failure::Failed(anyhow!(BROKEN_OFF)))
+    }
+
+    /// A call whose answer comes in lines, each of which goes to `take`.
+    pub(crate) async fn read_lines(
+        &self,
+        method: http::Method,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut body = self.send(method, path, None).await?;
         let mut rest = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.context(BROKEN_OFF)?;
             rest.extend_from_slice(&frame.into_data().unwrap_or_default());
             while let Some(end) = rest.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = rest.drain(..=end).collect();
-                let line: Value =
-                    serde_json::from_slice(&line).context("the server's answer is not JSON")?;
-                match (line["checked"].as_u64(), line["of"].as_u64()) {
-                    (Some(checked), Some(of)) => progress(checked, of),
-                    _ => return Ok(line),
-                }
+                take(line.trim_ascii_end())?;
             }
         }
-        Err(Failure::Failed(anyhow!(BROKEN_OFF)))
+        if rest.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!(BROKEN_OFF))) }
     }
 
     /// Lets go of the data directory, where this process has it.

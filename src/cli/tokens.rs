@@ -219,6 +219,7 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
                 expires(item),
             ]
         },
+        more: "--cursor",
     };
     listing.print(global, &found)
 }

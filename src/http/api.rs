@@ -1,8 +1,10 @@
 //! The management API, `/v1`: thin handlers over the operations.
 
 mod accounts;
+mod audit;
 mod field;
 mod ledger;
+mod lines;
 mod organizations;
 mod refusals;
 mod tokens;
@@ -61,6 +63,7 @@ fn routes(service: Arc<Service>) -> Router {
         .merge(organizations::routes())
         .merge(ledger::routes())
         .merge(refusals::routes())
+        .merge(audit::routes())
         .with_state(service)
 }
 

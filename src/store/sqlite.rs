@@ -6,6 +6,7 @@
 mod change;
 mod data_directory;
 mod inspect;
+mod ledger;
 mod once;
 mod read;
 mod refusals;
@@ -14,9 +15,9 @@ mod write;
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
-    AccountFilter, Inspection, MembershipFilter, Once, Order, OrganizationFilter, Page, Progress,
-    Store, StoreError, StoredAccount, StoredMembership, StoredOrganization, StoredToken,
-    TokenFilter,
+    AccountFilter, EntryFilter, Inspection, MembershipFilter, Once, Order, OrganizationFilter,
+    Page, Progress, Store, StoreError, StoredAccount, StoredEntry, StoredMembership,
+    StoredOrganization, StoredToken, TokenFilter,
 };
 use crate::refusals::StoredRefusal;
 use async_trait::async_trait;
@@ -45,6 +46,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_refusals.sql"),
     include_str!("../../migrations/sqlite/0003_names_elsewhere.sql"),
     include_str!("../../migrations/sqlite/0006_once.sql"),
+    include_str!("../../migrations/sqlite/0007_audit.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.
@@ -178,6 +180,15 @@ impl Store for Sqlite {
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError> {
         self.read(move |connection| read::tokens(connection, &filter, page)).await
+    }
+
+    async fn entries(
+        &self,
+        filter: EntryFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        self.read(move |connection| ledger::entries(connection, filter, after, limit)).await
     }
 
     async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError> {

@@ -38,6 +38,12 @@ impl Caller {
     }
 
     /// The same with more header lines, each with its end.
+    pub(crate) fn get_with(&self, lines: &str, path: &str) -> Response {
+        let lines = format!("authorization: Bearer {}\r\n{lines}", self.token.secret);
+        call(self.server, &lines, "GET", path, "")
+    }
+
+    /// The same with more header lines, each with its end.
     pub(crate) fn post_with(&self, lines: &str, path: &str, body: &Value) -> Response {
         let lines = format!("authorization: Bearer {}\r\n{lines}", self.token.secret);
         call(self.server, &lines, "POST", path, &body.to_string())

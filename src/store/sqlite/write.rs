@@ -2,7 +2,7 @@
 
 use super::{
     Follower,
-    change::{ApplyError, apply, run},
+    change::{ApplyError, apply},
     describe, once, refusals,
 };
 use crate::refusals::StoredRefusal;
@@ -11,7 +11,7 @@ use counterfoil_core::{
     Timestamp,
     ledger::{self, EntryHash, Head},
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -234,17 +234,7 @@ fn make(connection: &Connection, mut head: Head, order: &Order) -> Result<Head, 
     for (change, salt) in &order.changes {
         let stored = ledger::append(head, order.at, order.actor, change, *salt)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        let number = to_sql(stored.head.number);
-        run(
-            connection,
-            "INSERT INTO ledger (number, entry, hash) VALUES (?, ?, ?)",
-            params![number, stored.entry, stored.head.hash.0],
-        )?;
-        run(
-            connection,
-            "INSERT INTO ledger_detail (number, salt, detail) VALUES (?, ?, ?)",
-            params![number, stored.salt, stored.detail],
-        )?;
+        super::ledger::append(connection, change, &stored)?;
         apply(connection, order.at, change)?;
         head = stored.head;
     }
