@@ -13,6 +13,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use counterfoil_core::api::Api;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 
 /// Everything that the interfaces stand on.
 pub(crate) struct App {
@@ -41,6 +42,7 @@ impl App {
             refusals: Arc::new(Refusals::new(store)),
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
+            under_way: TaskTracker::new(),
         });
         Ok(Self { service, replica })
     }
@@ -75,6 +77,8 @@ impl App {
 
     /// Makes what was accepted durable and lets go of the database.
     pub(crate) async fn close(&self) {
+        self.service.under_way.close();
+        self.service.under_way.wait().await;
         self.service.refusals.flush().await;
         self.service.store.close().await;
     }

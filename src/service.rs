@@ -7,6 +7,7 @@ pub(crate) mod accounts;
 mod audit;
 mod caller;
 pub(crate) mod idempotency;
+mod leaks;
 pub(crate) mod management_api;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
@@ -24,9 +25,10 @@ use counterfoil_core::{
     Timestamp,
     api::Api,
     id::RequestId,
-    ledger::{Change, Head},
+    ledger::{Actor, Change, Head},
 };
 use std::{collections::BTreeMap, sync::Arc};
+use tokio_util::task::TaskTracker;
 
 /// The protected APIs by their names, the management API among them.
 pub(crate) type Apis = BTreeMap<Box<str>, Arc<Api>>;
@@ -39,6 +41,8 @@ pub(crate) struct Service {
     pub(crate) passwords: passwords::Passwords,
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,
+    /// Work that nobody waits for until the end.
+    pub(crate) under_way: TaskTracker,
 }
 
 /// Why an operation was not done. Nothing was changed.
@@ -117,40 +121,41 @@ impl Service {
     /// been changed.
     async fn commit(
         &self,
-        caller: &Caller,
+        actor: impl Into<Actor>,
         at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<Head, StoreError> {
-        self.commit_once(caller, at, changes, None).await
+        self.commit_once(actor, at, changes, None).await
     }
 
     /// The same, remembering under which key they were asked for.
     async fn commit_once(
         &self,
-        caller: &Caller,
+        actor: impl Into<Actor>,
         at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
         once: Option<Once>,
     ) -> Result<Head, StoreError> {
         let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
-        self.store.commit(Order { at, actor: caller.actor(), changes, once }).await
+        self.store.commit(Order { at, actor: actor.into(), changes, once }).await
     }
 
     /// Decides and commits, again if need be, until both agree. `decide` gives
     /// the change, or none when there is nothing to do, and what is so then.
     async fn settle<T, F>(
         &self,
-        caller: &Caller,
+        actor: impl Into<Actor>,
         decide: impl Fn(Timestamp) -> F,
     ) -> Result<T, ServiceError>
     where
         F: Future<Output = Result<(Option<Change>, T), ServiceError>>,
     {
+        let actor = actor.into();
         for _ in 0..DECISIONS {
             let at = clock::now();
             let (change, then) = decide(at).await?;
             let Some(change) = change else { return Ok(then) };
-            match self.commit(caller, at, [change]).await {
+            match self.commit(actor, at, [change]).await {
                 Ok(_) => return Ok(then),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),

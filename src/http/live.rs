@@ -6,6 +6,7 @@ use super::{
     door::Door,
     forward_auth::ForwardAuth,
     gateway::Gateway,
+    leaks::{self, Leaks},
     problem, status,
     verify::Verifier,
 };
@@ -36,8 +37,11 @@ impl Live {
             replica: replica.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
+        let proxies = config.server.trusted_proxies.clone();
+        let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
         let server = Router::new()
             .merge(status::health(replica.clone()))
+            .merge(leaks::routes(Arc::new(leaks)))
             .merge(api::for_tokens(app.service.clone(), Arc::new(verifier), Arc::new(protection)))
             .fallback(problem::no_such_path)
             .method_not_allowed_fallback(problem::wrong_method)

@@ -384,7 +384,7 @@ impl Service {
         .await
     }
 
-    async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
+    pub(super) async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
         self.store.token(id).await?.ok_or_else(no_such_token)
     }
 

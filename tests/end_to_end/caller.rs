@@ -38,7 +38,7 @@ impl Caller {
     }
 
     /// The same with more header lines, each with its end.
-    pub(crate) fn get_with(&self, lines: &str, path: &str) -> Response {
+    pub(crate) fn read_with(&self, lines: &str, path: &str) -> Response {
         let lines = format!("authorization: Bearer {}\r\n{lines}", self.token.secret);
         call(self.server, &lines, "GET", path, "")
     }

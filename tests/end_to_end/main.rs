@@ -12,6 +12,7 @@ mod durability;
 mod forward_auth;
 mod gateway;
 mod installation;
+mod leaks;
 mod management;
 mod process;
 mod reload;

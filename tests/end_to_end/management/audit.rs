@@ -35,7 +35,7 @@ fn everything(caller: &Caller) -> Vec<Value> {
         }
     }
     assert_eq!(parts, whole);
-    let lines = caller.get_with("accept: application/jsonl\r\n", "/v1/audit");
+    let lines = caller.read_with("accept: application/jsonl\r\n", "/v1/audit");
     assert_eq!(lines.header("content-type"), "application/jsonl");
     let lines: Vec<Value> =
         lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
