@@ -160,7 +160,7 @@ impl From<std::io::Error> for Failure {
 }
 
 /// Reads the command line and does what it says.
-pub(crate) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     // Whatever is written is for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let line = read_command_line();
