@@ -1,6 +1,7 @@
 //! HTTP: the doors and the interfaces, each on a listener of its own.
 
 pub(crate) mod api;
+pub(crate) mod calls;
 pub(crate) mod client_address;
 pub(crate) mod door;
 pub(crate) mod extract;
@@ -10,6 +11,7 @@ pub(crate) mod identity;
 pub(crate) mod listen;
 pub(crate) mod live;
 pub(crate) mod loggable;
+pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod places;
 pub(crate) mod problem;

@@ -1,7 +1,10 @@
 //! What handlers take from a request; what is wrong with it is said by name.
 
-use super::loggable::loggable;
-use super::problem::Problem;
+use super::{
+    calls::{Operation, Takes},
+    loggable::loggable,
+    problem::Problem,
+};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
@@ -9,6 +12,7 @@ use axum::{
 use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -89,6 +93,24 @@ impl<T: std::str::FromStr<Err: std::fmt::Display>, S: Send + Sync> FromRequestPa
         text.parse()
             .map(Self)
             .map_err(|error: T::Err| Problem::bad_request(format!("in the path: {error}")))
+    }
+}
+
+impl<T: JsonSchema> Takes for Json<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_json::<T>();
+    }
+}
+
+impl<T: JsonSchema> Takes for Query<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_query::<T>();
+    }
+}
+
+impl<T: JsonSchema> Takes for Path<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_in_path::<T>();
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     door::Door,
     forward_auth::ForwardAuth,
     gateway::Gateway,
-    problem, status,
+    openapi, problem, status,
     verify::Verifier,
 };
 use crate::{app::App, config::Config, telemetry::Metrics};
@@ -37,7 +37,8 @@ impl Live {
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
         let server = Router::new()
-            .merge(status::health(replica.clone()))
+            .merge(status::calls().with_state(replica.clone()))
+            .merge(openapi::calls().with_state(()))
             .merge(api::for_tokens(app.service.clone(), Arc::new(verifier), Arc::new(protection)))
             .fallback(problem::no_such_path)
             .method_not_allowed_fallback(problem::wrong_method)

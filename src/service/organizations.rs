@@ -13,7 +13,7 @@ use counterfoil_core::{
 };
 
 /// The longest name, in characters.
-const NAME: usize = 100;
+pub(crate) const NAME: usize = 100;
 
 impl Service {
     /// Makes an organization.

@@ -1,24 +1,58 @@
 //! `/v1/ledger`, the operator's.
 
 use super::Asking;
-use crate::{http::problem::Problem, service::Service};
-use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::post};
+use crate::{
+    http::{
+        calls::{self, Answers, Calls, Operation},
+        problem::Problem,
+    },
+    service::Service,
+};
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
-use http::header;
+use http::{StatusCode, header};
 use http_body_util::channel::Channel;
 use serde_json::{Value, json};
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::mpsc;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new().route("/v1/ledger/verify", post(verify))
+const JSON_LINES: &str = "application/jsonl";
+
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    let call = calls::post("/v1/ledger/verify", "verify_ledger")
+        .does("Recompute the ledger and hold the state against it")
+        .about(
+            "Answers at once, with lines of JSON: `{\"checked\", \"of\"}` while it works, then \
+             `{\"agrees\", \"entries\", \"head\", \"findings\"}`, or `{\"error\"}`.",
+        )
+        .for_the_operator();
+    Calls::new().on(call, verify)
 }
 
-/// Lines of JSON: `{"checked", "of"}` while it works, then the outcome.
+/// Lines of JSON, as they come.
+struct Lines(Body);
+
+impl IntoResponse for Lines {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, JSON_LINES)], self.0).into_response()
+    }
+}
+
+impl Answers for Lines {
+    fn describe(operation: &mut Operation<'_>) {
+        let lines = (JSON_LINES, json!({"type": "string"}));
+        operation.answers(StatusCode::OK, "It has begun.", Some(lines));
+    }
+}
+
 async fn verify(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Lines, Problem> {
     caller.is_operator()?;
     let (mut sender, body) = Channel::<Bytes, Infallible>::new(4);
     tokio::spawn(async move {
@@ -47,7 +81,7 @@ async fn verify(
         };
         let _ = sender.send_data(line(&last)).await;
     });
-    Ok(([(header::CONTENT_TYPE, "application/jsonl")], Body::new(body)))
+    Ok(Lines(Body::new(body)))
 }
 
 fn line(value: &Value) -> Bytes {
