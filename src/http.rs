@@ -1,6 +1,7 @@
 //! HTTP: the doors and the interfaces, each on a listener of its own.
 
 pub(crate) mod api;
+pub(crate) mod calls;
 pub(crate) mod client_address;
 pub(crate) mod door;
 pub(crate) mod extract;
@@ -11,6 +12,7 @@ pub(crate) mod leaks;
 pub(crate) mod listen;
 pub(crate) mod live;
 pub(crate) mod loggable;
+pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod places;
 pub(crate) mod problem;

@@ -210,8 +210,20 @@ impl Service {
     }
 }
 
+macro_rules! unfit {
+    () => {
+        r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    };
+}
+
+/// What [`check_text`] takes, as a regular expression.
+pub(crate) const TEXT: &str = concat!("^[^", unfit!(), "]*$");
+/// What [`check_line`] takes.
+pub(crate) const LINE: &str = concat!(r"^\s*[^\r\n", unfit!(), r"]*\s*$");
+/// What [`check_name`] takes.
+pub(crate) const NAME: &str = concat!(r"^\s*[^\s", unfit!(), r"][^\r\n", unfit!(), r"]*\s*$");
 /// The longest external id, in characters.
-const EXTERNAL_ID: usize = 200;
+pub(crate) const EXTERNAL_ID: usize = 200;
 
 /// A name or a reason: one line, not a page long, nothing in it that would
 /// upset a terminal or mislead a reader.

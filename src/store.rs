@@ -19,6 +19,7 @@ use counterfoil_core::{
     ledger::{Actor, Change, Entry, EntryHash, Head, Salt},
     token::{Digest, Previous, State, Token},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Changes that are made together or not at all.
@@ -134,12 +135,16 @@ impl StoredToken {
 }
 
 /// A token's state as people name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TokenState {
+    /// It works.
     Active,
+    /// It is held back until it is resumed.
     Paused,
+    /// Its time is over.
     Expired,
+    /// It was ended for good.
     Revoked,
 }
 

@@ -10,9 +10,10 @@ mod refusals;
 mod tokens;
 
 use super::{
+    calls::{Calls, Operation, Takes},
     client_address,
     door::{self, Door, Seen},
-    extract,
+    extract, openapi,
     problem::{self, Problem},
     verify::{self, Verifier},
 };
@@ -31,6 +32,7 @@ use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp, network::Network, route::Requirement, verify::Identity,
 };
 use http::{HeaderMap, StatusCode, request::Parts};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -39,8 +41,10 @@ use std::{
 
 /// The operator's management API: whoever reaches it may do everything.
 pub(crate) fn for_operator(service: Arc<Service>) -> Router {
-    routes(service)
+    calls()
+        .with_state(service)
         .layer(Extension(Caller::Operator))
+        .merge(openapi::calls().with_state(()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(middleware::from_fn(problem::name_answers))
@@ -52,19 +56,19 @@ pub(crate) fn for_tokens(
     verifier: Arc<Verifier>,
     protection: Arc<Protection>,
 ) -> Router {
-    let routes = routes(service).merge(verify::routes(verifier));
+    let routes = calls().with_state(service).merge(verify::calls().with_state(verifier));
     routes.layer(middleware::from_fn_with_state(protection, authenticate))
 }
 
-fn routes(service: Arc<Service>) -> Router {
-    Router::new()
-        .merge(tokens::routes())
-        .merge(accounts::routes())
-        .merge(organizations::routes())
-        .merge(ledger::routes())
-        .merge(refusals::routes())
-        .merge(audit::routes())
-        .with_state(service)
+/// All that both reach.
+pub(crate) fn calls() -> Calls<Arc<Service>> {
+    Calls::new()
+        .merge(tokens::calls())
+        .merge(accounts::calls())
+        .merge(organizations::calls())
+        .merge(refusals::calls())
+        .merge(ledger::calls())
+        .merge(audit::calls())
 }
 
 /// What protects the management API: the same door that protects any other.
@@ -156,8 +160,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
     }
 }
 
+impl Takes for Asking {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.shows_a_token();
+    }
+}
+
 /// A part of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
 struct List<T> {
     items: Vec<T>,
     /// Where the next part begins; none at the end.
@@ -190,13 +201,32 @@ const LIMIT: u32 = 50;
 /// How many it may have.
 const MOST: u32 = 1000;
 
-/// How many items to send: what was asked for, within bounds.
-fn bounded(limit: Option<u32>) -> u32 {
-    limit.unwrap_or(LIMIT).clamp(1, MOST)
+/// How many items a part of a list is to have.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(try_from = "u32")]
+#[schemars(inline, extend("minimum" = 1, "maximum" = MOST, "default" = LIMIT))]
+struct Limit(u32);
+
+impl TryFrom<u32> for Limit {
+    type Error = String;
+
+    fn try_from(limit: u32) -> Result<Self, String> {
+        let fits = (1..=MOST).contains(&limit);
+        fits.then_some(Self(limit)).ok_or_else(|| format!("expected 1 to {MOST}"))
+    }
 }
 
-/// RFC 3339, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many items to send.
+fn bounded(limit: Option<Limit>) -> u32 {
+    limit.map_or(LIMIT, |limit| limit.0)
+}
+
+/// A time, as RFC 3339 has it; ours are UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(try_from = "String", into = "String", extend(
+    "format" = "date-time",
+    "examples" = ["2027-01-31T12:00:00Z"],
+))]
 pub(crate) struct Moment(pub(crate) Timestamp);
 
 impl Serialize for Moment {

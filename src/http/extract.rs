@@ -1,7 +1,10 @@
 //! What handlers take from a request; what is wrong with it is said by name.
 
-use super::loggable::loggable;
-use super::problem::Problem;
+use super::{
+    calls::{Operation, Takes},
+    loggable::loggable,
+    problem::Problem,
+};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
@@ -10,7 +13,9 @@ use bytes::Bytes;
 use counterfoil_core::token::Digest;
 use http::{StatusCode, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::time::Duration;
 
 /// How large a JSON body may be, in bytes.
@@ -129,6 +134,46 @@ impl<T: std::str::FromStr<Err: std::fmt::Display>, S: Send + Sync> FromRequestPa
         text.parse()
             .map(Self)
             .map_err(|error: T::Err| Problem::bad_request(format!("in the path: {error}")))
+    }
+}
+
+impl<T: JsonSchema> Takes for Json<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_json::<T>();
+    }
+}
+
+impl<T: JsonSchema> Takes for DigestedJson<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_json::<T>();
+    }
+}
+
+impl Takes for IdempotencyKey {
+    fn describe(operation: &mut Operation<'_>) {
+        let schema = json!({
+            "type": "string",
+            "description": "A repeat under the same key within a day gets the same token, \
+                            without its secret.",
+            "minLength": 1,
+            "maxLength": KEY,
+            "pattern": "^[!-~]([ -~]*[!-~])?$",
+        });
+        operation.takes("header", "Idempotency-Key", schema, false);
+        operation.fails(StatusCode::BAD_REQUEST);
+        operation.fails(StatusCode::UNPROCESSABLE_ENTITY);
+    }
+}
+
+impl<T: JsonSchema> Takes for Query<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_query::<T>();
+    }
+}
+
+impl<T: JsonSchema> Takes for Path<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_in_path::<T>();
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{
     api::Peer,
+    calls::{self, Answers, Calls, Operation},
     client_address,
     extract::{self, Json},
     problem::Problem,
@@ -13,9 +14,9 @@ use super::{
 use crate::{clock, replica::Replica, service::Service};
 use axum::{
     Router,
-    extract::{FromRequest as _, Request, State},
-    response::{IntoResponse as _, Response},
-    routing::post,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
 };
 use counterfoil_core::{
     Timestamp,
@@ -24,6 +25,7 @@ use counterfoil_core::{
     token::{Digest, State as TokenState},
 };
 use http::{StatusCode, header};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -68,23 +70,54 @@ impl Leaks {
     }
 }
 
-pub(crate) fn routes(leaks: Arc<Leaks>) -> Router {
-    Router::new().route("/v1/revoke", post(revoke)).with_state(leaks)
+pub(crate) fn calls() -> Calls<Arc<Leaks>> {
+    let call = calls::post("/v1/revoke", "report_leaked_secrets")
+        .does("Have the tokens of leaked secrets ended")
+        .about(
+            "For whoever finds secrets where they should not be. The answer is the same whether \
+             any was a token, and comes at once.",
+        )
+        .fails(&[StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]);
+    Calls::new().on(call, revoke)
 }
 
-#[derive(Deserialize)]
+/// The call, as far as anybody may make it.
+pub(crate) fn routes(leaks: Arc<Leaks>) -> Router {
+    let throttled = middleware::from_fn_with_state(leaks.clone(), throttle);
+    calls().with_state(leaks).layer(throttled)
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "LeakReport", extend("examples" = [{"secrets": ["fin_live_…"]}]))]
 struct ReportBody {
+    #[schemars(with = "Vec<String>", length(min = 1, max = MOST))]
     secrets: Vec<Zeroizing<String>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LeakReportReceived")]
 struct ReportView {
     /// How many strings came; nothing is said of any.
     received: usize,
 }
 
-async fn revoke(State(leaks): State<Arc<Leaks>>, request: Request) -> Result<Response, Problem> {
+/// 202: it will be done.
+struct Accepted(ReportView);
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        (StatusCode::ACCEPTED, axum::Json(self.0)).into_response()
+    }
+}
+
+impl Answers for Accepted {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_json::<ReportView>(StatusCode::ACCEPTED, "It will be done.");
+    }
+}
+
+async fn throttle(State(leaks): State<Arc<Leaks>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     let client = peer.and_then(|peer| {
         client_address::forwarded_for(peer, request.headers(), &leaks.trusted_proxies)
@@ -92,10 +125,18 @@ async fn revoke(State(leaks): State<Arc<Leaks>>, request: Request) -> Result<Res
     if let Err(wait) = leaks.throttle.admit(client, clock::steady()) {
         let detail = format!("more than {REPORTS} reports in a minute from this address; wait");
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-        return Ok(([(header::RETRY_AFTER, wait.as_secs())], problem).into_response());
+        return ([(header::RETRY_AFTER, wait.as_secs())], problem).into_response();
     }
-    let request = extract::whole(request).await?;
-    let Json(report) = Json::<ReportBody>::from_request(request, &()).await?;
+    match extract::whole(request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn revoke(
+    State(leaks): State<Arc<Leaks>>,
+    Json(report): Json<ReportBody>,
+) -> Result<Accepted, Problem> {
     let received = report.secrets.len();
     if !(1..=MOST).contains(&received) {
         let detail = format!("secrets: 1 to {MOST} in one report");
@@ -105,7 +146,7 @@ async fn revoke(State(leaks): State<Arc<Leaks>>, request: Request) -> Result<Res
         let detail = "this node cannot tell tokens now; nothing was done, try again later";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     })?;
-    tracing::info!(received, found = found.len(), ?client, "a report of leaked secrets");
+    tracing::info!(received, found = found.len(), "a report of leaked secrets");
     leaks.service.clone().revoke_leaked(found);
-    Ok((StatusCode::ACCEPTED, axum::Json(ReportView { received })).into_response())
+    Ok(Accepted(ReportView { received }))
 }

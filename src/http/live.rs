@@ -7,7 +7,7 @@ use super::{
     forward_auth::ForwardAuth,
     gateway::Gateway,
     leaks::{self, Leaks},
-    problem, status,
+    openapi, problem, status,
     verify::Verifier,
 };
 use crate::{app::App, config::Config, telemetry::Metrics};
@@ -40,7 +40,8 @@ impl Live {
         let proxies = config.server.trusted_proxies.clone();
         let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
         let server = Router::new()
-            .merge(status::health(replica.clone()))
+            .merge(status::calls().with_state(replica.clone()))
+            .merge(openapi::calls().with_state(()))
             .merge(leaks::routes(Arc::new(leaks)))
             .merge(api::for_tokens(app.service.clone(), Arc::new(verifier), Arc::new(protection)))
             .fallback(problem::no_such_path)

@@ -25,15 +25,15 @@ use counterfoil_core::{
 use serde_json::Value;
 
 /// The longest name, in characters.
-const NAME: usize = 100;
+pub(crate) const NAME: usize = 100;
 /// The longest note, in characters.
-const NOTE: usize = 1000;
+pub(crate) const NOTE: usize = 1000;
 /// The longest reason for a revocation, in characters.
-const REASON: usize = 500;
+pub(crate) const REASON: usize = 500;
 /// The largest metadata, in bytes of JSON.
 const METADATA: usize = 4096;
 /// How many scopes or networks one token may carry.
-const PARTS: usize = 64;
+pub(crate) const PARTS: usize = 64;
 
 /// What a new token is to be.
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 mod caller;
 mod command_line;
 mod contracts;
+mod description;
 mod durability;
 mod forward_auth;
 mod gateway;

@@ -1,16 +1,21 @@
 //! `/v1/audit`: who changed what, and when.
 
-use super::{Asking, List, Moment, bounded, lines};
+use super::{
+    Asking, Limit, List, MOST, Moment, bounded,
+    lines::{LineSender, Lines},
+};
 use crate::{
-    http::{extract::Query, problem::Problem},
+    http::{
+        calls::{self, Answers, Calls, Operation, Takes},
+        extract::Query,
+        problem::Problem,
+    },
     service::{Caller, Service},
     store::{EntryFilter, StoredEntry},
 };
 use axum::{
-    Router,
-    extract::State,
+    extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use counterfoil_core::{
     id::{AccountId, OrganizationId, RequestId, TokenId},
@@ -18,29 +23,42 @@ use counterfoil_core::{
     scope::Scope,
     token::{Grant, Token},
 };
-use http::HeaderMap;
+use http::{StatusCode, request::Parts};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new().route("/v1/audit", get(audit))
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    let call = calls::get("/v1/audit", "read_audit_log")
+        .does("Who changed what, and when")
+        .about(
+            "The ledger, as far as it concerns the caller: an administrator reads the \
+             organization's part, the operator all of it. With `Accept: application/jsonl` \
+             everything behind `after` comes, a line for each entry.",
+        )
+        .needs("audit:read");
+    Calls::new().on(call, audit)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
     /// The `seq` of the last entry that is known already.
     #[serde(alias = "cursor", default)]
     after: u64,
+    /// Only what concerns this organization.
     organization: Option<OrganizationId>,
-    /// The id of what the entries are to be about.
+    /// The id of the token, account or organization that the entries are to be about.
     subject: Option<RequestId>,
-    limit: Option<u32>,
+    /// How many items at most.
+    limit: Option<Limit>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditEntry")]
 struct EntryView {
+    /// Its place in the ledger.
     seq: u64,
     at: Moment,
     actor: ActorView,
@@ -52,16 +70,23 @@ struct EntryView {
     details: Option<Value>,
 }
 
-#[derive(Debug, Serialize)]
+/// Who asked for a change.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schemars(rename = "Actor")]
 enum ActorView {
+    /// Who runs Counterfoil.
     Operator,
+    /// Whoever showed a secret that had leaked.
     LeakReport,
+    /// An account, with a token of the API `counterfoil`.
     Token { account: AccountId, token: TokenId },
 }
 
-#[derive(Debug, Serialize)]
+/// What a change is about.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schemars(rename = "Subject")]
 enum SubjectView {
     Organization { id: OrganizationId },
     Account { id: AccountId },
@@ -174,26 +199,64 @@ fn role_and_scopes(grant: &Grant) -> (Option<&str>, Option<Vec<&str>>) {
     }
 }
 
-/// A list, or, where lines are accepted, all there is, a line each.
+/// Whether the caller wants lines.
+struct WantsLines(bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for WantsLines {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Lines::are_accepted(&parts.headers)))
+    }
+}
+
+impl Takes for WantsLines {
+    // OpenAPI keeps `Accept` to itself: what may be answered says it.
+    fn describe(_: &mut Operation<'_>) {}
+}
+
+/// The log, in one of two forms.
+enum Log {
+    List(List<EntryView>),
+    Lines(Lines),
+}
+
+impl IntoResponse for Log {
+    fn into_response(self) -> Response {
+        match self {
+            Self::List(list) => axum::Json(list).into_response(),
+            Self::Lines(lines) => lines.into_response(),
+        }
+    }
+}
+
+impl Answers for Log {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_json::<List<EntryView>>(StatusCode::OK, "All is well.");
+        Lines::may_answer(operation);
+    }
+}
+
 async fn audit(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
-    headers: HeaderMap,
+    WantsLines(wants_lines): WantsLines,
     Query(query): Query<AuditQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Log, Problem> {
     let filter = EntryFilter {
         organization: query.organization,
         subject: query.subject.map(|id| *id.as_bytes()),
     };
     let limit = bounded(query.limit);
     let rows = service.audit(&caller, filter, query.after, limit + 1).await?;
-    if !lines::are_accepted(&headers) {
+    if !wants_lines {
         let cursor = |row: &StoredEntry| row.entry.number.to_string();
-        return Ok(axum::Json(List::of(rows, limit, cursor, EntryView::from)).into_response());
+        return Ok(Log::List(List::of(rows, limit, cursor, EntryView::from)));
     }
-    let (lines, answer) = lines::answer();
-    tokio::spawn(send(service, caller, filter, query.limit, rows, lines));
-    Ok(answer.into_response())
+    let most = query.limit.map(|_| limit);
+    let (lines, answer) = Lines::new();
+    tokio::spawn(send(service, caller, filter, most, rows, lines));
+    Ok(Log::Lines(answer))
 }
 
 /// Sends entries until there are no more, or as many as were asked for.
@@ -203,7 +266,7 @@ async fn send(
     filter: EntryFilter,
     most: Option<u32>,
     mut rows: Vec<StoredEntry>,
-    mut lines: lines::Lines,
+    mut lines: LineSender,
 ) {
     let mut left = most.map_or(u64::MAX, u64::from);
     while let Some(last) = rows.last() {
@@ -218,7 +281,7 @@ async fn send(
                 return;
             }
         }
-        rows = match service.audit(&caller, filter, after, super::MOST).await {
+        rows = match service.audit(&caller, filter, after, MOST).await {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::error!(%error, "the audit log broke off");

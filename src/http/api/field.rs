@@ -1,10 +1,12 @@
 //! Fields of a body that may be absent, null, or there.
 
 use crate::service::Update;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 /// A field for which null means something else than its absence.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(try_from = "Option<T>", inline)]
 pub(super) enum Field<T> {
     #[default]
     Absent,

@@ -2,34 +2,54 @@
 
 use super::{
     Asking,
-    lines::{self, Lines},
+    lines::{LineSender, Lines},
 };
 use crate::{
-    http::{extract::Query, problem::Problem},
+    http::{
+        calls::{self, Calls},
+        extract::Query,
+        problem::Problem,
+    },
     service::{Caller, Service},
 };
-use axum::{
-    Router,
-    extract::State,
-    response::IntoResponse,
-    routing::{get, post},
-};
+use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new().route("/v1/ledger", get(export)).route("/v1/ledger/verify", post(verify))
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    Calls::new()
+        .on(
+            calls::get("/v1/ledger", "export_ledger")
+                .does("The chain of hashes, for a copy elsewhere")
+                .about(
+                    "A line of JSON for each entry: `{\"number\", \"hash\", \"entry\"}`, where \
+                     `entry` has the very bytes that are chained. What is personal lies beside \
+                     the chain and is not in it.",
+                )
+                .for_the_operator(),
+            export,
+        )
+        .on(
+            calls::post("/v1/ledger/verify", "verify_ledger")
+                .does("Recompute the ledger and hold the state against it")
+                .about(
+                    "Answers at once, with lines of JSON: `{\"checked\", \"of\"}` while it works, \
+                     then `{\"agrees\", \"entries\", \"head\", \"findings\"}`, or `{\"error\"}`.",
+                )
+                .for_the_operator(),
+            verify,
+        )
 }
 
-/// Lines of JSON: `{"checked", "of"}` while it works, then the outcome.
 async fn verify(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Lines, Problem> {
     caller.is_operator()?;
-    let (mut lines, answer) = lines::answer();
+    let (mut lines, answer) = Lines::new();
     tokio::spawn(async move {
         let (progress, mut steps) = mpsc::unbounded_channel();
         let report = move |checked, of| {
@@ -59,7 +79,7 @@ async fn verify(
     Ok(answer)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExportQuery {
     /// The number of the last entry that is known already.
@@ -70,20 +90,18 @@ struct ExportQuery {
 /// How many entries are read at a time.
 const AT_A_TIME: u32 = 500;
 
-/// The chain: a line for each entry, with its very bytes and its hash, but
-/// without the details, which hold what is personal.
 async fn export(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Query(query): Query<ExportQuery>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Lines, Problem> {
     caller.is_operator()?;
-    let (lines, answer) = lines::answer();
+    let (lines, answer) = Lines::new();
     tokio::spawn(send_chain(service, caller, query.after, lines));
     Ok(answer)
 }
 
-async fn send_chain(service: Arc<Service>, caller: Caller, mut after: u64, mut lines: Lines) {
+async fn send_chain(service: Arc<Service>, caller: Caller, mut after: u64, mut lines: LineSender) {
     loop {
         let entries = match service.chain(&caller, after, AT_A_TIME).await {
             Ok(entries) => entries,

@@ -1,25 +1,44 @@
 //! Answers of any length: one JSON object a line.
 
-use axum::{body::Body, response::IntoResponse};
+use crate::http::calls::{Answers, Operation};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::channel::{Channel, Sender};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io;
 
 /// What such an answer is called.
 const MEDIA_TYPE: &str = "application/jsonl";
 
-/// Where the lines go. Whoever listens may go away: then they go nowhere.
-pub(super) struct Lines(Sender<Bytes, io::Error>);
+/// Lines of JSON, as they come.
+pub(super) struct Lines(Body);
 
-/// An answer, and where its lines go.
-pub(super) fn answer() -> (Lines, impl IntoResponse) {
-    let (sender, body) = Channel::new(4);
-    (Lines(sender), ([(header::CONTENT_TYPE, MEDIA_TYPE)], Body::new(body)))
-}
+/// Where the lines go. Whoever listens may go away: then they go nowhere.
+pub(super) struct LineSender(Sender<Bytes, io::Error>);
 
 impl Lines {
+    /// An answer, and where its lines go.
+    pub(super) fn new() -> (LineSender, Self) {
+        let (sender, body) = Channel::new(4);
+        (LineSender(sender), Self(Body::new(body)))
+    }
+
+    /// Whether the answer is to be in lines.
+    pub(super) fn are_accepted(headers: &HeaderMap) -> bool {
+        let accepted = headers.get_all(header::ACCEPT).iter();
+        let mut ranges = accepted
+            .filter_map(|line| HeaderValue::to_str(line).ok())
+            .flat_map(|line| line.split(','))
+            .map(|range| range.split(';').next().unwrap_or_default().trim());
+        ranges.any(|range| range.eq_ignore_ascii_case(MEDIA_TYPE))
+    }
+}
+
+impl LineSender {
     /// Sends a line; whether anybody still listens.
     pub(super) async fn send(&mut self, line: &Value) -> bool {
         self.0.send_data(format!("{line}\n").into()).await.is_ok()
@@ -31,12 +50,22 @@ impl Lines {
     }
 }
 
-/// Whether the answer is to be in lines.
-pub(super) fn are_accepted(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter();
-    let mut ranges = accepted
-        .filter_map(|line| HeaderValue::to_str(line).ok())
-        .flat_map(|line| line.split(','))
-        .map(|range| range.split(';').next().unwrap_or_default().trim());
-    ranges.any(|range| range.eq_ignore_ascii_case(MEDIA_TYPE))
+impl Lines {
+    /// Describes them as another form of an answer that is described already.
+    pub(super) fn may_answer(operation: &mut Operation<'_>) {
+        operation.may_answer(StatusCode::OK, MEDIA_TYPE, json!({"type": "string"}));
+    }
+}
+
+impl IntoResponse for Lines {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, MEDIA_TYPE)], self.0).into_response()
+    }
+}
+
+impl Answers for Lines {
+    fn describe(operation: &mut Operation<'_>) {
+        let lines = (MEDIA_TYPE, json!({"type": "string"}));
+        operation.answers(StatusCode::OK, "It has begun.", Some(lines));
+    }
 }
