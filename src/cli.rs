@@ -13,6 +13,7 @@ mod organizations;
 mod output;
 mod serve;
 mod tokens;
+mod verify;
 mod why;
 
 use clap::{
@@ -121,6 +122,8 @@ enum Command {
     /// Customers and who belongs to them
     #[command(subcommand)]
     Organization(organizations::Command),
+    /// Ask whether a request would be let through; exit code 1 when it would be refused
+    Verify(verify::Verify),
     /// Say why a request was refused
     Why {
         /// The `X-Request-Id` of the refusal
@@ -219,6 +222,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Token(command) => wait_for(tokens::run(global, command)),
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
+        Command::Verify(verify) => wait_for(verify::run(global, verify)),
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),
         Command::Audit(audit) => wait_for(audit::run(global, audit)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),

@@ -4,8 +4,9 @@
 use super::{Failure, Global, configuration};
 use crate::{
     app::App,
-    http::{api, operator},
+    http::{api, operator, verify::Verifier},
     store::sqlite::{DataDirectory, DirectoryError},
+    telemetry::Metrics,
 };
 use anyhow::{Context as _, anyhow};
 use axum::{Router, body::Body};
@@ -19,6 +20,7 @@ use std::{
     time::Duration,
 };
 use tower::ServiceExt as _;
+use zeroize::Zeroizing;
 
 /// What a command needs, where it opens the data directory itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,10 @@ impl Operator {
             }
             Need::Ledger => App::open_unloaded(&config, directory)?,
         };
-        Ok(Self::Here(api::for_operator(app.service.clone()), app))
+        let (replica, refusals) = (app.replica.clone(), &app.service.refusals);
+        let metrics = Metrics::new(replica.clone());
+        let verifier = Arc::new(Verifier::new(&config, replica, &metrics, refusals));
+        Ok(Self::Here(api::for_operator(app.service.clone(), verifier), app))
     }
 
     /// One call: its answer, or what the server said was wrong.
@@ -263,13 +268,16 @@ pub(crate) fn segment(text: &str) -> String {
 
 /// Reads a secret's file: its first line.
 pub(crate) fn read_secret(file: &Path) -> Result<String, Failure> {
+    Ok(read_file(file)?.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Reads a file, or standard input for `-`.
+pub(crate) fn read_file(file: &Path) -> Result<Zeroizing<String>, Failure> {
     let read = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin())
     } else {
         std::fs::read_to_string(file)
     };
-    let text = read.map_err(|error| {
-        Failure::Wrong(anyhow!("the password file {} cannot be read: {error}", file.display()))
-    })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let wrong = |error| anyhow!("the file {} cannot be read: {error}", file.display());
+    read.map(Zeroizing::new).map_err(|error| Failure::Wrong(wrong(error)))
 }

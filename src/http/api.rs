@@ -40,9 +40,10 @@ use std::{
 };
 
 /// The operator's management API: whoever reaches it may do everything.
-pub(crate) fn for_operator(service: Arc<Service>) -> Router {
+pub(crate) fn for_operator(service: Arc<Service>, verifier: Arc<Verifier>) -> Router {
     calls()
         .with_state(service)
+        .merge(verify::calls().with_state(verifier))
         .layer(Extension(Caller::Operator))
         .merge(openapi::calls().with_state(()))
         .fallback(problem::no_such_path)

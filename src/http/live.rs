@@ -21,6 +21,8 @@ pub(crate) struct Live {
     pub(crate) forward_auth: ForwardAuth,
     /// What the server's own listener answers.
     pub(crate) server: Router,
+    /// What the operator's socket answers.
+    pub(crate) operator: Router,
 }
 
 /// What is served now. Reading it takes no lock.
@@ -31,7 +33,7 @@ impl Live {
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
         let (replica, refusals) = (&app.replica, &app.service.refusals);
         let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals)?;
-        let verifier = Verifier::new(config, replica.clone(), metrics, refusals);
+        let verifier = Arc::new(Verifier::new(config, replica.clone(), metrics, refusals));
         let protection = Protection {
             door: Door::new("management", &App::management(config)?, metrics, refusals),
             replica: replica.clone(),
@@ -43,7 +45,7 @@ impl Live {
             .merge(status::calls().with_state(replica.clone()))
             .merge(openapi::calls().with_state(()))
             .merge(leaks::routes(Arc::new(leaks)))
-            .merge(api::for_tokens(app.service.clone(), Arc::new(verifier), Arc::new(protection)))
+            .merge(api::for_tokens(app.service.clone(), verifier.clone(), Arc::new(protection)))
             .fallback(problem::no_such_path)
             .method_not_allowed_fallback(problem::wrong_method)
             .layer(middleware::from_fn(problem::name_answers));
@@ -51,6 +53,7 @@ impl Live {
             gateway: Arc::new(gateway),
             forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals),
             server,
+            operator: api::for_operator(app.service.clone(), verifier),
         })
     }
 }

@@ -24,7 +24,7 @@ error, and whatever is answered with an error has changed nothing. Every answer 
 
 On the server's listener a caller shows a token of the API `counterfoil` and acts in its \
 organization, with its scopes and its owner's rank. On the operator's socket nothing need \
-be shown and everything may be done; `/v1/verify` and the server's health are not there.";
+be shown and everything may be done; reports of leaks and the server's health are not there.";
 
 pub(crate) fn calls() -> Calls {
     let call = get("/openapi.json", "describe")

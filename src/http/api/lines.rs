@@ -53,7 +53,7 @@ impl LineSender {
 impl Lines {
     /// Describes them as another form of an answer that is described already.
     pub(super) fn may_answer(operation: &mut Operation<'_>) {
-        operation.may_answer(StatusCode::OK, MEDIA_TYPE, json!({"type": "string"}));
+        operation.may_answer(StatusCode::OK, MEDIA_TYPE, &json!({"type": "string"}));
     }
 }
 

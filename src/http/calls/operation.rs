@@ -114,7 +114,7 @@ impl<'a> Operation<'a> {
     }
 
     /// Has another form of an answer that is described already.
-    pub(crate) fn may_answer(&mut self, status: StatusCode, media_type: &str, schema: Value) {
+    pub(crate) fn may_answer(&mut self, status: StatusCode, media_type: &str, schema: &Value) {
         if let Some(response) = self.responses.get_mut(&status.as_u16()) {
             response["content"][media_type] = json!({"schema": schema});
         }
