@@ -9,6 +9,7 @@ use crate::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
     },
+    usage::Usage,
 };
 use arc_swap::ArcSwap;
 use counterfoil_core::api::Api;
@@ -38,7 +39,8 @@ impl App {
         let service = Arc::new(Service {
             store: store.clone(),
             apis: ArcSwap::from_pointee(Self::apis(config)?),
-            refusals: Arc::new(Refusals::new(store)),
+            refusals: Arc::new(Refusals::new(store.clone())),
+            usage: Arc::new(Usage::new(store)),
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
         });
@@ -76,6 +78,7 @@ impl App {
     /// Makes what was accepted durable and lets go of the database.
     pub(crate) async fn close(&self) {
         self.service.refusals.flush().await;
+        self.service.usage.flush().await;
         self.service.store.close().await;
     }
 }

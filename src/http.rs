@@ -9,10 +9,11 @@ pub(crate) mod gateway;
 pub(crate) mod identity;
 pub(crate) mod listen;
 pub(crate) mod live;
-pub(crate) mod loggable;
 pub(crate) mod operator;
 pub(crate) mod places;
 pub(crate) mod problem;
 pub(crate) mod sample_upstream;
 pub(crate) mod status;
 pub(crate) mod verify;
+
+use crate::loggable;

@@ -11,12 +11,14 @@ mod entropy;
 mod generated_page;
 mod http;
 mod jobs;
+mod loggable;
 mod refusals;
 mod replica;
 mod reserved_fields;
 mod service;
 mod store;
 mod telemetry;
+mod usage;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -8,15 +8,20 @@ mod data_directory;
 mod inspect;
 mod read;
 mod refusals;
+mod usage;
 mod write;
 
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
-    Inspection, MembershipFilter, Order, Page, Progress, Store, StoreError, StoredAccount,
-    StoredMembership, StoredOrganization, StoredToken, TokenFilter,
+    Inspection, MembershipFilter, Order, OriginKind, Page, Progress, Store, StoreError,
+    StoredAccount, StoredMembership, StoredOrganization, StoredToken, TokenFilter, UsageFilter,
+    UsageKey,
 };
-use crate::refusals::StoredRefusal;
+use crate::{
+    refusals::StoredRefusal,
+    usage::{Origin, StoredCount, TokenUsage},
+};
 use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
@@ -40,6 +45,7 @@ pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_begin.sql"),
     include_str!("../../migrations/sqlite/0002_refusals.sql"),
+    include_str!("../../migrations/sqlite/0004_usage.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.
@@ -181,6 +187,31 @@ impl Store for Sqlite {
 
     async fn forget_refusals(&self, end: Timestamp, most: u32) -> Result<(), StoreError> {
         self.writer.forget_refusals(end, most).await
+    }
+
+    async fn keep_usage(&self, usage: Arc<[(TokenId, TokenUsage)]>) -> Result<(), StoreError> {
+        self.writer.beside(Box::new(move |connection| usage::keep(connection, &usage))).await
+    }
+
+    async fn usage(
+        &self,
+        filter: UsageFilter,
+        page: Page<UsageKey>,
+    ) -> Result<Vec<StoredCount>, StoreError> {
+        self.read(move |connection| usage::counts(connection, &filter, page)).await
+    }
+
+    async fn origins(
+        &self,
+        token: TokenId,
+        kind: OriginKind,
+        since: Timestamp,
+    ) -> Result<Vec<Origin<String>>, StoreError> {
+        self.read(move |connection| usage::origins(connection, token, kind, since)).await
+    }
+
+    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<(), StoreError> {
+        self.writer.beside(Box::new(move |connection| usage::forget(connection, end, most))).await
     }
 
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {

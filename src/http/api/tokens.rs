@@ -1,6 +1,6 @@
 //! `/v1/tokens`.
 
-use super::{Asking, List, Moment, bounded};
+use super::{Asking, List, Moment, bounded, usage::LastUseView};
 use crate::{
     clock,
     http::{
@@ -134,6 +134,7 @@ struct TokenView {
     paused_at: Option<Moment>,
     revoked_at: Option<Moment>,
     revoke_reason: String,
+    last_used: Option<LastUseView>,
 }
 
 impl From<StoredToken> for TokenView {
@@ -171,6 +172,7 @@ impl From<StoredToken> for TokenView {
             paused_at: stored.paused_at.map(Moment),
             revoked_at: stored.revoked_at.map(Moment),
             revoke_reason: stored.revoke_reason,
+            last_used: stored.last_used.map(LastUseView::from),
         }
     }
 }
@@ -238,6 +240,9 @@ struct ListQuery {
     /// An id or an e-mail address.
     owner: Option<String>,
     state: Option<TokenState>,
+    /// For so many days; made before, and not used since.
+    unused_days: Option<u32>,
+    expires_before: Option<Moment>,
     cursor: Option<TokenId>,
     limit: Option<u32>,
 }
@@ -251,12 +256,15 @@ async fn list(
         Some(owner) => Some(service.seen_account(&caller, &owner).await?.id),
         None => None,
     };
+    let now = clock::now();
     let filter = TokenFilter {
         api: query.api,
         external_id: query.external_id,
         organization: query.organization,
         owner,
-        state: query.state.map(|state| (state, clock::now())),
+        state: query.state.map(|state| (state, now)),
+        unused_since: query.unused_days.map(|days| now.minus(Seconds::days(days))),
+        expires_before: query.expires_before.map(|moment| moment.0),
     };
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };

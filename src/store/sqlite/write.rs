@@ -83,7 +83,8 @@ impl Writer {
         self.beside(Box::new(move |connection| refusals::forget(connection, end, most))).await
     }
 
-    async fn beside(&self, work: Work) -> Result<(), StoreError> {
+    /// Writes something that is no part of the ledger.
+    pub(super) async fn beside(&self, work: Work) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Job::Beside(work, answer)).await?;
         answered.await.map_err(|_| StoreError::Unknown)?
