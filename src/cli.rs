@@ -12,6 +12,7 @@ mod organizations;
 mod output;
 mod serve;
 mod tokens;
+mod usage;
 mod why;
 
 use clap::{
@@ -120,6 +121,8 @@ enum Command {
     /// Customers and who belongs to them
     #[command(subcommand)]
     Organization(organizations::Command),
+    /// Say how often tokens were used, by hour and outcome
+    Usage(usage::Usage),
     /// Say why a request was refused
     Why {
         /// The `X-Request-Id` of the refusal
@@ -216,6 +219,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Token(command) => wait_for(tokens::run(global, command)),
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
+        Command::Usage(usage) => wait_for(usage::run(global, usage)),
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
     }
