@@ -29,13 +29,13 @@ pub(crate) const ORIGINS: u32 = 20;
 const SHARDS: usize = 64;
 /// How many tokens wait in one part at most.
 const TOKENS: usize = 2_048;
-/// How many sums of one token wait at most.
+/// How many sums of one token wait at most: then the oldest hour's go.
 const COUNTS: usize = 200;
 /// How many tokens are written in one transaction: changes have to come in between.
 const BATCH: usize = 250;
 /// How many rows are deleted in one transaction, and in how many transactions at a time.
-const FORGOTTEN: u32 = 1_000;
-const FORGETTINGS: usize = 10;
+const DELETED: u32 = 1_000;
+const DELETIONS: usize = 10;
 
 /// What came of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,8 +160,8 @@ impl Usage {
     /// Forgets what is too old.
     pub(crate) async fn forget(&self, now: Timestamp) {
         let end = now.minus(KEPT);
-        for _ in 0..FORGETTINGS {
-            if let Err(error) = self.store.forget_usage(end, FORGOTTEN).await {
+        for _ in 0..DELETIONS {
+            if let Err(error) = self.store.forget_usage(end, DELETED).await {
                 tracing::warn!(%error, "old usage could not be deleted");
                 return;
             }
@@ -261,10 +261,12 @@ impl TokenUsage {
             kept.requests += more.requests;
             return;
         }
-        if self.counts.len() >= COUNTS {
-            self.counts.remove(0);
-        }
         self.counts.push(more);
+        if self.counts.len() > COUNTS
+            && let Some(oldest) = self.counts.iter().map(|count| count.hour).min()
+        {
+            self.counts.retain(|count| count.hour != oldest);
+        }
     }
 
     /// Takes in what was taken away and could not be written.
@@ -490,6 +492,8 @@ mod tests {
             usage.add(Outcome::Admitted, &request);
         }
         assert_eq!(usage.counts.len(), COUNTS);
+        let oldest = usage.counts.iter().map(|count| count.hour).min();
+        assert_eq!(oldest, Some(at(800).beginning(Seconds::HOUR)));
         assert!(usage.user_agents.iter().all(|o| o.value.as_ref().is_none_or(|v| v.len() < 300)));
         // Those that are told apart, and one for the others of each of 42 days.
         assert!(usage.addresses.len() <= ORIGINS as usize + 42, "{}", usage.addresses.len());

@@ -215,13 +215,13 @@ fn what_tokens_did_is_seen_by_whoever_sees_the_tokens() {
 fn tokens_are_found_by_use_and_end() {
     let stage = Stage::set();
     let soon = stage.bob.post("/v1/tokens", &json!({"api": "orders", "expires_in": "1h"})).json();
-    let soon = soon["token"]["id"].as_str().unwrap().to_owned();
+    let soon = soon["token"]["id"].as_str().unwrap();
     let found = |query: &str| ids(&stage.bob.get(&format!("/v1/tokens?api=orders&{query}")));
-    assert_eq!(found("expires_before=2100-01-01T00:00:00Z"), [soon.clone()]);
+    assert_eq!(found("expires_before=2100-01-01T00:00:00Z"), [soon]);
     assert!(found("expires_before=2020-01-01T00:00:00Z").is_empty());
     // Made but now, they are not unused for a day.
     assert!(found("unused_days=1").is_empty());
-    assert_eq!(found("unused_days=0"), [stage.bobs.id.clone(), soon]);
+    assert_eq!(found("unused_days=0"), [stage.bobs.id.as_str(), soon]);
     for wrong in ["unused_days=-1", "unused_days=x", "expires_before=soon"] {
         says_no(&stage.bob.get(&format!("/v1/tokens?{wrong}")), 400, "invalid_request");
     }
