@@ -61,7 +61,8 @@ fn origins(server: &Server, token: &Token, kind: &str) -> Vec<(Value, u64, u64)>
     assert_eq!(found["next_cursor"], Value::Null);
     let mut origins = BTreeMap::new();
     for item in found["items"].as_array().unwrap() {
-        assert!(item["first_at"].as_str() <= item["last_at"].as_str(), "{item}");
+        let at = |name: &str| item[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        assert!(at("day") <= at("first_at") && at("first_at") <= at("last_at"), "{item}");
         let sums: &mut (u64, u64) = origins.entry(item["value"].to_string()).or_default();
         sums.0 += item["admitted"].as_u64().unwrap();
         sums.1 += item["refused"].as_u64().unwrap();
