@@ -9,6 +9,7 @@ use crate::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
     },
+    usage::Usage,
 };
 use arc_swap::ArcSwap;
 use counterfoil_core::api::Api;
@@ -39,7 +40,8 @@ impl App {
         let service = Arc::new(Service {
             store: store.clone(),
             apis: ArcSwap::from_pointee(Self::apis(config)?),
-            refusals: Arc::new(Refusals::new(store)),
+            refusals: Arc::new(Refusals::new(store.clone())),
+            usage: Arc::new(Usage::new(store)),
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
             under_way: TaskTracker::new(),
@@ -80,6 +82,7 @@ impl App {
         self.service.under_way.close();
         self.service.under_way.wait().await;
         self.service.refusals.flush().await;
+        self.service.usage.flush().await;
         self.service.store.close().await;
     }
 }

@@ -13,6 +13,7 @@ mod organizations;
 mod output;
 mod serve;
 mod tokens;
+mod usage;
 mod verify;
 mod why;
 
@@ -122,6 +123,8 @@ enum Command {
     /// Customers and who belongs to them
     #[command(subcommand)]
     Organization(organizations::Command),
+    /// Say how often tokens were used, by hour and outcome
+    Usage(usage::Usage),
     /// Ask whether a request would be let through; exit code 1 when it would be refused
     Verify(verify::Verify),
     /// Say why a request was refused
@@ -222,6 +225,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Token(command) => wait_for(tokens::run(global, command)),
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
+        Command::Usage(usage) => wait_for(usage::run(global, usage)),
         Command::Verify(verify) => wait_for(verify::run(global, verify)),
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),
         Command::Audit(audit) => wait_for(audit::run(global, audit)),

@@ -11,7 +11,6 @@ pub(crate) mod identity;
 pub(crate) mod leaks;
 pub(crate) mod listen;
 pub(crate) mod live;
-pub(crate) mod loggable;
 pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod places;
@@ -20,3 +19,5 @@ pub(crate) mod sample_upstream;
 pub(crate) mod status;
 pub(crate) mod throttle;
 pub(crate) mod verify;
+
+use crate::loggable;

@@ -1,10 +1,10 @@
 //! What the server does by itself, now and then.
 
 use crate::{
-    clock,
-    refusals::FLUSH_EVERY,
+    clock, refusals,
     replica::Replica,
     service::{Service, idempotency},
+    usage::{self, Usage},
 };
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub(crate) async fn log_head(replica: Arc<Replica>, stop: CancellationToken) {
 
 /// Writes refusals down, and forgets what is kept for a while only.
 pub(crate) async fn keep_books(service: Arc<Service>, stop: CancellationToken) {
-    let mut flushes = tokio::time::interval(FLUSH_EVERY);
+    let mut flushes = tokio::time::interval(refusals::FLUSH_EVERY);
     let mut forgets = tokio::time::interval(FORGET_EVERY);
     loop {
         tokio::select! {
@@ -44,6 +44,19 @@ pub(crate) async fn keep_books(service: Arc<Service>, stop: CancellationToken) {
                 service.refusals.forget(clock::now()).await;
                 idempotency::forget(&*service.store).await;
             }
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Writes down what tokens did, and forgets what is too old.
+pub(crate) async fn keep_usage(usage: Arc<Usage>, stop: CancellationToken) {
+    let mut flushes = tokio::time::interval(usage::FLUSH_EVERY);
+    let mut forgets = tokio::time::interval(FORGET_EVERY);
+    loop {
+        tokio::select! {
+            _ = flushes.tick() => usage.flush().await,
+            _ = forgets.tick() => usage.forget(clock::now()).await,
             () = stop.cancelled() => return,
         }
     }

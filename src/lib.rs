@@ -12,11 +12,13 @@ mod entropy;
 mod generated_page;
 mod http;
 mod jobs;
+mod loggable;
 mod refusals;
 mod replica;
 mod reserved_fields;
 mod service;
 mod store;
 mod telemetry;
+mod usage;
 
 pub use cli::run;

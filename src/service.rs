@@ -12,6 +12,7 @@ pub(crate) mod management_api;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
 pub(crate) mod tokens;
+pub(crate) mod usage;
 
 pub(crate) use caller::{Caller, Member};
 
@@ -19,6 +20,7 @@ use crate::{
     clock, entropy,
     refusals::{Refusals, StoredRefusal},
     store::{Inspection, Once, Order, Progress, Store, StoreError},
+    usage::Usage,
 };
 use arc_swap::ArcSwap;
 use counterfoil_core::{
@@ -38,6 +40,7 @@ pub(crate) struct Service {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) apis: ArcSwap<Apis>,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) usage: Arc<Usage>,
     pub(crate) passwords: passwords::Passwords,
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,

@@ -9,7 +9,10 @@ pub(crate) mod sqlite;
 #[cfg(test)]
 mod conformance;
 
-use crate::refusals::StoredRefusal;
+use crate::{
+    refusals::StoredRefusal,
+    usage::{LastUse, Origin, StoredCount, TokenUsage},
+};
 use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
@@ -21,6 +24,7 @@ use counterfoil_core::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Changes that are made together or not at all.
 #[derive(Debug)]
@@ -102,13 +106,21 @@ pub(crate) struct StoredToken {
     pub(crate) paused_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) revoke_reason: String,
+    /// As far as it is written down.
+    pub(crate) last_used: Option<LastUse>,
 }
 
 impl StoredToken {
     /// A token that has just been issued.
     pub(crate) fn new(token: Token) -> Self {
-        let revoke_reason = String::new();
-        Self { token, previous: None, paused_at: None, revoked_at: None, revoke_reason }
+        Self {
+            token,
+            previous: None,
+            paused_at: None,
+            revoked_at: None,
+            revoke_reason: String::new(),
+            last_used: None,
+        }
     }
 
     /// What the token is at the moment `now`.
@@ -164,6 +176,32 @@ pub(crate) struct TokenFilter {
     pub(crate) owner: Option<AccountId>,
     /// What [`StoredToken::state_at`] this moment gives.
     pub(crate) state: Option<(TokenState, Timestamp)>,
+    /// Made before this moment, and not used since.
+    pub(crate) unused_since: Option<Timestamp>,
+    pub(crate) expires_before: Option<Timestamp>,
+}
+
+/// Which counts to list.
+#[derive(Debug, Clone)]
+pub(crate) struct UsageFilter {
+    pub(crate) token: Option<TokenId>,
+    pub(crate) api: Option<String>,
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) owner: Option<AccountId>,
+    /// Only hours that begin then or later.
+    pub(crate) from: Timestamp,
+    /// Only hours that begin before.
+    pub(crate) to: Timestamp,
+}
+
+/// What counts are ordered by: token, hour and outcome.
+pub(crate) type UsageKey = (TokenId, Timestamp, String);
+
+/// What tells where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OriginKind {
+    Address,
+    UserAgent,
 }
 
 /// Which organizations to list; what is absent does not matter.
@@ -233,11 +271,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     async fn commit(&self, order: Order) -> Result<Head, StoreError>;
 
     /// Fills an empty index with the state, all of it from one snapshot.
-    async fn load(
-        &self,
-        index: std::sync::Arc<Index>,
-        progress: Progress,
-    ) -> Result<Head, StoreError>;
+    async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError>;
 
     /// One organization.
     async fn organization(
@@ -297,6 +331,25 @@ pub(crate) trait Store: Send + Sync + 'static {
     async fn refusal(&self, id: RequestId) -> Result<Option<StoredRefusal>, StoreError>;
     /// Forgets refusals from before `end`, and all but the latest `most`, roughly.
     async fn forget_refusals(&self, end: Timestamp, most: u32) -> Result<(), StoreError>;
+
+    /// Adds to what is known of what tokens did; it is no part of the ledger.
+    async fn keep_usage(&self, usage: Arc<[(TokenId, TokenUsage)]>) -> Result<(), StoreError>;
+    /// Counts in the order of token, hour and outcome.
+    async fn usage(
+        &self,
+        filter: UsageFilter,
+        page: Page<UsageKey>,
+    ) -> Result<Vec<StoredCount>, StoreError>;
+    /// Where a token's requests came from since that day, the latest first.
+    async fn origins(
+        &self,
+        token: TokenId,
+        kind: OriginKind,
+        since: Timestamp,
+    ) -> Result<Vec<Origin<String>>, StoreError>;
+    /// Forgets what is from before `end`, `most` rows of a kind at a time; of a
+    /// last use only when it was stays.
+    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<(), StoreError>;
 
     /// Recomputes the chain and replays it against the state.
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;

@@ -95,10 +95,10 @@ impl Operator {
             }
             Need::Ledger => App::open_unloaded(&config, directory)?,
         };
-        let (replica, refusals) = (app.replica.clone(), &app.service.refusals);
+        let (replica, service) = (app.replica.clone(), &app.service);
         let metrics = Metrics::new(replica.clone());
-        let verifier = Arc::new(Verifier::new(&config, replica, &metrics, refusals));
-        Ok(Self::Here(api::for_operator(app.service.clone(), verifier), app))
+        let verifier = Verifier::new(&config, replica, &metrics, &service.refusals, &service.usage);
+        Ok(Self::Here(api::for_operator(service.clone(), Arc::new(verifier)), app))
     }
 
     /// One call: its answer, or what the server said was wrong.

@@ -8,6 +8,7 @@ mod lines;
 mod organizations;
 mod refusals;
 mod tokens;
+mod usage;
 
 use super::{
     calls::{Calls, Operation, Takes},
@@ -31,7 +32,7 @@ use axum::{
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp, network::Network, route::Requirement, verify::Identity,
 };
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{StatusCode, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -70,6 +71,7 @@ pub(crate) fn calls() -> Calls<Arc<Service>> {
         .merge(refusals::calls())
         .merge(ledger::calls())
         .merge(audit::calls())
+        .merge(usage::calls())
 }
 
 /// What protects the management API: the same door that protects any other.
@@ -80,16 +82,17 @@ pub(crate) struct Protection {
 }
 
 impl Protection {
-    fn judge(&self, headers: &HeaderMap, client: Option<IpAddr>) -> Result<Admitted, Refusal> {
-        self.door.judge(&self.replica, headers, client, Requirement::Any)
+    fn judge(&self, seen: Seen<'_>) -> Result<Admitted, Refusal> {
+        self.door.judge(&self.replica, seen, Requirement::Any)
     }
 
-    /// Who acts with an admitted request.
-    fn member(&self, admitted: &Admitted) -> Result<Member, Refusal> {
+    /// Who acts with a request that is admitted.
+    fn member(&self, seen: Seen<'_>) -> Result<Member, Refusal> {
+        let admitted = self.judge(seen)?;
         let member = admitted.identity().and_then(|identity| member(identity, &self.door));
         // The membership may end between two looks.
         let member = member.ok_or_else(|| Refusal::new(Code::AccountDisabled))?;
-        self.door.let_through(admitted);
+        self.door.let_through(&admitted, seen);
         Ok(member)
     }
 }
@@ -105,30 +108,29 @@ async fn authenticate(
     });
     // Strangers get no memory. What a caller may is judged once more when all of
     // the request is here: a body that is held back must not hold back a revocation.
-    let judged = match protection.judge(request.headers(), client) {
+    let judged = match protection.judge(seen(&request, client)) {
         Ok(_) => {
             request = match extract::whole(request).await {
                 Ok(request) => request,
                 Err(problem) => return problem.into_response(),
             };
-            protection.judge(request.headers(), client)
+            protection.member(seen(&request, client))
         }
         Err(refusal) => Err(refusal),
     };
-    let refusal = match judged.and_then(|admitted| protection.member(&admitted)) {
+    let refusal = match judged {
         Ok(member) => {
             request.extensions_mut().insert(Caller::Member(member));
             return next.run(request).await;
         }
         Err(refusal) => refusal,
     };
-    let seen = Seen {
-        method: request.method().as_str(),
-        path: request.uri().path(),
-        client,
-        headers: request.headers(),
-    };
+    let seen = seen(&request, client);
     door::response(protection.door.refuse(&refusal, entropy::request_id(), seen))
+}
+
+fn seen(request: &Request, client: Option<IpAddr>) -> Seen<'_> {
+    Seen::now(request.method().as_str(), request.uri().path(), client, request.headers())
 }
 
 fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {

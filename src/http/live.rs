@@ -31,11 +31,12 @@ pub(crate) type Current = Arc<ArcSwap<Live>>;
 impl Live {
     /// What `config` asks for, on what `app` has.
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
-        let (replica, refusals) = (&app.replica, &app.service.refusals);
-        let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals)?;
-        let verifier = Arc::new(Verifier::new(config, replica.clone(), metrics, refusals));
+        let (replica, refusals, usage) = (&app.replica, &app.service.refusals, &app.service.usage);
+        let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals, usage)?;
+        let verifier = Verifier::new(config, replica.clone(), metrics, refusals, usage);
+        let verifier = Arc::new(verifier);
         let protection = Protection {
-            door: Door::new("management", &App::management(config)?, metrics, refusals),
+            door: Door::new("management", &App::management(config)?, metrics, refusals, usage),
             replica: replica.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
@@ -51,7 +52,7 @@ impl Live {
             .layer(middleware::from_fn(problem::name_answers));
         Ok(Self {
             gateway: Arc::new(gateway),
-            forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals),
+            forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals, usage),
             server,
             operator: api::for_operator(app.service.clone(), verifier),
         })

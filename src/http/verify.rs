@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::Config, entropy, refusals::Refusals, replica::Replica,
-    service::management_api::verify_scope, telemetry::Metrics,
+    service::management_api::verify_scope, telemetry::Metrics, usage::Usage,
 };
 use axum::extract::State;
 use counterfoil_core::{
@@ -51,8 +51,9 @@ impl Verifier {
         replica: Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
+        usage: &Arc<Usage>,
     ) -> Self {
-        Self { doors: Doors::new("verify", config, metrics, refusals), replica }
+        Self { doors: Doors::new("verify", config, metrics, refusals, usage), replica }
     }
 }
 
@@ -273,17 +274,16 @@ impl Verifier {
             Some(path) => door.api.requirement(method, path),
             None => Requirement::Any,
         };
+        let seen = Seen::now(method, path.as_deref().unwrap_or(""), client, &headers);
         let judged = door
-            .judge(&self.replica, &headers, client, requirement)
+            .judge(&self.replica, seen, requirement)
             .and_then(|admitted| holds(door, admitted, scope.as_ref()));
         Ok(match judged {
             Ok(admitted) => {
-                door.let_through(&admitted);
+                door.let_through(&admitted, seen);
                 Verified::Active(active(door, &admitted))
             }
             Err(refusal) => {
-                let seen =
-                    Seen { method, path: path.as_deref().unwrap_or(""), client, headers: &headers };
                 let answer = door.refuse(&refusal, entropy::request_id(), seen);
                 Verified::Refused(Refused {
                     active: false,

@@ -226,6 +226,8 @@ impl Service {
         id: TokenId,
     ) -> Result<StoredToken, ServiceError> {
         caller.may("tokens:read")?;
+        // Its last use may not be written yet.
+        self.usage.flush().await;
         self.seen_token(caller, id).await
     }
 
@@ -247,6 +249,7 @@ impl Service {
         }
         filter.organization = caller.home().or(filter.organization);
         filter.owner = caller.confined_to().or(filter.owner);
+        self.usage.flush().await;
         Ok(self.store.tokens(filter, page).await?)
     }
 

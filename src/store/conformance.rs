@@ -1,5 +1,7 @@
 //! What every store has to do, said once and run over each of them.
 
+mod usage;
+
 use super::{
     AccountFilter, EntryFilter, MembershipFilter, Once, Order, OrganizationFilter, Page, Store,
     StoreError, StoredToken, TokenFilter, TokenState,
@@ -187,14 +189,7 @@ async fn what_is_written_is_read_back() {
     }
     for n in 1..=6 {
         let stored = house.store.token(token_id(n)).await.unwrap().unwrap();
-        let expected = StoredToken {
-            token: token(n, 1, 1),
-            previous: None,
-            paused_at: None,
-            revoked_at: None,
-            revoke_reason: String::new(),
-        };
-        assert_eq!(stored, expected);
+        assert_eq!(stored, StoredToken::new(token(n, 1, 1)));
     }
     let found = house.store.account_by_email("A1@example.com".parse().unwrap()).await.unwrap();
     assert_eq!(found.unwrap().id, account(1));

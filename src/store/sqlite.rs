@@ -10,16 +10,20 @@ mod ledger;
 mod once;
 mod read;
 mod refusals;
+mod usage;
 mod write;
 
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
     AccountFilter, EntryFilter, Inspection, MembershipFilter, Once, Order, OrganizationFilter,
-    Page, Progress, Store, StoreError, StoredAccount, StoredEntry, StoredMembership,
-    StoredOrganization, StoredToken, TokenFilter,
+    OriginKind, Page, Progress, Store, StoreError, StoredAccount, StoredEntry, StoredMembership,
+    StoredOrganization, StoredToken, TokenFilter, UsageFilter, UsageKey,
 };
-use crate::refusals::StoredRefusal;
+use crate::{
+    refusals::StoredRefusal,
+    usage::{Origin, StoredCount, TokenUsage},
+};
 use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
@@ -45,6 +49,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_begin.sql"),
     include_str!("../../migrations/sqlite/0002_refusals.sql"),
     include_str!("../../migrations/sqlite/0003_names_elsewhere.sql"),
+    include_str!("../../migrations/sqlite/0004_usage.sql"),
     include_str!("../../migrations/sqlite/0006_once.sql"),
     include_str!("../../migrations/sqlite/0007_audit.sql"),
 ];
@@ -209,6 +214,31 @@ impl Store for Sqlite {
 
     async fn forget_refusals(&self, end: Timestamp, most: u32) -> Result<(), StoreError> {
         self.writer.forget_refusals(end, most).await
+    }
+
+    async fn keep_usage(&self, usage: Arc<[(TokenId, TokenUsage)]>) -> Result<(), StoreError> {
+        self.writer.beside(Box::new(move |connection| usage::keep(connection, &usage))).await
+    }
+
+    async fn usage(
+        &self,
+        filter: UsageFilter,
+        page: Page<UsageKey>,
+    ) -> Result<Vec<StoredCount>, StoreError> {
+        self.read(move |connection| usage::counts(connection, &filter, page)).await
+    }
+
+    async fn origins(
+        &self,
+        token: TokenId,
+        kind: OriginKind,
+        since: Timestamp,
+    ) -> Result<Vec<Origin<String>>, StoreError> {
+        self.read(move |connection| usage::origins(connection, token, kind, since)).await
+    }
+
+    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<(), StoreError> {
+        self.writer.beside(Box::new(move |connection| usage::forget(connection, end, most))).await
     }
 
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {

@@ -25,6 +25,7 @@ mod tampering;
 mod trouble;
 mod trusted_proxies;
 mod upstream;
+mod usage;
 mod verify;
 mod why;
 mod wire;

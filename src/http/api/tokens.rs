@@ -1,6 +1,8 @@
 //! `/v1/tokens`.
 
-use super::{Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone};
+use super::{
+    Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone, usage::LastUseView,
+};
 use crate::{
     clock,
     http::{
@@ -232,6 +234,7 @@ struct TokenView {
     paused_at: Option<Moment>,
     revoked_at: Option<Moment>,
     revoke_reason: String,
+    last_used: Option<LastUseView>,
 }
 
 impl From<StoredToken> for TokenView {
@@ -269,6 +272,7 @@ impl From<StoredToken> for TokenView {
             paused_at: stored.paused_at.map(Moment),
             revoked_at: stored.revoked_at.map(Moment),
             revoke_reason: stored.revoke_reason,
+            last_used: stored.last_used.map(LastUseView::from),
         }
     }
 }
@@ -385,6 +389,10 @@ struct ListQuery {
     owner: Option<String>,
     /// Only those in this state.
     state: Option<TokenState>,
+    /// Only those made so many days ago or more, and not used since.
+    unused_days: Option<u32>,
+    /// Only those that end before this moment.
+    expires_before: Option<Moment>,
     /// Where the part begins: the `next_cursor` of the one before.
     cursor: Option<TokenId>,
     /// How many items at most.
@@ -400,12 +408,15 @@ async fn list(
         Some(owner) => Some(service.seen_account(&caller, &owner).await?.id),
         None => None,
     };
+    let now = clock::now();
     let filter = TokenFilter {
         api: query.api,
         external_id: query.external_id,
         organization: query.organization,
         owner,
-        state: query.state.map(|state| (state, clock::now())),
+        state: query.state.map(|state| (state, now)),
+        unused_since: query.unused_days.map(|days| now.minus(Seconds::days(days))),
+        expires_before: query.expires_before.map(|moment| moment.0),
     };
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };

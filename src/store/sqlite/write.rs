@@ -83,7 +83,7 @@ impl Writer {
         self.beside(Box::new(move |connection| refusals::forget(connection, end, most))).await
     }
 
-    /// Does something beside the ledger, in a transaction of its own.
+    /// Writes something that is no part of the ledger.
     pub(super) async fn beside(&self, work: Work) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Job::Beside(work, answer)).await?;
