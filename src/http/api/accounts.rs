@@ -44,7 +44,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                      are the operator's to make.",
                 )
                 .needs("accounts:write")
-                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT])
+                .leads("account", "/id", &["show_account", "change_account", "set_password"]),
             create,
         )
         .on(
@@ -135,7 +136,7 @@ fn default_organization() -> String {
     "Default".into()
 }
 
-/// A password: 1024 bytes at most.
+/// A password, as its owner typed it.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "password"))]
 struct Password(
@@ -173,7 +174,7 @@ async fn initialise(
     {
         "kind": "service",
         "name": "build",
-        "organization": "01890a5d-ac96-774b-bcce-b302099a8057",
+        "organization": "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74",
     },
 ]))]
 struct CreateBody {

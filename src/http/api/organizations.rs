@@ -33,7 +33,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
             calls::post("/v1/organizations", "create_organization")
                 .does("Make an organization")
                 .for_the_operator()
-                .fails(&[StatusCode::CONFLICT]),
+                .fails(&[StatusCode::CONFLICT])
+                .leads("id", "/id", &["show_organization", "close_organization"]),
             create,
         )
         .on(
@@ -213,6 +214,9 @@ struct MembershipQuery {
     #[schemars(with = "Option<AccountName>")]
     account: Option<String>,
     /// Where the part begins: the `next_cursor` of the one before.
+    #[schemars(regex(
+        pattern = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+    ))]
     cursor: Option<String>,
     /// How many items at most.
     limit: Option<Limit>,
@@ -252,7 +256,13 @@ fn read_account(text: &str) -> Result<AccountName, Problem> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "SetMembership")]
+#[schemars(rename = "SetMembership", extend("examples" = [
+    {
+        "organization": "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74",
+        "account": "01890a5b-3c1d-7d2e-9f60-51c2a47be813",
+        "rank": "administrator",
+    },
+]))]
 struct SetBody {
     organization: OrganizationId,
     /// An id or an e-mail address.
