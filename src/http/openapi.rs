@@ -162,29 +162,33 @@ mod tests {
     #[test]
     fn everything_has_a_name_of_its_own_and_is_there() {
         let document: Value = serde_json::from_str(&PAGE.0).unwrap();
-        let mut names = BTreeSet::new();
+        let (mut names, mut count) = (BTreeSet::new(), 0);
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
                 let name = operation["operationId"].as_str().unwrap();
                 assert!(names.insert(name.to_owned()), "{name} twice");
+                count += 1;
                 assert_ne!(operation["summary"], "", "{method} {path}");
             }
         }
+        // What a link leads to is a call.
+        collect("operationId", &document, &mut names);
+        assert_eq!(names.len(), count, "{names:?}");
         let mut referred = BTreeSet::new();
-        collect_references(&document, &mut referred);
+        collect("$ref", &document, &mut referred);
         for reference in referred {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
         }
     }
 
-    fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
+    fn collect(key: &str, value: &Value, found: &mut BTreeSet<String>) {
         match value {
             Value::Object(fields) => {
-                found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
-                fields.values().for_each(|field| collect_references(field, found));
+                found.extend(fields.get(key).and_then(Value::as_str).map(str::to_owned));
+                fields.values().for_each(|field| collect(key, field, found));
             }
-            Value::Array(items) => items.iter().for_each(|item| collect_references(item, found)),
+            Value::Array(items) => items.iter().for_each(|item| collect(key, item, found)),
             _ => {}
         }
     }

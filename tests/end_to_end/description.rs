@@ -1,5 +1,7 @@
 //! `/openapi.json`: it is served, described as it is checked in, and known by its `ETag`.
 
+mod tried;
+
 use crate::{caller::call, installation::Installation, response::curl};
 use serde_json::Value;
 use std::path::Path;

@@ -14,14 +14,14 @@ pub type Entropy = [u8; 10];
 pub struct NotAnId;
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, as in $example:literal) => {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
             JsonSchema,
         )]
         #[serde(transparent)]
-        #[schemars(extend("examples" = ["01890a5d-ac96-774b-bcce-b302099a8057"]))]
+        #[schemars(extend("examples" = [$example]))]
         pub struct $name(Uuid);
 
         impl $name {
@@ -64,19 +64,19 @@ macro_rules! id {
 
 id! {
     /// Names a token. Public; it is also the token's client ID.
-    TokenId
+    TokenId, as in "01890a5d-ac96-774b-bcce-b302099a8057"
 }
 id! {
     /// Names an account.
-    AccountId
+    AccountId, as in "01890a5b-3c1d-7d2e-9f60-51c2a47be813"
 }
 id! {
     /// Names an organization.
-    OrganizationId
+    OrganizationId, as in "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74"
 }
 id! {
     /// Names one answer that we gave.
-    RequestId
+    RequestId, as in "01890a61-5e20-7b19-a4d7-0c8e35f2961a"
 }
 
 #[cfg(test)]

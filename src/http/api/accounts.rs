@@ -8,7 +8,7 @@ use crate::{
         problem::Problem,
     },
     service::{
-        EXTERNAL_ID, LINE, NAME, Service,
+        EXTERNAL_ID, NAME, Service,
         accounts::{self, AccountChanges, AccountName, NewAccount},
         organizations,
         passwords::{LONGEST, SHORTEST},
@@ -44,7 +44,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                      are the operator's to make.",
                 )
                 .needs("accounts:write")
-                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT])
+                .leads("account", "/id", &["show_account", "change_account", "set_password"]),
             create,
         )
         .on(
@@ -137,7 +138,7 @@ fn default_organization() -> String {
     "Default".into()
 }
 
-/// A password: 1024 bytes at most.
+/// A password, as its owner typed it.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "password"))]
 struct Password(
@@ -175,7 +176,7 @@ async fn initialise(
     {
         "kind": "service",
         "name": "build",
-        "organization": "01890a5d-ac96-774b-bcce-b302099a8057",
+        "organization": "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74",
     },
 ]))]
 struct CreateBody {
@@ -187,7 +188,7 @@ struct CreateBody {
     #[schemars(length(max = accounts::NAME), regex(pattern = NAME))]
     name: Option<String>,
     /// What somebody else's system calls it.
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Option<String>,
     /// Only for people with an e-mail address.
     #[schemars(with = "Option<Password>")]
@@ -264,7 +265,7 @@ struct ChangeBody {
     name: Option<String>,
     /// What somebody else's system calls it; null takes it away.
     #[serde(default)]
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Field<String>,
 }
 

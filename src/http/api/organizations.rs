@@ -8,7 +8,7 @@ use crate::{
         problem::Problem,
     },
     service::{
-        EXTERNAL_ID, LINE, NAME, Service,
+        EXTERNAL_ID, NAME, Service,
         accounts::AccountName,
         organizations::{self, OrganizationChanges},
     },
@@ -37,7 +37,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
             calls::post("/v1/organizations", "create_organization")
                 .does("Make an organization")
                 .for_the_operator()
-                .fails(&[StatusCode::CONFLICT]),
+                .fails(&[StatusCode::CONFLICT])
+                .leads("id", "/id", &["show_organization", "close_organization"]),
             create,
         )
         .on(
@@ -146,7 +147,7 @@ struct CreateBody {
     #[schemars(length(max = organizations::NAME), regex(pattern = NAME))]
     name: String,
     /// What somebody else's system calls it.
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Option<String>,
 }
 
@@ -203,7 +204,7 @@ struct ChangeBody {
     name: Option<String>,
     /// What somebody else's system calls it; null takes it away.
     #[serde(default)]
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Field<String>,
 }
 
@@ -238,6 +239,9 @@ struct MembershipQuery {
     #[schemars(with = "Option<AccountName>")]
     account: Option<String>,
     /// Where the part begins: the `next_cursor` of the one before.
+    #[schemars(regex(
+        pattern = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+    ))]
     cursor: Option<String>,
     /// How many items at most.
     limit: Option<Limit>,
@@ -277,7 +281,13 @@ fn read_account(text: &str) -> Result<AccountName, Problem> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "SetMembership")]
+#[schemars(rename = "SetMembership", extend("examples" = [
+    {
+        "organization": "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74",
+        "account": "01890a5b-3c1d-7d2e-9f60-51c2a47be813",
+        "rank": "administrator",
+    },
+]))]
 struct SetBody {
     organization: OrganizationId,
     /// An id or an e-mail address.
