@@ -35,6 +35,7 @@ use counterfoil_core::{
 use http::{StatusCode, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -192,6 +193,19 @@ impl<T> List<T> {
         let next_cursor = rows.last().filter(|_| more).map(cursor);
         Self { items: rows.into_iter().map(view).collect(), next_cursor }
     }
+}
+
+/// What no body has: a state, and names beside it.
+fn state_and_names() -> Value {
+    let text = json!({"type": "string"});
+    json!({
+        "required": ["state"],
+        "properties": {"state": text},
+        "anyOf": [
+            {"required": ["name"], "properties": {"name": text}},
+            {"required": ["external_id"]},
+        ],
+    })
 }
 
 /// One call is one change: half of it must not fail.

@@ -1,6 +1,8 @@
 //! `/v1/accounts`, and the first set-up.
 
-use super::{Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone};
+use super::{
+    Asking, Limit, List, Moment, bounded, field::Field, state_and_names, state_changes_alone,
+};
 use crate::{
     http::{
         calls::{self, Calls, Created},
@@ -66,7 +68,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
         )
         .on(
             calls::patch("/v1/accounts/{account}", "change_account")
-                .does("Disable an account, or enable it again")
+                .does("Disable an account, enable it again, or name it anew")
                 .about(
                     "With `disabled` all its tokens stop at once. An administrator may do this to \
                      service accounts, the operator to people too.",
@@ -257,7 +259,10 @@ async fn show(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "ChangeAccount", extend("examples" = [{"state": "disabled"}]))]
+#[schemars(rename = "ChangeAccount", extend("not" = state_and_names(), "examples" = [
+    {"state": "disabled"},
+    {"name": "Deployments", "external_id": "ci/7"},
+]))]
 struct ChangeBody {
     /// Changes alone, not with other fields.
     state: Option<AccountState>,

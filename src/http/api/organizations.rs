@@ -1,6 +1,8 @@
 //! `/v1/organizations` and `/v1/memberships`.
 
-use super::{Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone};
+use super::{
+    Asking, Limit, List, Moment, bounded, field::Field, state_and_names, state_changes_alone,
+};
 use crate::{
     http::{
         calls::{self, Calls, Created},
@@ -38,7 +40,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                 .does("Make an organization")
                 .for_the_operator()
                 .fails(&[StatusCode::CONFLICT])
-                .leads("id", "/id", &["show_organization", "close_organization"]),
+                .leads("id", "/id", &["show_organization", "change_organization"]),
             create,
         )
         .on(
@@ -48,9 +50,9 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
             show,
         )
         .on(
-            calls::patch("/v1/organizations/{id}", "close_organization")
-                .does("Close an organization for good")
-                .about("All its tokens stop at once.")
+            calls::patch("/v1/organizations/{id}", "change_organization")
+                .does("Close an organization for good, or name it anew")
+                .about("With `closed` all its tokens stop at once.")
                 .for_the_operator()
                 .fails(&[StatusCode::CONFLICT]),
             change,
@@ -196,7 +198,10 @@ async fn show(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "ChangeOrganization", extend("examples" = [{"state": "closed"}]))]
+#[schemars(rename = "ChangeOrganization", extend("not" = state_and_names(), "examples" = [
+    {"state": "closed"},
+    {"name": "Example & Sons", "external_id": "crm-7"},
+]))]
 struct ChangeBody {
     /// There is one value; it changes alone, not with other fields.
     state: Option<ClosedState>,

@@ -400,6 +400,7 @@ struct ListQuery {
     /// Only those in this state.
     state: Option<TokenState>,
     /// Only those made so many days ago or more, and not used since.
+    #[schemars(range(max = u32::MAX))]
     unused_days: Option<u32>,
     /// Only those that end before this moment.
     expires_before: Option<Moment>,
