@@ -29,11 +29,20 @@ impl App {
     ) -> anyhow::Result<Self> {
         let replica = Arc::new(Replica::default());
         let follower = replica.clone();
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(
+        let store = Arc::new(Sqlite::open(
             directory,
             &config.database.file,
             Box::new(move |order, head| follower.follow(order, head)),
         )?);
+        Self::on(config, store, replica)
+    }
+
+    /// Everything that stands on this store and this replica of it.
+    pub(crate) fn on(
+        config: &Config,
+        store: Arc<dyn Store>,
+        replica: Arc<Replica>,
+    ) -> anyhow::Result<Self> {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let service = Arc::new(Service {
             store: store.clone(),
