@@ -1,5 +1,8 @@
 //! The application: store, index and operations, put together from a configuration.
 
+#[cfg(test)]
+mod confinement;
+
 use crate::{
     config::Config,
     refusals::Refusals,
