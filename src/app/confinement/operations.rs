@@ -32,8 +32,8 @@ pub(super) struct Pick {
 }
 
 impl Pick {
-    fn of<Id: Copy>(self, all: &[Id], sees: impl Fn(Id) -> bool) -> Id {
-        let seen: Vec<Id> = all.iter().copied().filter(|id| self.seen && sees(*id)).collect();
+    fn of<Id: Copy>(self, all: &[Id], visible: impl Fn(Id) -> bool) -> Id {
+        let seen: Vec<Id> = all.iter().copied().filter(|id| self.seen && visible(*id)).collect();
         let among = if seen.is_empty() { all } else { &seen };
         among[self.number % among.len()]
     }
@@ -252,6 +252,7 @@ impl Operation {
     }
 
     /// Tries it.
+    #[expect(clippy::too_many_lines, reason = "an arm for each operation")]
     pub(super) async fn perform(
         &self,
         world: &World,
@@ -457,9 +458,9 @@ impl<'a> Names<'a> {
     }
 
     fn token(&self, pick: Pick) -> TokenId {
-        let sees = |id| self.view.sees_token(&self.view.rows.tokens[&id]);
-        let id = pick.of(&self.world.tokens, sees);
-        let seen = sees(id);
+        let visible = |id| self.view.sees_token(&self.view.rows.tokens[&id]);
+        let id = pick.of(&self.world.tokens, visible);
+        let seen = visible(id);
         self.named(id, TokenId::new(nowhen(), NOTHING), seen)
     }
 
@@ -488,8 +489,8 @@ impl<'a> Names<'a> {
 
     /// A refusal of a token that has just been noted.
     fn refusal(&self, pick: Pick) -> RequestId {
-        let sees = |id| self.view.sees_token(&self.view.rows.tokens[&id]);
-        let id = pick.of(&self.world.tokens, sees);
+        let visible = |id| self.view.sees_token(&self.view.rows.tokens[&id]);
+        let id = pick.of(&self.world.tokens, visible);
         let row = &self.view.rows.tokens[&id];
         let request_id = entropy::request_id();
         self.world.app.service.refusals.record(StoredRefusal {
@@ -505,7 +506,7 @@ impl<'a> Names<'a> {
             client_request_id: None,
             matched: Some((id, row.token.organization)),
         });
-        self.named(request_id, RequestId::new(nowhen(), NOTHING), sees(id))
+        self.named(request_id, RequestId::new(nowhen(), NOTHING), visible(id))
     }
 
     fn named<T: Display>(&self, name: T, nothing: T, seen: bool) -> T {
