@@ -57,6 +57,7 @@ struct Facts {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact, and all go together")]
 struct Attempt {
     /// The token that it is about, and so what is right.
     token: usize,
