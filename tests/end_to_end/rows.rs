@@ -59,6 +59,12 @@ impl Row {
         self.fields.iter().map(line).collect()
     }
 
+    /// How many `Authorization` lines it has.
+    pub(crate) fn authorization_lines(&self) -> usize {
+        let named = |(name, _): &&Field| name.eq_ignore_ascii_case("authorization");
+        self.fields.iter().filter(named).count()
+    }
+
     /// What the gateway answers.
     #[track_caller]
     pub(crate) fn at_the_gateway(&self, server: &Server) -> Response {
