@@ -96,7 +96,7 @@ pub(crate) fn rows(server: &Server) -> Vec<Row> {
     let deadline = Instant::now() + PATIENCE;
     for row in rows.iter().filter(|row| row.outcome == Outcome::Refused(401, "expired")) {
         while row.at_the_gateway(server).status == 200 {
-            assert!(Instant::now() < deadline, "{row:?}");
+            assert!(Instant::now() < deadline, "{} at {}", row.what, row.api);
         }
     }
     rows
