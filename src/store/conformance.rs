@@ -13,7 +13,7 @@ use counterfoil_core::{
     account::{AccountKind, Rank},
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
-    ledger::{Actor, Change, Head},
+    ledger::{self, Actor, Change, Head},
     network::Network,
     token::{Digest, Grant, Previous, State, Token},
 };
@@ -76,7 +76,9 @@ impl House {
         assert_eq!(inspection.head.number, self.replica.head().number);
         let loaded = Arc::new(Index::default());
         self.store.load(loaded.clone(), Box::new(|_, _| {})).await.unwrap();
-        assert_eq!(loaded.contents(), self.replica.index().unwrap().contents());
+        let contents = self.replica.index().unwrap().contents();
+        assert_eq!(loaded.contents(), contents);
+        assert_eq!(replayed(&self.directory.path().join("test.db")).contents(), contents);
     }
 
     /// An organization with one member.
@@ -87,6 +89,27 @@ impl House {
         house.made(join(1, 1)).await;
         house
     }
+}
+
+/// The index that follows from the ledger in a database, and from nothing else.
+pub(crate) fn replayed(database: &Path) -> Index {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let mut entries = connection
+        .prepare(
+            "SELECT entry, hash, salt, detail FROM ledger
+             JOIN ledger_detail ON ledger_detail.number = ledger.number ORDER BY ledger.number",
+        )
+        .unwrap();
+    let mut rows = entries.query([]).unwrap();
+    let (index, mut head) = (Index::default(), Head::EMPTY);
+    while let Some(row) = rows.next().unwrap() {
+        let [entry, hash, salt, detail] =
+            [0, 1, 2, 3].map(|column| row.get::<_, Vec<u8>>(column).unwrap());
+        let (next, _, change) = ledger::check(head, &entry, &hash, Some((&salt, &detail))).unwrap();
+        index.apply(&change.unwrap()).unwrap();
+        head = next;
+    }
+    index
 }
 
 fn at(millis: i64) -> Timestamp {
