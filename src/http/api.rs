@@ -264,3 +264,15 @@ impl<'de> Deserialize<'de> for Moment {
         Ok(Self(Timestamp::from_millis(moment.as_millisecond())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_time_is_written_and_read() {
+        let written = serde_json::to_string(&Moment(Timestamp::MAX)).unwrap();
+        assert_eq!(written, "\"9999-12-30T22:00:00Z\"");
+        assert_eq!(serde_json::from_str::<Moment>(&written).unwrap(), Moment(Timestamp::MAX));
+    }
+}

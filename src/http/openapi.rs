@@ -20,7 +20,8 @@ Issues, changes and revokes API tokens, and answers whether a request may pass.
 JSON in `snake_case`, times in RFC 3339 and UTC, ids UUIDs. Lists are continued with \
 `cursor`, which is the `next_cursor` of the part before. A field that is not known is an \
 error, and whatever is answered with an error has changed nothing. Every answer has an \
-`X-Request-Id` of its own.
+`X-Request-Id` of its own. A method that a path does not take is answered with 405 and \
+those that it does take.
 
 On the server's listener a caller shows a token of the API `counterfoil` and acts in its \
 organization, with its scopes and its owner's rank. On the operator's socket nothing need \

@@ -2,7 +2,8 @@
 
 use crate::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Entropy for one identifier; ten bytes are drawn, 74 bits of them are used.
@@ -17,8 +18,7 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, as in $example:literal) => {
         $(#[$doc])*
         #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-            JsonSchema,
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
         )]
         #[serde(transparent)]
         #[schemars(extend("examples" = [$example]))]
@@ -51,6 +51,13 @@ macro_rules! id {
                     return Err(NotAnId);
                 }
                 Uuid::try_parse(text).map(Self).map_err(|_| NotAnId)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Cow::<str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
 
@@ -88,12 +95,15 @@ mod tests {
         let id = TokenId::new(Timestamp::from_millis(1_700_000_000_000), [7; 10]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse(), Ok(id));
+        let json = serde_json::to_value(id).unwrap();
+        assert_eq!(serde_json::from_value::<TokenId>(json).unwrap(), id);
         assert_eq!(TokenId::from_bytes(*id.as_bytes()), id);
         assert_eq!(&id.to_string()[14..15], "7");
         for wrong in
             ["", "0", "{00000000-0000-7000-8000-000000000000}", "00000000000070008000000000000000"]
         {
             assert_eq!(wrong.parse::<TokenId>(), Err(NotAnId));
+            assert!(serde_json::from_value::<TokenId>(wrong.into()).is_err());
         }
     }
 

@@ -185,6 +185,20 @@ impl<'de> Deserialize<'de> for Span {
                 Ok(Span(Seconds(seconds)))
             }
 
+            // To JSON Schema 3600.0 is an integer, and some programs write it so.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is whole, and within bounds"
+            )]
+            fn visit_f64<E: serde::de::Error>(self, seconds: f64) -> Result<Span, E> {
+                let fits = (0.0..18_446_744_073_709_551_616.0).contains(&seconds);
+                if seconds.fract() != 0.0 || !fits {
+                    return Err(E::invalid_type(serde::de::Unexpected::Float(seconds), &self));
+                }
+                Ok(Span(Seconds(seconds as u64)))
+            }
+
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
                 text.parse().map(Span).map_err(E::custom)
             }

@@ -37,6 +37,8 @@ impl<'a> Operation<'a> {
             responses: BTreeMap::new(),
             takes_tokens: false,
         };
+        // Whatever is called: its head may be too large.
+        operation.fails(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         call.problems.iter().for_each(|status| operation.fails(*status));
         operation
     }
