@@ -17,9 +17,10 @@ use counterfoil_core::{
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::{Actor, Change, Head, Salt},
-    token::{Previous, State, Token},
+    token::{Digest, Previous, State, Token},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Changes that are made together or not at all.
 #[derive(Debug)]
@@ -173,6 +174,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// have reached this node's index when this returns.
     async fn commit(&self, order: Order) -> Result<Head, StoreError>;
 
+    /// The same for an order of many changes, telling now and then how many of
+    /// them are made.
+    async fn commit_large(&self, order: Order, progress: Progress) -> Result<Head, StoreError>;
+
     /// Fills an empty index with the state, all of it from one snapshot.
     async fn load(
         &self,
@@ -214,6 +219,9 @@ pub(crate) trait Store: Send + Sync + 'static {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// Those of `digests` that are a token's, whatever its state, or once were.
+    async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError>;
 
     /// Keeps refusals; they are no part of the ledger.
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError>;

@@ -24,9 +24,11 @@ use counterfoil_core::{
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::Head,
+    token::Digest,
 };
 use rusqlite::{Connection, OpenFlags};
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -40,6 +42,7 @@ pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_begin.sql"),
     include_str!("../../migrations/sqlite/0002_refusals.sql"),
+    include_str!("../../migrations/sqlite/0005_import.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.
@@ -117,7 +120,11 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, order: Order) -> Result<Head, StoreError> {
-        self.writer.commit(order).await
+        self.writer.commit(order, Box::new(|_, _| {})).await
+    }
+
+    async fn commit_large(&self, order: Order, progress: Progress) -> Result<Head, StoreError> {
+        self.writer.commit(order, progress).await
     }
 
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
@@ -169,6 +176,10 @@ impl Store for Sqlite {
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError> {
         self.read(move |connection| read::tokens(connection, &filter, page)).await
+    }
+
+    async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError> {
+        self.read(move |connection| read::known_digests(connection, &digests)).await
     }
 
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError> {
