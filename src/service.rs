@@ -78,6 +78,31 @@ impl From<StoreError> for ServiceError {
     }
 }
 
+/// What is to become of a value that need not be there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Update<T> {
+    #[default]
+    Keep,
+    Clear,
+    Set(T),
+}
+
+impl<T> Update<T> {
+    /// Changes `value` as is asked for, if what is to be set passes `check`.
+    fn apply<U>(
+        &self,
+        value: &mut Option<U>,
+        check: impl FnOnce(&T) -> Result<U, ServiceError>,
+    ) -> Result<(), ServiceError> {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *value = None,
+            Self::Set(new) => *value = Some(check(new)?),
+        }
+        Ok(())
+    }
+}
+
 /// How often a decision is taken anew when the ground has shifted under it.
 const DECISIONS: usize = 3;
 
@@ -164,6 +189,9 @@ impl Service {
     }
 }
 
+/// The longest external id, in characters.
+const EXTERNAL_ID: usize = 200;
+
 /// A name or a reason: one line, not a page long, nothing in it that would
 /// upset a terminal or mislead a reader.
 fn check_line(field: &'static str, text: &str, longest: usize) -> Result<String, ServiceError> {
@@ -173,6 +201,15 @@ fn check_line(field: &'static str, text: &str, longest: usize) -> Result<String,
         return Err(ServiceError::Invalid { field, message });
     }
     Ok(text)
+}
+
+/// What somebody else's system calls something.
+fn check_external_id(text: &str) -> Result<Box<str>, ServiceError> {
+    let (field, id) = ("external_id", check_line("external_id", text, EXTERNAL_ID)?);
+    if id.is_empty() {
+        return Err(ServiceError::Invalid { field, message: "must not be empty".into() });
+    }
+    Ok(id.into())
 }
 
 /// A name: a line that is not empty.

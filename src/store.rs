@@ -52,6 +52,7 @@ pub(crate) enum StoreError {
 pub(crate) struct StoredOrganization {
     pub(crate) id: OrganizationId,
     pub(crate) name: String,
+    pub(crate) external_id: Option<Box<str>>,
     pub(crate) created_at: Timestamp,
     pub(crate) closed_at: Option<Timestamp>,
 }
@@ -63,6 +64,7 @@ pub(crate) struct StoredAccount {
     pub(crate) kind: AccountKind,
     pub(crate) email: Option<Email>,
     pub(crate) name: String,
+    pub(crate) external_id: Option<Box<str>>,
     pub(crate) has_password: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
@@ -146,6 +148,23 @@ pub(crate) struct TokenFilter {
     pub(crate) state: Option<(TokenState, Timestamp)>,
 }
 
+/// Which organizations to list; what is absent does not matter.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OrganizationFilter {
+    pub(crate) name: Option<String>,
+    pub(crate) external_id: Option<String>,
+}
+
+/// Which accounts to list; what is absent does not matter.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AccountFilter {
+    pub(crate) external_id: Option<String>,
+    /// Members of this organization.
+    pub(crate) organization: Option<OrganizationId>,
+    /// This one alone.
+    pub(crate) account: Option<AccountId>,
+}
+
 /// Which memberships to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct MembershipFilter {
@@ -190,10 +209,10 @@ pub(crate) trait Store: Send + Sync + 'static {
         &self,
         id: OrganizationId,
     ) -> Result<Option<StoredOrganization>, StoreError>;
-    /// Organizations in the order of their ids; only those of that name, where one is given.
+    /// Organizations in the order of their ids.
     async fn organizations(
         &self,
-        name: Option<String>,
+        filter: OrganizationFilter,
         page: Page<OrganizationId>,
     ) -> Result<Vec<StoredOrganization>, StoreError>;
 
@@ -202,7 +221,11 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The account with this address.
     async fn account_by_email(&self, email: Email) -> Result<Option<StoredAccount>, StoreError>;
     /// Accounts in the order of their ids.
-    async fn accounts(&self, page: Page<AccountId>) -> Result<Vec<StoredAccount>, StoreError>;
+    async fn accounts(
+        &self,
+        filter: AccountFilter,
+        page: Page<AccountId>,
+    ) -> Result<Vec<StoredAccount>, StoreError>;
 
     /// Memberships in the order of organization and account.
     async fn memberships(

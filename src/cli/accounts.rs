@@ -3,7 +3,7 @@
 use super::{
     Failure, Global, Listing, Part,
     operator::{Operator, read_secret, segment, with_query},
-    organizations::{RankName, resolve},
+    organizations::{Names, RankName, resolve},
     output,
 };
 use clap::{Args, Subcommand};
@@ -21,6 +21,13 @@ pub(crate) enum Command {
     Show {
         /// An id or an e-mail address
         account: String,
+    },
+    /// Change what an account is called
+    Change {
+        /// An id or an e-mail address
+        account: String,
+        #[command(flatten)]
+        names: Names,
     },
     /// Disable an account; its tokens stop at once
     Disable {
@@ -50,6 +57,9 @@ pub(crate) struct Create {
     /// What to call it [default: the e-mail address]
     #[arg(long)]
     name: Option<String>,
+    /// What another system calls it
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
     /// A program rather than a person
     #[arg(long)]
     service: bool,
@@ -72,6 +82,11 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
         Command::Show { account } => {
             let found = operator.call(Method::GET, &path(&account, ""), None).await;
             found.and_then(|found| show(global, &found))
+        }
+        Command::Change { account, names } => {
+            let (path, body) = (path(&account, ""), names.body());
+            let changed = operator.call(Method::PATCH, &path, Some(&body)).await;
+            changed.and_then(|account| show(global, &account))
         }
         Command::Disable { account } => set_state(global, &operator, &account, "disabled").await,
         Command::Enable { account } => set_state(global, &operator, &account, "active").await,
@@ -125,6 +140,7 @@ async fn create(global: &Global, operator: &Operator, create: Create) -> Result<
         "kind": if create.service { "service" } else { "person" },
         "email": create.email,
         "name": create.name,
+        "external_id": create.external_id,
     });
     if let Some(organization) = organization {
         body["organization"] = json!(organization);
@@ -180,6 +196,7 @@ fn show(global: &Global, account: &Value) -> Result<(), Failure> {
             ("id", output::text(&account["id"])),
             ("e-mail", output::text(&account["email"])),
             ("name", output::text(&account["name"])),
+            ("external id", output::text(&account["external_id"])),
             ("kind", output::text(&account["kind"])),
             ("state", output::text(&account["state"])),
             ("password", password.to_owned()),

@@ -6,10 +6,10 @@ use super::{
     output,
 };
 use anyhow::anyhow;
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use counterfoil_core::id::OrganizationId;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -18,6 +18,9 @@ pub(crate) enum Command {
         /// What it is called
         #[arg(long)]
         name: String,
+        /// What another system calls it
+        #[arg(long, value_name = "ID")]
+        external_id: Option<String>,
     },
     /// List organizations
     List(Part),
@@ -25,6 +28,13 @@ pub(crate) enum Command {
     Show {
         /// An id or a name
         organization: String,
+    },
+    /// Change what an organization is called
+    Change {
+        /// An id or a name
+        organization: String,
+        #[command(flatten)]
+        names: Names,
     },
     /// Close an organization for good; its tokens stop at once
     Close {
@@ -57,6 +67,33 @@ pub(crate) enum Command {
     },
 }
 
+/// What to call an account or an organization from now on.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Names {
+    /// What to call it
+    #[arg(long)]
+    name: Option<String>,
+    /// What another system calls it; nothing, when empty
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
+}
+
+impl Names {
+    /// As the body of a PATCH.
+    pub(crate) fn body(self) -> Value {
+        let mut body = Map::new();
+        if let Some(name) = self.name {
+            body.insert("name".to_owned(), json!(name));
+        }
+        if let Some(id) = self.external_id {
+            let id = (!id.is_empty()).then_some(id);
+            body.insert("external_id".to_owned(), json!(id));
+        }
+        Value::Object(body)
+    }
+}
+
 /// What a member may do.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum RankName {
@@ -82,8 +119,8 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
 
 async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Create { name } => {
-            let body = json!({ "name": name });
+        Command::Create { name, external_id } => {
+            let body = json!({ "name": name, "external_id": external_id });
             let made = operator.call(Method::POST, "/v1/organizations", Some(&body)).await?;
             show(global, &made)
         }
@@ -103,6 +140,11 @@ async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(
             let path =
                 format!("/v1/organizations/{}", segment(&resolve(operator, &organization).await?));
             show(global, &operator.call(Method::GET, &path, None).await?)
+        }
+        Command::Change { organization, names } => {
+            let path =
+                format!("/v1/organizations/{}", segment(&resolve(operator, &organization).await?));
+            show(global, &operator.call(Method::PATCH, &path, Some(&names.body())).await?)
         }
         Command::Close { organization } => {
             let path =
@@ -197,6 +239,7 @@ fn show(global: &Global, organization: &Value) -> Result<(), Failure> {
         output::facts(&[
             ("id", output::text(&organization["id"])),
             ("name", output::text(&organization["name"])),
+            ("external id", output::text(&organization["external_id"])),
             ("state", output::text(&organization["state"])),
             ("created", output::text(&organization["created_at"])),
             ("closed", output::text(&organization["closed_at"])),

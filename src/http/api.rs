@@ -1,6 +1,7 @@
 //! The management API, `/v1`: thin handlers over the operations.
 
 mod accounts;
+mod field;
 mod ledger;
 mod organizations;
 mod refusals;
@@ -174,6 +175,11 @@ impl<T> List<T> {
         let next_cursor = rows.last().filter(|_| more).map(cursor);
         Self { items: rows.into_iter().map(view).collect(), next_cursor }
     }
+}
+
+/// One call is one change: half of it must not fail.
+fn state_changes_alone() -> Problem {
+    Problem::bad_request("state: changes alone, not with other fields").about("state")
 }
 
 /// How many items a part of a list has, when nobody says.

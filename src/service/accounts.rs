@@ -1,12 +1,12 @@
 //! Accounts: who people and programs are.
 
 use super::{
-    Caller, Service, ServiceError, check_name,
+    Caller, Service, ServiceError, Update, check_external_id, check_name,
     organizations::{new_organization, no_such_organization},
 };
 use crate::{
     clock, entropy,
-    store::{MembershipFilter, Page, StoredAccount},
+    store::{AccountFilter, OrganizationFilter, Page, StoredAccount},
 };
 use counterfoil_core::{
     Timestamp,
@@ -53,9 +53,24 @@ pub(crate) struct NewAccount {
     pub(crate) email: Option<Email>,
     /// The e-mail address, when absent.
     pub(crate) name: Option<String>,
+    pub(crate) external_id: Option<String>,
     pub(crate) password: Option<Zeroizing<String>>,
     /// Where it is to be a member; a service account needs one.
     pub(crate) organization: Option<(OrganizationId, Rank)>,
+}
+
+/// What is to be different about an account; what is absent stays.
+#[derive(Debug, Default)]
+pub(crate) struct AccountChanges {
+    pub(crate) name: Option<String>,
+    pub(crate) external_id: Update<String>,
+}
+
+impl AccountChanges {
+    /// Whether anything is to be different.
+    pub(crate) fn is_something(&self) -> bool {
+        self.name.is_some() || self.external_id != Update::Keep
+    }
 }
 
 /// What a first set-up makes.
@@ -76,7 +91,9 @@ impl Service {
     ) -> Result<Initialised, ServiceError> {
         caller.is_operator()?;
         let _alone = self.initialising.lock().await;
-        let any = self.store.organizations(None, Page { after: None, limit: 1 }).await?;
+        let any =
+            self.store.organizations(OrganizationFilter::default(), Page { after: None, limit: 1 });
+        let any = any.await?;
         if let Some(first) = any.first() {
             return Err(ServiceError::Conflict(format!(
                 "this installation has been set up already, with the organization {:?}; \
@@ -85,11 +102,12 @@ impl Service {
             )));
         }
         let at = clock::now();
-        let organization = new_organization(at, organization)?;
+        let organization = new_organization(at, organization, None)?;
         let new = NewAccount {
             kind: AccountKind::Person,
             email: Some(email),
             name: None,
+            external_id: None,
             password,
             organization: Some((organization.id, Rank::Administrator)),
         };
@@ -156,6 +174,7 @@ impl Service {
             kind: new.kind,
             email: new.email,
             name,
+            external_id: new.external_id.as_deref().map(check_external_id).transpose()?,
             has_password: new.password.is_some(),
             created_at: at,
             disabled_at: None,
@@ -165,6 +184,7 @@ impl Service {
             account_kind: account.kind,
             email: account.email.clone(),
             name: account.name.clone(),
+            external_id: account.external_id.clone(),
         }];
         if let Some((organization, rank)) = new.organization {
             changes.push(Change::MembershipAdded { organization, account: account.id, rank });
@@ -219,23 +239,39 @@ impl Service {
     pub(crate) async fn accounts(
         &self,
         caller: &Caller,
+        external_id: Option<String>,
         page: Page<AccountId>,
     ) -> Result<Vec<StoredAccount>, ServiceError> {
         caller.may("accounts:read")?;
-        let Some(organization) = caller.home() else {
-            return Ok(self.store.accounts(page).await?);
-        };
-        let filter = MembershipFilter {
-            organization: Some(organization),
-            account: caller.confined_to(),
-            with_past: false,
-        };
-        let page = Page { after: page.after.map(|id| (organization, id)), limit: page.limit };
-        let mut accounts = Vec::new();
-        for membership in self.store.memberships(filter, page).await? {
-            accounts.push(self.stored_account(&AccountName::Id(membership.account)).await?);
-        }
-        Ok(accounts)
+        let (organization, account) = (caller.home(), caller.confined_to());
+        Ok(self.store.accounts(AccountFilter { external_id, organization, account }, page).await?)
+    }
+
+    /// Changes what an account is called.
+    pub(crate) async fn change_account(
+        &self,
+        caller: &Caller,
+        name: &AccountName,
+        changes: &AccountChanges,
+    ) -> Result<StoredAccount, ServiceError> {
+        caller.may("accounts:write")?;
+        caller.administers()?;
+        self.settle(caller, async |_| {
+            let stored = self.seen_account(caller, name).await?;
+            check_may_change(caller, &stored)?;
+            let mut account = stored.clone();
+            if let Some(name) = &changes.name {
+                account.name = check_name(name, NAME)?;
+            }
+            changes.external_id.apply(&mut account.external_id, |id| check_external_id(id))?;
+            let change = (account != stored).then(|| Change::AccountChanged {
+                account: account.id,
+                name: account.name.clone(),
+                external_id: account.external_id.clone(),
+            });
+            Ok((change, account))
+        })
+        .await
     }
 
     /// Disables an account, whereupon its tokens stop at once, or enables it again.
@@ -249,10 +285,7 @@ impl Service {
         caller.administers()?;
         self.settle(caller, async |at| {
             let stored = self.seen_account(caller, name).await?;
-            if stored.kind == AccountKind::Person {
-                // A person may belong to others too; their membership here can be ended.
-                caller.is_operator()?;
-            }
+            check_may_change(caller, &stored)?;
             let account = stored.id;
             let change = match (active, stored.disabled_at) {
                 (false, None) => Change::AccountDisabled { account },
@@ -280,6 +313,14 @@ impl Service {
         self.commit(caller, clock::now(), [change]).await?;
         Ok(StoredAccount { has_password: true, ..account })
     }
+}
+
+/// A person may belong to others too; their membership here can be ended.
+fn check_may_change(caller: &Caller, account: &StoredAccount) -> Result<(), ServiceError> {
+    if account.kind == AccountKind::Person {
+        caller.is_operator()?;
+    }
+    Ok(())
 }
 
 fn check_may_have_password(account: &StoredAccount) -> Result<(), ServiceError> {

@@ -1,9 +1,11 @@
 //! Organizations and who belongs to them.
 
-use super::{Caller, Service, ServiceError, accounts::AccountName, check_name};
+use super::{
+    Caller, Service, ServiceError, Update, accounts::AccountName, check_external_id, check_name,
+};
 use crate::{
     clock, entropy,
-    store::{MembershipFilter, Page, StoredMembership, StoredOrganization},
+    store::{MembershipFilter, OrganizationFilter, Page, StoredMembership, StoredOrganization},
 };
 use counterfoil_core::{
     Timestamp,
@@ -15,16 +17,31 @@ use counterfoil_core::{
 /// The longest name, in characters.
 const NAME: usize = 100;
 
+/// What is to be different about an organization; what is absent stays.
+#[derive(Debug, Default)]
+pub(crate) struct OrganizationChanges {
+    pub(crate) name: Option<String>,
+    pub(crate) external_id: Update<String>,
+}
+
+impl OrganizationChanges {
+    /// Whether anything is to be different.
+    pub(crate) fn is_something(&self) -> bool {
+        self.name.is_some() || self.external_id != Update::Keep
+    }
+}
+
 impl Service {
     /// Makes an organization.
     pub(crate) async fn create_organization(
         &self,
         caller: &Caller,
         name: &str,
+        external_id: Option<&str>,
     ) -> Result<StoredOrganization, ServiceError> {
         caller.is_operator()?;
         let created_at = clock::now();
-        let organization = new_organization(created_at, name)?;
+        let organization = new_organization(created_at, name, external_id)?;
         self.commit(caller, created_at, [organization.created()]).await?;
         Ok(organization)
     }
@@ -49,21 +66,50 @@ impl Service {
         self.store.organization(id).await?.ok_or_else(no_such_organization)
     }
 
-    /// Organizations; only those of this name, where one is given.
+    /// Organizations in the order of their making.
     pub(crate) async fn organizations(
         &self,
         caller: &Caller,
-        name: Option<String>,
+        filter: OrganizationFilter,
         page: Page<OrganizationId>,
     ) -> Result<Vec<StoredOrganization>, ServiceError> {
         caller.may("accounts:read")?;
         let Some(home) = caller.home() else {
-            return Ok(self.store.organizations(name, page).await?);
+            return Ok(self.store.organizations(filter, page).await?);
         };
         let own = self.stored_organization(home).await?;
-        let wanted = name.is_none_or(|name| name == own.name)
+        let wanted = filter.name.is_none_or(|name| name == own.name)
+            && filter.external_id.is_none_or(|id| Some(&*id) == own.external_id.as_deref())
             && page.after.is_none_or(|after| after < own.id);
         Ok(wanted.then_some(own).into_iter().collect())
+    }
+
+    /// Changes what an organization is called.
+    pub(crate) async fn change_organization(
+        &self,
+        caller: &Caller,
+        id: OrganizationId,
+        changes: &OrganizationChanges,
+    ) -> Result<StoredOrganization, ServiceError> {
+        caller.is_operator()?;
+        self.settle(caller, async |_| {
+            let stored = self.stored_organization(id).await?;
+            if stored.closed_at.is_some() {
+                return Err(ServiceError::Conflict("the organization is closed".into()));
+            }
+            let mut organization = stored.clone();
+            if let Some(name) = &changes.name {
+                organization.name = check_name(name, NAME)?;
+            }
+            changes.external_id.apply(&mut organization.external_id, |id| check_external_id(id))?;
+            let change = (organization != stored).then(|| Change::OrganizationChanged {
+                organization: id,
+                name: organization.name.clone(),
+                external_id: organization.external_id.clone(),
+            });
+            Ok((change, organization))
+        })
+        .await
     }
 
     /// Closes an organization for good; all its tokens stop at once.
@@ -200,15 +246,25 @@ impl Service {
 pub(super) fn new_organization(
     created_at: Timestamp,
     name: &str,
+    external_id: Option<&str>,
 ) -> Result<StoredOrganization, ServiceError> {
-    let id = OrganizationId::new(created_at, entropy::bytes());
-    Ok(StoredOrganization { id, name: check_name(name, NAME)?, created_at, closed_at: None })
+    Ok(StoredOrganization {
+        id: OrganizationId::new(created_at, entropy::bytes()),
+        name: check_name(name, NAME)?,
+        external_id: external_id.map(check_external_id).transpose()?,
+        created_at,
+        closed_at: None,
+    })
 }
 
 impl StoredOrganization {
     /// The change that makes it.
     pub(super) fn created(&self) -> Change {
-        Change::OrganizationCreated { organization: self.id, name: self.name.clone() }
+        Change::OrganizationCreated {
+            organization: self.id,
+            name: self.name.clone(),
+            external_id: self.external_id.clone(),
+        }
     }
 }
 

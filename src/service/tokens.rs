@@ -1,8 +1,8 @@
 //! Tokens: issue, find, pause, rotate, revoke.
 
 use super::{
-    Caller, Service, ServiceError, accounts::AccountName, check_line, check_name, check_text,
-    management_api,
+    Caller, Service, ServiceError, Update, accounts::AccountName, check_external_id, check_line,
+    check_name, check_text, management_api,
 };
 use crate::{
     clock, entropy,
@@ -29,8 +29,6 @@ const NAME: usize = 100;
 const NOTE: usize = 1000;
 /// The longest reason for a revocation, in characters.
 const REASON: usize = 500;
-/// The longest external id, in characters.
-const EXTERNAL_ID: usize = 200;
 /// The largest metadata, in bytes of JSON.
 const METADATA: usize = 4096;
 /// How many scopes or networks one token may carry.
@@ -65,15 +63,6 @@ pub(crate) struct TokenChanges {
     pub(crate) allowed_networks: Option<Vec<String>>,
     pub(crate) external_id: Update<String>,
     pub(crate) metadata: Update<Value>,
-}
-
-/// What is to become of a value that a token need not have.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) enum Update<T> {
-    #[default]
-    Keep,
-    Clear,
-    Set(T),
 }
 
 impl TokenChanges {
@@ -430,16 +419,8 @@ fn changed(
     if let Some(note) = &changes.note {
         token.note = check_text("note", note, NOTE)?;
     }
-    match &changes.external_id {
-        Update::Keep => {}
-        Update::Clear => token.external_id = None,
-        Update::Set(text) => token.external_id = Some(check_external_id(text)?),
-    }
-    match &changes.metadata {
-        Update::Keep => {}
-        Update::Clear => token.metadata = None,
-        Update::Set(value) => token.metadata = Some(check_metadata(value.clone())?),
-    }
+    changes.external_id.apply(&mut token.external_id, |id| check_external_id(id))?;
+    changes.metadata.apply(&mut token.metadata, |value| check_metadata(value.clone()))?;
     // From here on it may be used for more than before: that is issuing.
     let grant = changes.role.is_some() || changes.scopes.is_some();
     if grant || changes.expiry.is_some() || changes.allowed_networks.is_some() {
@@ -460,10 +441,6 @@ fn changed(
         check_whole(caller, api, &token)?;
     }
     Ok(token)
-}
-
-fn check_external_id(text: &str) -> Result<Box<str>, ServiceError> {
-    check_line("external_id", text, EXTERNAL_ID).map(Into::into)
 }
 
 /// An object, and not a large one.

@@ -1,7 +1,8 @@
 //! What every store has to do, said once and run over each of them.
 
 use super::{
-    MembershipFilter, Order, Page, Store, StoreError, StoredToken, TokenFilter, TokenState,
+    AccountFilter, MembershipFilter, Order, OrganizationFilter, Page, Store, StoreError,
+    StoredToken, TokenFilter, TokenState,
     sqlite::{DataDirectory, Sqlite},
 };
 use crate::{refusals::StoredRefusal, replica::Replica};
@@ -107,7 +108,25 @@ fn digest(n: u8, rotation: u8) -> Digest {
 }
 
 fn create_organization(n: u8) -> Change {
-    Change::OrganizationCreated { organization: organization(n), name: format!("o{n}") }
+    Change::OrganizationCreated {
+        organization: organization(n),
+        name: format!("o{n}"),
+        external_id: None,
+    }
+}
+
+fn named(name: &str) -> OrganizationFilter {
+    OrganizationFilter { name: Some(name.into()), external_id: None }
+}
+
+fn rename_account(n: u8, external_id: Option<String>) -> Change {
+    let external_id = external_id.map(Into::into);
+    Change::AccountChanged { account: account(n), name: format!("renamed {n}"), external_id }
+}
+
+fn rename_organization(n: u8, external_id: Option<String>) -> Change {
+    let (organization, name) = (organization(n), format!("renamed {n}"));
+    Change::OrganizationChanged { organization, name, external_id: external_id.map(Into::into) }
 }
 
 fn create_account(n: u8) -> Change {
@@ -116,6 +135,7 @@ fn create_account(n: u8) -> Change {
         account_kind: if n.is_multiple_of(2) { AccountKind::Service } else { AccountKind::Person },
         email: (!n.is_multiple_of(2)).then(|| format!("a{n}@example.com").parse().unwrap()),
         name: format!("a{n}"),
+        external_id: None,
     }
 }
 
@@ -363,12 +383,41 @@ async fn lists_are_filtered_and_paged() {
     assert_eq!(ids(in_state(TokenState::Active, 5000), first_page()).await, [3, 5, 7, 9]);
     assert_eq!(ids(in_state(TokenState::Active, 4999), first_page()).await, [3, 4, 5, 6, 7, 8, 9]);
 
-    let names = house.store.organizations(Some("o1".into()), first_page()).await.unwrap();
+    let names = house.store.organizations(named("o1"), first_page()).await.unwrap();
     assert_eq!(names.len(), 1);
-    assert!(house.store.organizations(Some("O1".into()), first_page()).await.unwrap().is_empty());
+    assert!(house.store.organizations(named("O1"), first_page()).await.unwrap().is_empty());
     let after = Some((organization, account(1)));
     let rest = house.store.memberships(MembershipFilter::default(), Page { after, limit: 9 }).await;
     assert_eq!(rest.unwrap().iter().map(|m| m.account).collect::<Vec<_>>(), [account(2)]);
+}
+
+#[tokio::test]
+async fn names_of_elsewhere_find_organizations_and_accounts() {
+    let house = House::with_member().await;
+    house.made(create_account(2)).await;
+    house.made(rename_account(1, Some("crm-1".into()))).await;
+    house.made(rename_organization(1, Some("crm-9".into()))).await;
+    house.refused(rename_account(3, None)).await;
+    house.refused(rename_organization(3, None)).await;
+    let accounts = async |id: &str, organization| {
+        let external_id = Some(id.to_owned());
+        let filter = AccountFilter { external_id, organization, account: None };
+        let found = house.store.accounts(filter, first_page()).await.unwrap();
+        found.into_iter().map(|found| (found.id, found.name)).collect::<Vec<_>>()
+    };
+    let found = [(account(1), "renamed 1".to_owned())];
+    assert_eq!(accounts("crm-1", None).await, found);
+    assert_eq!(accounts("crm-1", Some(organization(1))).await, found);
+    assert_eq!(accounts("crm-1", Some(organization(2))).await, []);
+    assert_eq!(accounts("crm-9", None).await, []);
+    let external_id = Some("crm-9".to_owned());
+    let filter = OrganizationFilter { name: None, external_id };
+    let organizations = house.store.organizations(filter, first_page()).await.unwrap();
+    assert_eq!(organizations.iter().map(|o| o.id).collect::<Vec<_>>(), [organization(1)]);
+    let closed = Change::OrganizationClosed { organization: organization(1) };
+    house.made(closed).await;
+    house.refused(rename_organization(1, None)).await;
+    house.is_sound().await;
 }
 
 #[tokio::test]
@@ -452,7 +501,7 @@ async fn whoever_changes_the_database_by_hand_is_found_out() {
         ("UPDATE token SET expires_at = 1 WHERE name = 't2'", "expires_at is not what"),
         ("DELETE FROM token WHERE name = 't1'", "in the ledger but not in the database"),
         (
-            "INSERT INTO account VALUES (zeroblob(16), 'person', NULL, 'x', NULL, 1, NULL)",
+            "INSERT INTO account VALUES (zeroblob(16), 'person', NULL, 'x', NULL, 1, NULL, NULL)",
             "in the database but not in the ledger",
         ),
         (
@@ -502,6 +551,10 @@ fn any_change() -> impl Strategy<Value = Change> {
             organization: organization(o),
             account: account(a)
         }),
+        (a.clone(), proptest::option::of("[a-z]{1,2}")).prop_map(|(a, id)| rename_account(a, id)),
+        (o.clone(), proptest::option::of("[a-z]{1,2}"))
+            .prop_map(|(o, id)| rename_organization(o, id)),
+        o.clone().prop_map(|o| Change::OrganizationClosed { organization: organization(o + 2) }),
         a.clone().prop_map(|a| Change::AccountDisabled { account: account(a) }),
         a.clone().prop_map(|a| Change::AccountEnabled { account: account(a) }),
         a.clone().prop_map(|a| Change::PasswordSet { account: account(a), hash: "h".into() }),

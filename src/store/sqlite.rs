@@ -13,8 +13,8 @@ mod write;
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
-    Inspection, MembershipFilter, Order, Page, Progress, Store, StoreError, StoredAccount,
-    StoredMembership, StoredOrganization, StoredToken, TokenFilter,
+    AccountFilter, Inspection, MembershipFilter, Order, OrganizationFilter, Page, Progress, Store,
+    StoreError, StoredAccount, StoredMembership, StoredOrganization, StoredToken, TokenFilter,
 };
 use crate::refusals::StoredRefusal;
 use async_trait::async_trait;
@@ -42,6 +42,7 @@ pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_begin.sql"),
     include_str!("../../migrations/sqlite/0002_refusals.sql"),
+    include_str!("../../migrations/sqlite/0003_names_elsewhere.sql"),
     include_str!("../../migrations/sqlite/0005_import.sql"),
 ];
 
@@ -140,10 +141,10 @@ impl Store for Sqlite {
 
     async fn organizations(
         &self,
-        name: Option<String>,
+        filter: OrganizationFilter,
         page: Page<OrganizationId>,
     ) -> Result<Vec<StoredOrganization>, StoreError> {
-        self.read(move |connection| read::organizations(connection, name.as_deref(), page)).await
+        self.read(move |connection| read::organizations(connection, filter, page)).await
     }
 
     async fn account(&self, id: AccountId) -> Result<Option<StoredAccount>, StoreError> {
@@ -154,8 +155,12 @@ impl Store for Sqlite {
         self.read(move |connection| read::account_by_email(connection, &email)).await
     }
 
-    async fn accounts(&self, page: Page<AccountId>) -> Result<Vec<StoredAccount>, StoreError> {
-        self.read(move |connection| read::accounts(connection, page)).await
+    async fn accounts(
+        &self,
+        filter: AccountFilter,
+        page: Page<AccountId>,
+    ) -> Result<Vec<StoredAccount>, StoreError> {
+        self.read(move |connection| read::accounts(connection, filter, page)).await
     }
 
     async fn memberships(

@@ -207,7 +207,10 @@ impl Index {
             }
             Change::AccountDisabled { account } => self.set_active(*account, false)?,
             Change::AccountEnabled { account } => self.set_active(*account, true)?,
-            Change::PasswordSet { .. } => {}
+            // Names are for people; verification needs none.
+            Change::PasswordSet { .. }
+            | Change::AccountChanged { .. }
+            | Change::OrganizationChanged { .. } => {}
             Change::MembershipRankChanged { organization, account, rank } => {
                 self.set_rank(*organization, *account, Some(*rank))?;
             }

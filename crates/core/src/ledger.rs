@@ -3,13 +3,11 @@
 //! An [`Entry`] holds ids, a kind and a commitment; what the change was in
 //! full lies in a detail beside it, which can be erased without breaking the chain.
 
-use crate::{
-    Timestamp,
-    account::{AccountKind, Email, Rank},
-    id::{AccountId, OrganizationId, TokenId},
-    network::Network,
-    token::{Digest, Grant, Token},
-};
+mod change;
+
+pub use change::{Actor, Change, ImportSource, Subject};
+
+use crate::{Timestamp, id::OrganizationId, token::Digest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -18,281 +16,6 @@ const FORM: u8 = 1;
 
 /// Entropy that keeps a commitment from being guessed.
 pub type Salt = [u8; 16];
-
-/// One change to what Counterfoil knows, in full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Change {
-    /// A customer began.
-    OrganizationCreated {
-        /// Which.
-        organization: OrganizationId,
-        /// What it is called.
-        name: String,
-    },
-    /// A customer ended; its tokens end with it.
-    OrganizationClosed {
-        /// Which.
-        organization: OrganizationId,
-    },
-    /// An account began.
-    AccountCreated {
-        /// Which.
-        account: AccountId,
-        /// Person or program. The kind of the change itself takes the name `kind`.
-        account_kind: AccountKind,
-        /// Its address; without one it cannot sign in, nor use `basic`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        email: Option<Email>,
-        /// What it is called.
-        name: String,
-    },
-    /// An account, and every token it owns, stopped.
-    AccountDisabled {
-        /// Which.
-        account: AccountId,
-    },
-    /// A disabled account came back, its tokens too.
-    AccountEnabled {
-        /// Which.
-        account: AccountId,
-    },
-    /// An account's password was set.
-    PasswordSet {
-        /// Which account's.
-        account: AccountId,
-        /// The Argon2id hash, in PHC string form.
-        hash: String,
-    },
-    /// An account joined an organization.
-    MembershipAdded {
-        /// Which organization.
-        organization: OrganizationId,
-        /// Which account.
-        account: AccountId,
-        /// As what.
-        rank: Rank,
-    },
-    /// A member's rank changed.
-    MembershipRankChanged {
-        /// In which organization.
-        organization: OrganizationId,
-        /// Whose.
-        account: AccountId,
-        /// To what.
-        rank: Rank,
-    },
-    /// An account left an organization; its tokens there stop.
-    MembershipEnded {
-        /// Which organization.
-        organization: OrganizationId,
-        /// Which account.
-        account: AccountId,
-    },
-    /// A token began.
-    TokenIssued(Box<Token>),
-    /// A token that somebody else had issued goes on here, under its old secret.
-    TokenImported {
-        /// The token.
-        token: Box<Token>,
-        /// Where it comes from.
-        from: ImportSource,
-        /// How many bits of entropy its secret has, in the word of whoever imported it.
-        entropy_bits: u16,
-    },
-    /// What is not the secret of a token was changed: all of it as it is now.
-    TokenChanged {
-        /// Which.
-        token: TokenId,
-        /// Whose.
-        organization: OrganizationId,
-        /// What people call it.
-        name: String,
-        /// What it is for.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        note: String,
-        /// What it may do.
-        grant: Grant,
-        /// When it ends.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        expires_at: Option<Timestamp>,
-        /// Where it may be used from.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        allowed_networks: Vec<Network>,
-        /// What somebody else's system calls it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        external_id: Option<Box<str>>,
-        /// What somebody else's system keeps with it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        metadata: Option<serde_json::Value>,
-    },
-    /// A token is held back.
-    TokenPaused {
-        /// Which.
-        token: TokenId,
-        /// Whose.
-        organization: OrganizationId,
-    },
-    /// A paused token is accepted again.
-    TokenResumed {
-        /// Which.
-        token: TokenId,
-        /// Whose.
-        organization: OrganizationId,
-    },
-    /// A token has a new secret.
-    TokenRotated {
-        /// Which.
-        token: TokenId,
-        /// Whose.
-        organization: OrganizationId,
-        /// The digest that was current before.
-        replaces: Digest,
-        /// Until when the secret before works; at once refused, when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        previous_until: Option<Timestamp>,
-        /// The new digest.
-        digest: Digest,
-        /// What the new secret begins with; the API's prefix may have changed.
-        prefix: Box<str>,
-        /// What the new secret ends with.
-        last_four: Box<str>,
-    },
-    /// A token ended.
-    TokenRevoked {
-        /// Which.
-        token: TokenId,
-        /// Whose.
-        organization: OrganizationId,
-        /// Why, in somebody's words.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        reason: String,
-    },
-}
-
-/// What kept an imported token before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImportSource {
-    /// Somebody's own table, with SHA-256 of each secret.
-    Sha256,
-    /// Django REST framework's `authtoken`.
-    DrfAuthtoken,
-    /// django-rest-knox.
-    Knox,
-    /// better-auth's plugin `api-key`.
-    BetterAuth,
-}
-
-impl ImportSource {
-    /// Its name, as on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::DrfAuthtoken => "drf-authtoken",
-            Self::Knox => "knox",
-            Self::BetterAuth => "better-auth",
-        }
-    }
-}
-
-/// What a change is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    /// An organization.
-    Organization(OrganizationId),
-    /// An account.
-    Account(AccountId),
-    /// A token.
-    Token(TokenId),
-}
-
-impl Change {
-    /// The kind, as the entry names it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::OrganizationCreated { .. } => "organization_created",
-            Self::OrganizationClosed { .. } => "organization_closed",
-            Self::AccountCreated { .. } => "account_created",
-            Self::AccountDisabled { .. } => "account_disabled",
-            Self::AccountEnabled { .. } => "account_enabled",
-            Self::PasswordSet { .. } => "password_set",
-            Self::MembershipAdded { .. } => "membership_added",
-            Self::MembershipRankChanged { .. } => "membership_rank_changed",
-            Self::MembershipEnded { .. } => "membership_ended",
-            Self::TokenIssued(_) => "token_issued",
-            Self::TokenImported { .. } => "token_imported",
-            Self::TokenChanged { .. } => "token_changed",
-            Self::TokenPaused { .. } => "token_paused",
-            Self::TokenResumed { .. } => "token_resumed",
-            Self::TokenRotated { .. } => "token_rotated",
-            Self::TokenRevoked { .. } => "token_revoked",
-        }
-    }
-
-    /// The organization whose part of the ledger this belongs to; none for what
-    /// concerns an account as such, which is the operator's.
-    pub fn organization(&self) -> Option<OrganizationId> {
-        match self {
-            Self::AccountCreated { .. }
-            | Self::AccountDisabled { .. }
-            | Self::AccountEnabled { .. }
-            | Self::PasswordSet { .. } => None,
-            Self::OrganizationCreated { organization, .. }
-            | Self::OrganizationClosed { organization }
-            | Self::MembershipAdded { organization, .. }
-            | Self::MembershipRankChanged { organization, .. }
-            | Self::MembershipEnded { organization, .. }
-            | Self::TokenChanged { organization, .. }
-            | Self::TokenPaused { organization, .. }
-            | Self::TokenResumed { organization, .. }
-            | Self::TokenRotated { organization, .. }
-            | Self::TokenRevoked { organization, .. } => Some(*organization),
-            Self::TokenIssued(token) | Self::TokenImported { token, .. } => {
-                Some(token.organization)
-            }
-        }
-    }
-
-    /// What it is about.
-    pub fn subject(&self) -> Subject {
-        match self {
-            Self::OrganizationCreated { organization, .. }
-            | Self::OrganizationClosed { organization } => Subject::Organization(*organization),
-            Self::AccountCreated { account, .. }
-            | Self::AccountDisabled { account }
-            | Self::AccountEnabled { account }
-            | Self::PasswordSet { account, .. }
-            | Self::MembershipAdded { account, .. }
-            | Self::MembershipRankChanged { account, .. }
-            | Self::MembershipEnded { account, .. } => Subject::Account(*account),
-            Self::TokenIssued(token) | Self::TokenImported { token, .. } => {
-                Subject::Token(token.id)
-            }
-            Self::TokenChanged { token, .. }
-            | Self::TokenPaused { token, .. }
-            | Self::TokenResumed { token, .. }
-            | Self::TokenRotated { token, .. }
-            | Self::TokenRevoked { token, .. } => Subject::Token(*token),
-        }
-    }
-}
-
-/// Who asked for a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Actor {
-    /// Who runs Counterfoil, on its machine.
-    Operator,
-    /// An account, with a token of the management API.
-    Token {
-        /// Whose token.
-        account: AccountId,
-        /// Which.
-        token: TokenId,
-    },
-}
 
 /// What is chained: who did what to what, when, and a commitment to the detail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -449,12 +172,17 @@ fn commitment(salt: &Salt, detail: &[u8]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::Grant;
+    use crate::{
+        account::{AccountKind, Rank},
+        id::{AccountId, TokenId},
+        token::{Grant, Token},
+    };
 
     fn change(name: &str) -> Change {
         Change::OrganizationCreated {
             organization: OrganizationId::new(Timestamp::from_millis(1), [1; 10]),
             name: name.into(),
+            external_id: None,
         }
     }
 
@@ -531,21 +259,26 @@ mod tests {
         let account = AccountId::new(Timestamp::from_millis(1), [2; 10]);
         let token = TokenId::new(Timestamp::from_millis(1), [3; 10]);
         let name = || String::from("hush");
+        let elsewhere = || Some("hush".into());
         vec![
-            Change::OrganizationCreated { organization, name: name() },
+            Change::OrganizationCreated { organization, name: name(), external_id: None },
+            Change::OrganizationChanged { organization, name: name(), external_id: elsewhere() },
             Change::OrganizationClosed { organization },
             Change::AccountCreated {
                 account,
                 account_kind: AccountKind::Person,
                 email: Some("hush@example.com".parse().unwrap()),
                 name: name(),
+                external_id: elsewhere(),
             },
             Change::AccountCreated {
                 account,
                 account_kind: AccountKind::Service,
                 email: None,
                 name: name(),
+                external_id: None,
             },
+            Change::AccountChanged { account, name: name(), external_id: elsewhere() },
             Change::AccountDisabled { account },
             Change::AccountEnabled { account },
             Change::PasswordSet { account, hash: name() },

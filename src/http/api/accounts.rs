@@ -1,6 +1,6 @@
 //! `/v1/accounts`, and the first set-up.
 
-use super::{Asking, List, Moment, bounded};
+use super::{Asking, List, Moment, bounded, field::Field, state_changes_alone};
 use crate::{
     http::{
         extract::{Json, Path, Query},
@@ -8,7 +8,7 @@ use crate::{
     },
     service::{
         Service,
-        accounts::{AccountName, NewAccount},
+        accounts::{AccountChanges, AccountName, NewAccount},
     },
     store::{Page, StoredAccount},
 };
@@ -41,6 +41,7 @@ struct AccountView {
     kind: AccountKind,
     email: Option<Email>,
     name: String,
+    external_id: Option<Box<str>>,
     state: &'static str,
     has_password: bool,
     created_at: Moment,
@@ -54,6 +55,7 @@ impl From<StoredAccount> for AccountView {
             kind: account.kind,
             email: account.email,
             name: account.name,
+            external_id: account.external_id,
             state: if account.disabled_at.is_some() { "disabled" } else { "active" },
             has_password: account.has_password,
             created_at: Moment(account.created_at),
@@ -105,6 +107,7 @@ struct CreateBody {
     kind: AccountKind,
     email: Option<Email>,
     name: Option<String>,
+    external_id: Option<String>,
     password: Option<Zeroizing<String>>,
     organization: Option<OrganizationId>,
     rank: Option<Rank>,
@@ -128,6 +131,7 @@ async fn create(
         kind: body.kind,
         email: body.email,
         name: body.name,
+        external_id: body.external_id,
         password: body.password,
         organization: body.organization.map(|organization| (organization, rank)),
     };
@@ -138,6 +142,7 @@ async fn create(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    external_id: Option<String>,
     cursor: Option<AccountId>,
     limit: Option<u32>,
 }
@@ -149,7 +154,7 @@ async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
-    let rows = service.accounts(&caller, page).await?;
+    let rows = service.accounts(&caller, query.external_id, page).await?;
     Ok(axum::Json(List::of(rows, limit, |row| row.id.to_string(), AccountView::from)))
 }
 
@@ -164,7 +169,10 @@ async fn show(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
-    state: AccountState,
+    state: Option<AccountState>,
+    name: Option<String>,
+    #[serde(default)]
+    external_id: Field<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -180,8 +188,15 @@ async fn change(
     Path(account): Path<AccountName>,
     Json(body): Json<ChangeBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let active = body.state == AccountState::Active;
-    let account = service.set_account_active(&caller, &account, active).await?;
+    let changes = AccountChanges { name: body.name, external_id: body.external_id.into() };
+    let account = match body.state {
+        Some(_) if changes.is_something() => return Err(state_changes_alone()),
+        Some(state) => {
+            let active = state == AccountState::Active;
+            service.set_account_active(&caller, &account, active).await?
+        }
+        None => service.change_account(&caller, &account, &changes).await?,
+    };
     Ok(axum::Json(AccountView::from(account)))
 }
 

@@ -1,13 +1,13 @@
 //! `/v1/organizations` and `/v1/memberships`.
 
-use super::{Asking, List, Moment, bounded};
+use super::{Asking, List, Moment, bounded, field::Field, state_changes_alone};
 use crate::{
     http::{
         extract::{Json, Path, Query},
         problem::Problem,
     },
-    service::{Service, accounts::AccountName},
-    store::{MembershipFilter, Page, StoredMembership, StoredOrganization},
+    service::{Service, accounts::AccountName, organizations::OrganizationChanges},
+    store::{MembershipFilter, OrganizationFilter, Page, StoredMembership, StoredOrganization},
 };
 use axum::{
     Router,
@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<Arc<Service>> {
 struct OrganizationView {
     id: OrganizationId,
     name: String,
+    external_id: Option<Box<str>>,
     state: &'static str,
     created_at: Moment,
     closed_at: Option<Moment>,
@@ -45,6 +46,7 @@ impl From<StoredOrganization> for OrganizationView {
         Self {
             id: organization.id,
             name: organization.name,
+            external_id: organization.external_id,
             state: if organization.closed_at.is_some() { "closed" } else { "open" },
             created_at: Moment(organization.created_at),
             closed_at: organization.closed_at.map(Moment),
@@ -75,6 +77,7 @@ impl From<StoredMembership> for MembershipView {
 #[serde(deny_unknown_fields)]
 struct CreateBody {
     name: String,
+    external_id: Option<String>,
 }
 
 async fn create(
@@ -82,7 +85,8 @@ async fn create(
     Asking(caller): Asking,
     Json(body): Json<CreateBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let organization = service.create_organization(&caller, &body.name).await?;
+    let external_id = body.external_id.as_deref();
+    let organization = service.create_organization(&caller, &body.name, external_id).await?;
     Ok((StatusCode::CREATED, axum::Json(OrganizationView::from(organization))))
 }
 
@@ -90,6 +94,7 @@ async fn create(
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     name: Option<String>,
+    external_id: Option<String>,
     cursor: Option<OrganizationId>,
     limit: Option<u32>,
 }
@@ -101,7 +106,8 @@ async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
-    let rows = service.organizations(&caller, query.name, page).await?;
+    let filter = OrganizationFilter { name: query.name, external_id: query.external_id };
+    let rows = service.organizations(&caller, filter, page).await?;
     Ok(axum::Json(List::of(rows, limit, |row| row.id.to_string(), OrganizationView::from)))
 }
 
@@ -116,8 +122,11 @@ async fn show(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
-    #[expect(dead_code, reason = "there is one value, and closing is what it asks for")]
-    state: ClosedState,
+    /// There is one value, and closing is what it asks for.
+    state: Option<ClosedState>,
+    name: Option<String>,
+    #[serde(default)]
+    external_id: Field<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -130,9 +139,15 @@ async fn change(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Path(id): Path<OrganizationId>,
-    Json(_): Json<ChangeBody>,
+    Json(body): Json<ChangeBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(axum::Json(OrganizationView::from(service.close_organization(&caller, id).await?)))
+    let changes = OrganizationChanges { name: body.name, external_id: body.external_id.into() };
+    let organization = match body.state {
+        Some(_) if changes.is_something() => return Err(state_changes_alone()),
+        Some(ClosedState::Closed) => service.close_organization(&caller, id).await?,
+        None => service.change_organization(&caller, id, &changes).await?,
+    };
+    Ok(axum::Json(OrganizationView::from(organization)))
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! `/v1/tokens`.
 
-use super::{Asking, List, Moment, bounded};
+use super::{Asking, List, Moment, bounded, field::Field, state_changes_alone};
 use crate::{
     clock,
     http::{
@@ -10,7 +10,7 @@ use crate::{
     service::{
         Service,
         accounts::AccountName,
-        tokens::{Expiry, Issued, NewToken, TokenChanges, Update},
+        tokens::{Expiry, Issued, NewToken, TokenChanges},
     },
     store::{Page, StoredToken, TokenFilter, TokenState},
 };
@@ -85,21 +85,6 @@ impl<'de> Deserialize<'de> for Span {
         }
 
         deserializer.deserialize_any(Either)
-    }
-}
-
-/// A field for which null means something else than its absence.
-#[derive(Debug, Default)]
-enum Field<T> {
-    #[default]
-    Absent,
-    Null,
-    Value(T),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
     }
 }
 
@@ -298,16 +283,6 @@ enum ChangeableState {
     Paused,
 }
 
-impl<T> From<Field<T>> for Update<T> {
-    fn from(field: Field<T>) -> Self {
-        match field {
-            Field::Absent => Self::Keep,
-            Field::Null => Self::Clear,
-            Field::Value(value) => Self::Set(value),
-        }
-    }
-}
-
 async fn change(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
@@ -325,12 +300,7 @@ async fn change(
         metadata: body.metadata.into(),
     };
     let stored = match body.state {
-        // One call is one change: half of it must not fail.
-        Some(_) if changes.is_something() => {
-            return Err(
-                Problem::bad_request("state: changes alone, not with other fields").about("state")
-            );
-        }
+        Some(_) if changes.is_something() => return Err(state_changes_alone()),
         Some(state) => {
             let paused = state == ChangeableState::Paused;
             service.set_token_paused(&caller, id, paused).await?

@@ -34,26 +34,39 @@ pub(super) fn apply(
 ) -> Result<(), ApplyError> {
     let at = at.as_millis();
     let rows = match change {
-        Change::OrganizationCreated { organization, name } => run(
+        Change::OrganizationCreated { organization, name, external_id } => run(
             connection,
-            "INSERT INTO organization (id, name, created_at) VALUES (?, ?, ?)",
-            params![organization.as_bytes(), name, at],
+            "INSERT INTO organization (id, name, external_id, created_at) VALUES (?, ?, ?, ?)",
+            params![organization.as_bytes(), name, external_id, at],
+        ),
+        Change::OrganizationChanged { organization, name, external_id } => run(
+            connection,
+            "UPDATE organization SET name = ?2, external_id = ?3
+             WHERE id = ?1 AND closed_at IS NULL",
+            params![organization.as_bytes(), name, external_id],
         ),
         Change::OrganizationClosed { organization } => run(
             connection,
             "UPDATE organization SET closed_at = ?2 WHERE id = ?1 AND closed_at IS NULL",
             params![organization.as_bytes(), at],
         ),
-        Change::AccountCreated { account, account_kind, email, name } => run(
+        Change::AccountCreated { account, account_kind, email, name, external_id } => run(
             connection,
-            "INSERT INTO account (id, kind, email, name, created_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO account (id, kind, email, name, external_id, created_at)
+             VALUES (?, ?, ?, ?, ?, ?)",
             params![
                 account.as_bytes(),
                 kind_name(*account_kind),
                 email.as_ref().map(Email::as_str),
                 name,
+                external_id,
                 at
             ],
+        ),
+        Change::AccountChanged { account, name, external_id } => run(
+            connection,
+            "UPDATE account SET name = ?2, external_id = ?3 WHERE id = ?1",
+            params![account.as_bytes(), name, external_id],
         ),
         Change::AccountDisabled { account } => run(
             connection,

@@ -5,8 +5,8 @@ use super::{
     write::head,
 };
 use crate::store::{
-    MembershipFilter, Page, Progress, StoredAccount, StoredMembership, StoredOrganization,
-    StoredToken, TokenFilter, TokenState,
+    AccountFilter, MembershipFilter, OrganizationFilter, Page, Progress, StoredAccount,
+    StoredMembership, StoredOrganization, StoredToken, TokenFilter, TokenState,
 };
 use counterfoil_core::{
     Timestamp,
@@ -22,9 +22,9 @@ use rusqlite::{
 };
 use std::{collections::HashSet, fmt::Write as _};
 
-const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at FROM organization";
+const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id FROM organization";
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
-     disabled_at FROM account";
+     disabled_at, external_id FROM account";
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
 const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
@@ -77,11 +77,12 @@ pub(super) fn organization(
 
 pub(super) fn organizations(
     connection: &Connection,
-    name: Option<&str>,
+    filter: OrganizationFilter,
     page: Page<OrganizationId>,
 ) -> Result<Vec<StoredOrganization>, Error> {
     let mut query = Query::new(ORGANIZATION);
-    query.and_if("name = ?", name.map(str::to_owned));
+    query.and_if("name = ?", filter.name);
+    query.and_if("external_id = ?", filter.external_id);
     query.page(page, |id| id.as_bytes().to_vec());
     query.all(connection, organization_row)
 }
@@ -102,9 +103,16 @@ pub(super) fn account_by_email(
 
 pub(super) fn accounts(
     connection: &Connection,
+    filter: AccountFilter,
     page: Page<AccountId>,
 ) -> Result<Vec<StoredAccount>, Error> {
     let mut query = Query::new(ACCOUNT);
+    query.and_if("external_id = ?", filter.external_id);
+    query.and_if("id = ?", filter.account.map(|id| id.as_bytes().to_vec()));
+    query.and_if(
+        "id IN (SELECT account FROM membership WHERE organization = ? AND ended_at IS NULL)",
+        filter.organization.map(|id| id.as_bytes().to_vec()),
+    );
     query.page(page, |id| id.as_bytes().to_vec());
     query.all(connection, account_row)
 }
@@ -254,6 +262,7 @@ fn organization_row(row: &Row<'_>) -> Result<StoredOrganization, Error> {
         name: row.get(1)?,
         created_at: time(row, 2)?,
         closed_at: optional_time(row, 3)?,
+        external_id: row.get(4)?,
     })
 }
 
@@ -269,6 +278,7 @@ fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
         has_password: row.get(4)?,
         created_at: time(row, 5)?,
         disabled_at: optional_time(row, 6)?,
+        external_id: row.get(7)?,
     })
 }
 

@@ -87,7 +87,8 @@ impl Plain {
             Attempt::CreateOrganization(n) => {
                 let organization = organization(n);
                 self.organizations.insert_new(organization, true)?;
-                Some(Change::OrganizationCreated { organization, name: format!("{n}") })
+                let (name, external_id) = (format!("{n}"), None);
+                Some(Change::OrganizationCreated { organization, name, external_id })
             }
             Attempt::CloseOrganization(n) => {
                 let organization = organization(n);
@@ -100,7 +101,8 @@ impl Plain {
                 self.accounts.insert_new(account, (email.clone(), true))?;
                 let account_kind =
                     if with_email { AccountKind::Person } else { AccountKind::Service };
-                Some(Change::AccountCreated { account, account_kind, email, name: format!("{n}") })
+                let (name, external_id) = (format!("{n}"), None);
+                Some(Change::AccountCreated { account, account_kind, email, name, external_id })
             }
             Attempt::Disable(n) => {
                 turn(&mut self.accounts.get_mut(&account(n))?.1, false)?;
