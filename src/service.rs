@@ -5,6 +5,7 @@
 
 pub(crate) mod accounts;
 mod caller;
+pub(crate) mod import;
 pub(crate) mod management_api;
 pub(crate) mod organizations;
 pub(crate) mod passwords;

@@ -2,7 +2,9 @@
 
 mod accounts;
 mod field;
+pub(crate) mod import;
 mod ledger;
+mod lines;
 mod organizations;
 mod refusals;
 mod tokens;
@@ -57,6 +59,7 @@ pub(crate) fn for_tokens(
 fn routes(service: Arc<Service>) -> Router {
     Router::new()
         .merge(tokens::routes())
+        .merge(import::routes())
         .merge(accounts::routes())
         .merge(organizations::routes())
         .merge(ledger::routes())

@@ -24,9 +24,9 @@ use counterfoil_core::{
 use serde_json::Value;
 
 /// The longest name, in characters.
-const NAME: usize = 100;
+pub(super) const NAME: usize = 100;
 /// The longest note, in characters.
-const NOTE: usize = 1000;
+pub(super) const NOTE: usize = 1000;
 /// The longest reason for a revocation, in characters.
 const REASON: usize = 500;
 /// The largest metadata, in bytes of JSON.
@@ -444,7 +444,7 @@ fn changed(
 }
 
 /// An object, and not a large one.
-fn check_metadata(value: Value) -> Result<Value, ServiceError> {
+pub(super) fn check_metadata(value: Value) -> Result<Value, ServiceError> {
     let invalid = |message: String| Err(ServiceError::Invalid { field: "metadata", message });
     if !value.is_object() {
         return invalid("must be a JSON object".into());
@@ -488,7 +488,7 @@ fn not_a_member(owner: &StoredAccount) -> ServiceError {
     ))
 }
 
-fn decide_grant(
+pub(super) fn decide_grant(
     api: &Api,
     role: Option<&str>,
     scopes: Option<&[String]>,
@@ -546,7 +546,7 @@ fn decide_grant(
     }
 }
 
-fn decide_expiry(
+pub(super) fn decide_expiry(
     api: &Api,
     asked: Expiry,
     now: Timestamp,
@@ -575,7 +575,7 @@ fn decide_expiry(
     }
 }
 
-fn read_networks(texts: &[String]) -> Result<Vec<Network>, ServiceError> {
+pub(super) fn read_networks(texts: &[String]) -> Result<Vec<Network>, ServiceError> {
     let invalid = |message| ServiceError::Invalid { field: "allowed_networks", message };
     if texts.len() > PARTS {
         return Err(invalid(format!("at most {PARTS} networks")));
@@ -587,7 +587,7 @@ fn read_networks(texts: &[String]) -> Result<Vec<Network>, ServiceError> {
 }
 
 /// The UTC date, which names a token that nobody named.
-fn date(now: Timestamp) -> String {
+pub(super) fn date(now: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(now.as_millis())
         .map(|instant| instant.strftime("%Y-%m-%d").to_string())
         .unwrap_or_default()

@@ -1,14 +1,10 @@
 //! `/v1/ledger`, the operator's.
 
-use super::Asking;
+use super::{Asking, lines};
 use crate::{http::problem::Problem, service::Service};
-use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::post};
-use bytes::Bytes;
-use http::header;
-use http_body_util::channel::Channel;
-use serde_json::{Value, json};
-use std::{convert::Infallible, sync::Arc};
-use tokio::sync::mpsc;
+use axum::{Router, extract::State, response::IntoResponse, routing::post};
+use serde_json::json;
+use std::sync::Arc;
 
 pub(super) fn routes() -> Router<Arc<Service>> {
     Router::new().route("/v1/ledger/verify", post(verify))
@@ -20,23 +16,12 @@ async fn verify(
     Asking(caller): Asking,
 ) -> Result<impl IntoResponse, Problem> {
     caller.is_operator()?;
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(4);
-    tokio::spawn(async move {
-        let (progress, mut steps) = mpsc::unbounded_channel();
+    Ok(lines::answer(|steps| async move {
         let report = move |checked, of| {
-            // The receiver is below, and stays until the work is done.
-            let _ = progress.send((checked, of));
+            // Who passes it on stays until the work is done.
+            let _ = steps.send(json!({"checked": checked, "of": of}));
         };
-        let work = service.inspect_ledger(&caller, Box::new(report));
-        let tell = async {
-            while let Some((checked, of)) = steps.recv().await {
-                // Nobody may be listening any more; the inspection ends by itself.
-                let _ = sender.send_data(line(&json!({"checked": checked, "of": of}))).await;
-            }
-            sender
-        };
-        let (outcome, mut sender) = tokio::join!(work, tell);
-        let last = match outcome {
+        match service.inspect_ledger(&caller, Box::new(report)).await {
             Ok(inspection) => json!({
                 "agrees": inspection.findings.is_empty(),
                 "entries": inspection.head.number,
@@ -44,12 +29,6 @@ async fn verify(
                 "findings": inspection.findings,
             }),
             Err(error) => json!({"error": error.to_string()}),
-        };
-        let _ = sender.send_data(line(&last)).await;
-    });
-    Ok(([(header::CONTENT_TYPE, "application/jsonl")], Body::new(body)))
-}
-
-fn line(value: &Value) -> Bytes {
-    format!("{value}\n").into()
+        }
+    }))
 }

@@ -1,6 +1,10 @@
 //! `/v1/tokens`.
 
-use super::{Asking, List, Moment, bounded, field::Field, state_changes_alone};
+use super::{
+    Asking, List, Moment, bounded,
+    field::{Field, Span},
+    state_changes_alone,
+};
 use crate::{
     clock,
     http::{
@@ -27,7 +31,7 @@ use counterfoil_core::{
     token::Grant,
 };
 use http::{StatusCode, header};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -58,34 +62,6 @@ struct IssueBody {
     allowed_networks: Vec<String>,
     external_id: Option<String>,
     metadata: Option<Value>,
-}
-
-/// Seconds, or text such as `"90d"`.
-#[derive(Debug, Clone, Copy)]
-struct Span(Seconds);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl serde::de::Visitor<'_> for Either {
-            type Value = Span;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number of seconds, or a text such as \"90d\"")
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Span, E> {
-                Ok(Span(Seconds(seconds)))
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
-                text.parse().map(Span).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
 }
 
 #[derive(Debug, Serialize)]
