@@ -6,6 +6,7 @@
 mod accounts;
 mod configuration;
 mod demo;
+mod import;
 mod ledger;
 mod operator;
 mod organizations;
@@ -114,6 +115,8 @@ enum Command {
     /// Issue, list and end tokens
     #[command(subcommand)]
     Token(tokens::Command),
+    /// Take over tokens that were issued elsewhere, by their digests: all of them or none
+    Import(import::Import),
     /// People and programs
     #[command(subcommand)]
     Account(accounts::Command),
@@ -214,6 +217,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
             organization.as_deref(),
         )),
         Command::Token(command) => wait_for(tokens::run(global, command)),
+        Command::Import(import) => wait_for(import::run(global, import)),
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),

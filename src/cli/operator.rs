@@ -103,19 +103,21 @@ impl Operator {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let body = self.send(method, path, body).await?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let body = self.send(method, path, body.into()).await?;
         let bytes = body.collect().await.context(BROKEN_OFF)?.to_bytes();
         Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
-    /// A call whose answer comes in lines of JSON: how much is done of how
-    /// much, for `progress`, and at last the outcome.
+    /// A call whose answer comes in lines of JSON: those that say `of` how much
+    /// something is done, for `progress`, and at last the outcome.
     pub(crate) async fn follow(
         &self,
         path: &str,
-        mut progress: impl FnMut(u64, u64),
+        body: Vec<u8>,
+        mut progress: impl FnMut(&Value),
     ) -> Result<Value, Failure> {
-        let mut body = self.send(http::Method::POST, path, None).await?;
+        let mut body = self.send(http::Method::POST, path, body.into()).await?;
         let mut rest = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.context(BROKEN_OFF)?;
@@ -124,9 +126,10 @@ impl Operator {
                 let line: Vec<u8> = rest.drain(..=end).collect();
                 let line: Value =
                     serde_json::from_slice(&line).context("the server's answer is not JSON")?;
-                match (line["checked"].as_u64(), line["of"].as_u64()) {
-                    (Some(checked), Some(of)) => progress(checked, of),
-                    _ => return Ok(line),
+                match (line.get("of"), line["error"].as_str()) {
+                    (Some(_), _) => progress(&line),
+                    (None, Some(error)) => return Err(Failure::Failed(anyhow!("{error}"))),
+                    (None, None) => return Ok(line),
                 }
             }
         }
@@ -141,19 +144,13 @@ impl Operator {
     }
 
     /// The body of the answer, where the server did what it was asked.
-    async fn send(
-        &self,
-        method: http::Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Body, Failure> {
-        let body = body.map(Value::to_string).unwrap_or_default();
+    async fn send(&self, method: http::Method, path: &str, body: Body) -> Result<Body, Failure> {
         let request = http::Request::builder()
             .method(method)
             .uri(path)
             .header(http::header::HOST, "operator")
             .header(http::header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body))
+            .body(body)
             .context("the request cannot be written")?;
         let (head, body) = match self {
             Self::Here(router, _) => {

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     clock, entropy,
-    store::{AccountFilter, MembershipFilter, Order, Page, Progress, StoreError},
+    store::{
+        AccountFilter, MembershipFilter, Order, OrganizationFilter, Page, Progress, StoreError,
+    },
 };
 use counterfoil_core::{
     Timestamp,
@@ -143,7 +145,7 @@ pub(crate) struct Rows {
 pub(crate) struct Imported {
     pub(crate) rows: u64,
     /// How many tokens there are more; none where a row is wrong.
-    pub(crate) imported: u64,
+    pub(crate) tokens: u64,
     pub(crate) skipped: BTreeMap<Skip, Rows>,
     /// How many rows are wrong.
     pub(crate) wrong: u64,
@@ -219,7 +221,7 @@ impl Service {
             };
             match judged {
                 Ok(Ok((token, paused))) => {
-                    outcome.imported += 1;
+                    outcome.tokens += 1;
                     let (id, organization) = (token.id, token.organization);
                     let (from, entropy_bits) = (import.from, import.entropy_bits);
                     changes.push(Change::TokenImported {
@@ -242,9 +244,9 @@ impl Service {
         }
         checking(total as u64, total as u64);
         if outcome.wrong > 0 {
-            outcome.imported = 0;
+            outcome.tokens = 0;
         }
-        if outcome.imported > 0 && !import.dry_run {
+        if outcome.tokens > 0 && !import.dry_run {
             let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
             let order = Order { at: now, actor: caller.actor(), changes };
             self.store.commit_large(order, writing).await.map_err(|error| match error {
@@ -485,10 +487,7 @@ async fn find_organization(
     {
         return Ok(Ok(id));
     }
-    let filter = crate::store::OrganizationFilter {
-        external_id: Some(text.to_owned()),
-        ..Default::default()
-    };
+    let filter = OrganizationFilter { external_id: Some(text.to_owned()), ..Default::default() };
     let found = service.store.organizations(filter, Page { after: None, limit: 2 }).await?;
     Ok(match &found[..] {
         [only] => Ok(only.id),
@@ -509,13 +508,12 @@ async fn find_account(
         Ok(AccountName::Email(email)) => service.store.account_by_email(email).await?,
         Err(_) => None,
     };
-    let found = match named {
-        Some(account) => vec![account],
-        None => {
-            let external_id = Some(text.to_owned());
-            let filter = AccountFilter { external_id, organization, account: None };
-            service.store.accounts(filter, Page { after: None, limit: 2 }).await?
-        }
+    let found = if let Some(account) = named {
+        vec![account]
+    } else {
+        let external_id = Some(text.to_owned());
+        let filter = AccountFilter { external_id, organization, account: None };
+        service.store.accounts(filter, Page { after: None, limit: 2 }).await?
     };
     Ok(match &found[..] {
         [only] if only.disabled_at.is_some() => {

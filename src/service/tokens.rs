@@ -432,8 +432,10 @@ fn changed(
             token.grant = decide_grant(api, changes.role.as_deref(), changes.scopes.as_deref())?;
         }
         if let Some(expiry) = changes.expiry {
-            // The longest life is counted from the beginning of it.
-            token.expires_at = decide_expiry(api, expiry, now, token.created_at)?;
+            // The longest life is counted from the beginning of it; but an imported
+            // token may have begun long before it came here, and can be cut short.
+            let since = if shortens(&token, expiry, now) { now } else { token.created_at };
+            token.expires_at = decide_expiry(api, expiry, now, since)?;
         }
         if let Some(networks) = &changes.allowed_networks {
             token.allowed_networks = read_networks(networks)?;
@@ -441,6 +443,16 @@ fn changed(
         check_whole(caller, api, &token)?;
     }
     Ok(token)
+}
+
+/// Whether a token that is to end as `asked` ends no later than before.
+fn shortens(token: &Token, asked: Expiry, now: Timestamp) -> bool {
+    let end = match asked {
+        Expiry::In(lifetime) => now.plus(lifetime),
+        Expiry::At(end) => end,
+        Expiry::Default | Expiry::Never => return false,
+    };
+    token.expires_at.is_none_or(|before| end <= before)
 }
 
 /// An object, and not a large one.

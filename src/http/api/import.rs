@@ -178,7 +178,7 @@ fn view(import: &Import, outcome: Result<Imported, ServiceError>) -> Value {
         "api": import.api,
         "dry_run": import.dry_run,
         "rows": imported.rows,
-        "imported": imported.imported,
+        "imported": imported.tokens,
         "skipped": skipped.collect::<Vec<_>>(),
         "wrong": imported.wrong,
         "mistakes": mistakes.collect::<Vec<_>>(),
@@ -197,11 +197,12 @@ struct Reader {
     at: usize,
     line: u32,
     size: usize,
+    ended: bool,
 }
 
 impl Reader {
     fn new(body: Body) -> Self {
-        Self { body, held: Vec::new(), at: 0, line: 0, size: 0 }
+        Self { body, held: Vec::new(), at: 0, line: 0, size: 0, ended: false }
     }
 
     /// The next line that is not empty, and its number; none at the end.
@@ -251,9 +252,10 @@ impl Reader {
     /// Takes in more, whereupon what is held begins at 0; false at the end.
     async fn fill(&mut self) -> Result<bool, Problem> {
         let broken = |_| Problem::bad_request("the body did not arrive whole");
-        loop {
+        while !self.ended {
             let Some(frame) = self.body.frame().await.transpose().map_err(broken)? else {
-                return Ok(false);
+                self.ended = true;
+                break;
             };
             let Ok(data) = frame.into_data() else { continue };
             self.size += data.len();
@@ -265,6 +267,7 @@ impl Reader {
             self.held.extend_from_slice(&data);
             return Ok(true);
         }
+        Ok(false)
     }
 }
 
