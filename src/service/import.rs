@@ -196,15 +196,15 @@ impl Service {
         let known = self.store.known_digests(rows.iter().map(|row| row.digest).collect()).await?;
         let total = rows.len();
         let mut outcome = Imported { rows: total as u64, ..Imported::default() };
-        let mut seen = HashMap::with_capacity(total);
+        let mut seen: HashMap<Digest, u32> = HashMap::with_capacity(total);
         let mut changes = Vec::new();
         for (at, row) in rows.into_iter().enumerate() {
             if at.is_multiple_of(PROGRESS_EVERY) {
                 checking(at as u64, total as u64);
                 tokio::task::yield_now().await;
             }
-            let line = row.line;
-            let judged = if let Some(first) = seen.insert(row.digest, line) {
+            let (line, digest) = (row.line, row.digest);
+            let judged = if let Some(first) = seen.get(&row.digest) {
                 wrong(
                     "digest",
                     format!("the same stands at {first} already; which of the two is right?"),
@@ -219,6 +219,7 @@ impl Service {
                 let paused = row.state == RowState::Paused;
                 desk.token(self, row).await?.map(|token| Ok((token, paused)))
             };
+            seen.entry(digest).or_insert(line);
             match judged {
                 Ok(Ok((token, paused))) => {
                     outcome.tokens += 1;

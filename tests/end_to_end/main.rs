@@ -11,6 +11,7 @@ mod contracts;
 mod durability;
 mod forward_auth;
 mod gateway;
+mod import;
 mod installation;
 mod management;
 mod process;

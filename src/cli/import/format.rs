@@ -170,7 +170,7 @@ impl Source {
         if self == Self::Sha256 {
             for (folded, written) in columns {
                 if !COLUMNS.iter().any(|known| fold(known) == *folded) {
-                    return Err(no_such_column(written));
+                    return Err(format!("cannot be used: {}", no_such_column(written)));
                 }
             }
         }
