@@ -9,10 +9,12 @@ use crate::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
     },
+    usage::Usage,
 };
 use arc_swap::ArcSwap;
 use counterfoil_core::api::Api;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 
 /// Everything that the interfaces stand on.
 pub(crate) struct App {
@@ -38,9 +40,11 @@ impl App {
         let service = Arc::new(Service {
             store: store.clone(),
             apis: ArcSwap::from_pointee(Self::apis(config)?),
-            refusals: Arc::new(Refusals::new(store)),
+            refusals: Arc::new(Refusals::new(store.clone())),
+            usage: Arc::new(Usage::new(store)),
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
+            under_way: TaskTracker::new(),
         });
         Ok(Self { service, replica })
     }
@@ -75,7 +79,10 @@ impl App {
 
     /// Makes what was accepted durable and lets go of the database.
     pub(crate) async fn close(&self) {
+        self.service.under_way.close();
+        self.service.under_way.wait().await;
         self.service.refusals.flush().await;
+        self.service.usage.flush().await;
         self.service.store.close().await;
     }
 }

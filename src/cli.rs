@@ -4,6 +4,7 @@
 //! (the command line, a value in it, or the configuration).
 
 mod accounts;
+mod audit;
 mod configuration;
 mod demo;
 mod import;
@@ -13,6 +14,8 @@ mod organizations;
 mod output;
 mod serve;
 mod tokens;
+mod usage;
+mod verify;
 mod why;
 
 use clap::{
@@ -123,11 +126,17 @@ enum Command {
     /// Customers and who belongs to them
     #[command(subcommand)]
     Organization(organizations::Command),
+    /// Say how often tokens were used, by hour and outcome
+    Usage(usage::Usage),
+    /// Ask whether a request would be let through; exit code 1 when it would be refused
+    Verify(verify::Verify),
     /// Say why a request was refused
     Why {
         /// The `X-Request-Id` of the refusal
         request_id: String,
     },
+    /// Who changed what, and when
+    Audit(audit::Audit),
     /// The log of every change
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -160,7 +169,7 @@ impl From<std::io::Error> for Failure {
 }
 
 /// Reads the command line and does what it says.
-pub(crate) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     // Whatever is written is for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let line = read_command_line();
@@ -220,7 +229,10 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Import(import) => wait_for(import::run(global, import)),
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
+        Command::Usage(usage) => wait_for(usage::run(global, usage)),
+        Command::Verify(verify) => wait_for(verify::run(global, verify)),
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),
+        Command::Audit(audit) => wait_for(audit::run(global, audit)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
     }
 }
@@ -233,6 +245,8 @@ struct Listing<'a, Row> {
     /// The field that names an item: all that scripts get of it.
     id: &'a str,
     row: Row,
+    /// The option that goes on where the list ended.
+    more: &'a str,
 }
 
 impl<Row: Fn(&Value) -> Vec<String>> Listing<'_, Row> {
@@ -252,7 +266,7 @@ impl<Row: Fn(&Value) -> Vec<String>> Listing<'_, Row> {
             output::table(self.headings, items.into_iter().map(&self.row))?;
         }
         if let Some(cursor) = found["next_cursor"].as_str() {
-            output::note(format_args!("There is more: add --cursor {cursor}"));
+            output::note(format_args!("There is more: add {} {cursor}", self.more));
         }
         Ok(())
     }

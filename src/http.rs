@@ -1,18 +1,23 @@
 //! HTTP: the doors and the interfaces, each on a listener of its own.
 
 pub(crate) mod api;
+pub(crate) mod calls;
 pub(crate) mod client_address;
 pub(crate) mod door;
 pub(crate) mod extract;
 pub(crate) mod forward_auth;
 pub(crate) mod gateway;
 pub(crate) mod identity;
+pub(crate) mod leaks;
 pub(crate) mod listen;
 pub(crate) mod live;
-pub(crate) mod loggable;
+pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod places;
 pub(crate) mod problem;
 pub(crate) mod sample_upstream;
 pub(crate) mod status;
+pub(crate) mod throttle;
 pub(crate) mod verify;
+
+use crate::loggable;

@@ -1,9 +1,10 @@
 //! What the server does by itself, now and then.
 
 use crate::{
-    clock,
-    refusals::{FLUSH_EVERY, Refusals},
+    clock, refusals,
     replica::Replica,
+    service::{Service, idempotency},
+    usage::{self, Usage},
 };
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// How often the ledger's head is logged.
 const HEAD_EVERY: Duration = Duration::from_mins(1);
 
-/// How often old refusals are deleted.
+/// How often what is too old is deleted.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// Logs the ledger's head when it has moved. Whoever can write to the database
@@ -32,14 +33,30 @@ pub(crate) async fn log_head(replica: Arc<Replica>, stop: CancellationToken) {
     }
 }
 
-/// Writes refusals down, and forgets the old ones.
-pub(crate) async fn keep_refusals(refusals: Arc<Refusals>, stop: CancellationToken) {
-    let mut flushes = tokio::time::interval(FLUSH_EVERY);
+/// Writes refusals down, and forgets what is kept for a while only.
+pub(crate) async fn keep_books(service: Arc<Service>, stop: CancellationToken) {
+    let mut flushes = tokio::time::interval(refusals::FLUSH_EVERY);
     let mut forgets = tokio::time::interval(FORGET_EVERY);
     loop {
         tokio::select! {
-            _ = flushes.tick() => refusals.flush().await,
-            _ = forgets.tick() => refusals.forget(clock::now()).await,
+            _ = flushes.tick() => service.refusals.flush().await,
+            _ = forgets.tick() => {
+                service.refusals.forget(clock::now()).await;
+                idempotency::forget(&*service.store).await;
+            }
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Writes down what tokens did, and forgets what is too old.
+pub(crate) async fn keep_usage(usage: Arc<Usage>, stop: CancellationToken) {
+    let mut flushes = tokio::time::interval(usage::FLUSH_EVERY);
+    let mut forgets = tokio::time::interval(FORGET_EVERY);
+    loop {
+        tokio::select! {
+            _ = flushes.tick() => usage.flush().await,
+            _ = forgets.tick() => usage.forget(clock::now()).await,
             () = stop.cancelled() => return,
         }
     }

@@ -4,28 +4,34 @@
 //! have changed by the time it commits; the store notices, and it decides again.
 
 pub(crate) mod accounts;
+mod audit;
 mod caller;
+pub(crate) mod idempotency;
 pub(crate) mod import;
+mod leaks;
 pub(crate) mod management_api;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
 pub(crate) mod tokens;
+pub(crate) mod usage;
 
 pub(crate) use caller::{Caller, Member};
 
 use crate::{
     clock, entropy,
     refusals::{Refusals, StoredRefusal},
-    store::{Inspection, Order, Progress, Store, StoreError},
+    store::{Inspection, Once, Order, Progress, Store, StoreError},
+    usage::Usage,
 };
 use arc_swap::ArcSwap;
 use counterfoil_core::{
     Timestamp,
     api::Api,
     id::RequestId,
-    ledger::{Change, Head},
+    ledger::{Actor, Change, Head},
 };
 use std::{collections::BTreeMap, sync::Arc};
+use tokio_util::task::TaskTracker;
 
 /// The protected APIs by their names, the management API among them.
 pub(crate) type Apis = BTreeMap<Box<str>, Arc<Api>>;
@@ -35,9 +41,12 @@ pub(crate) struct Service {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) apis: ArcSwap<Apis>,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) usage: Arc<Usage>,
     pub(crate) passwords: passwords::Passwords,
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,
+    /// Work that nobody waits for until the end.
+    pub(crate) under_way: TaskTracker,
 }
 
 /// Why an operation was not done. Nothing was changed.
@@ -55,6 +64,9 @@ pub(crate) enum ServiceError {
     /// It cannot be done as things are.
     #[error("{0}")]
     Conflict(String),
+    /// The key of idempotency has been used for something else.
+    #[error("this Idempotency-Key was used for another request; use a new key for a new request")]
+    KeyReused,
     /// Too much is going on; later it may work.
     #[error("{0}")]
     Busy(String),
@@ -113,29 +125,41 @@ impl Service {
     /// been changed.
     async fn commit(
         &self,
-        caller: &Caller,
+        actor: impl Into<Actor>,
         at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<Head, StoreError> {
+        self.commit_once(actor, at, changes, None).await
+    }
+
+    /// The same, remembering under which key they were asked for.
+    async fn commit_once(
+        &self,
+        actor: impl Into<Actor>,
+        at: Timestamp,
+        changes: impl IntoIterator<Item = Change>,
+        once: Option<Once>,
+    ) -> Result<Head, StoreError> {
         let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
-        self.store.commit(Order { at, actor: caller.actor(), changes }).await
+        self.store.commit(Order { at, actor: actor.into(), changes, once }).await
     }
 
     /// Decides and commits, again if need be, until both agree. `decide` gives
     /// the change, or none when there is nothing to do, and what is so then.
     async fn settle<T, F>(
         &self,
-        caller: &Caller,
+        actor: impl Into<Actor>,
         decide: impl Fn(Timestamp) -> F,
     ) -> Result<T, ServiceError>
     where
         F: Future<Output = Result<(Option<Change>, T), ServiceError>>,
     {
+        let actor = actor.into();
         for _ in 0..DECISIONS {
             let at = clock::now();
             let (change, then) = decide(at).await?;
             let Some(change) = change else { return Ok(then) };
-            match self.commit(caller, at, [change]).await {
+            match self.commit(actor, at, [change]).await {
                 Ok(_) => return Ok(then),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
@@ -190,8 +214,20 @@ impl Service {
     }
 }
 
+macro_rules! unfit {
+    () => {
+        r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    };
+}
+
+/// What [`check_text`] takes, as a regular expression.
+pub(crate) const TEXT: &str = concat!("^[^", unfit!(), "]*$");
+/// What [`check_line`] takes.
+pub(crate) const LINE: &str = concat!(r"^\s*[^\r\n", unfit!(), r"]*\s*$");
+/// What [`check_name`] takes.
+pub(crate) const NAME: &str = concat!(r"^\s*[^\s", unfit!(), r"][^\r\n", unfit!(), r"]*\s*$");
 /// The longest external id, in characters.
-const EXTERNAL_ID: usize = 200;
+pub(crate) const EXTERNAL_ID: usize = 200;
 
 /// A name or a reason: one line, not a page long, nothing in it that would
 /// upset a terminal or mislead a reader.

@@ -9,18 +9,22 @@ pub(crate) mod sqlite;
 #[cfg(test)]
 mod conformance;
 
-use crate::refusals::StoredRefusal;
+use crate::{
+    refusals::StoredRefusal,
+    usage::{LastUse, Origin, StoredCount, TokenUsage},
+};
 use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
-    ledger::{Actor, Change, Head, Salt},
+    ledger::{Actor, Change, Entry, EntryHash, Head, Salt},
     token::{Digest, Previous, State, Token},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 /// Changes that are made together or not at all.
 #[derive(Debug)]
@@ -31,6 +35,20 @@ pub(crate) struct Order {
     pub(crate) actor: Actor,
     /// The changes, each with the entropy of its commitment.
     pub(crate) changes: Vec<(Change, Salt)>,
+    /// What is remembered with them, so that nobody asks twice for the same.
+    pub(crate) once: Option<Once>,
+}
+
+/// A token that was asked for under a key: whoever asks again under that key is
+/// told of this one. Kept beside the ledger, for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Once {
+    /// Digest of the key and of who used it.
+    pub(crate) key: Digest,
+    /// Digest of what was asked for.
+    pub(crate) request: Digest,
+    /// What came of it.
+    pub(crate) token: TokenId,
 }
 
 /// What the database said no with.
@@ -88,13 +106,21 @@ pub(crate) struct StoredToken {
     pub(crate) paused_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) revoke_reason: String,
+    /// As far as it is written down.
+    pub(crate) last_used: Option<LastUse>,
 }
 
 impl StoredToken {
     /// A token that has just been issued.
     pub(crate) fn new(token: Token) -> Self {
-        let revoke_reason = String::new();
-        Self { token, previous: None, paused_at: None, revoked_at: None, revoke_reason }
+        Self {
+            token,
+            previous: None,
+            paused_at: None,
+            revoked_at: None,
+            revoke_reason: String::new(),
+            last_used: None,
+        }
     }
 
     /// What the token is at the moment `now`.
@@ -121,12 +147,16 @@ impl StoredToken {
 }
 
 /// A token's state as people name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TokenState {
+    /// It works.
     Active,
+    /// It is held back until it is resumed.
     Paused,
+    /// Its time is over.
     Expired,
+    /// It was ended for good.
     Revoked,
 }
 
@@ -146,6 +176,32 @@ pub(crate) struct TokenFilter {
     pub(crate) owner: Option<AccountId>,
     /// What [`StoredToken::state_at`] this moment gives.
     pub(crate) state: Option<(TokenState, Timestamp)>,
+    /// Made before this moment, and not used since.
+    pub(crate) unused_since: Option<Timestamp>,
+    pub(crate) expires_before: Option<Timestamp>,
+}
+
+/// Which counts to list.
+#[derive(Debug, Clone)]
+pub(crate) struct UsageFilter {
+    pub(crate) token: Option<TokenId>,
+    pub(crate) api: Option<String>,
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) owner: Option<AccountId>,
+    /// Only hours that begin then or later.
+    pub(crate) from: Timestamp,
+    /// Only hours that begin before.
+    pub(crate) to: Timestamp,
+}
+
+/// What counts are ordered by: token, hour and outcome.
+pub(crate) type UsageKey = (TokenId, Timestamp, String);
+
+/// What tells where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OriginKind {
+    Address,
+    UserAgent,
 }
 
 /// Which organizations to list; what is absent does not matter.
@@ -174,6 +230,27 @@ pub(crate) struct MembershipFilter {
     pub(crate) with_past: bool,
 }
 
+/// An entry of the ledger as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredEntry {
+    pub(crate) entry: Entry,
+    /// What is chained: the entry's very bytes.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) hash: EntryHash,
+    /// The change in full; none once that is erased.
+    pub(crate) change: Option<Change>,
+}
+
+/// Which entries of the ledger to list; what is absent does not matter.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct EntryFilter {
+    /// Those that concern this organization: its own part, and what became of its
+    /// service accounts and members as accounts. Their passwords are theirs.
+    pub(crate) organization: Option<OrganizationId>,
+    /// The id of what they are about.
+    pub(crate) subject: Option<[u8; 16]>,
+}
+
 /// What an inspection of the ledger found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Inspection {
@@ -198,11 +275,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     async fn commit_large(&self, order: Order, progress: Progress) -> Result<Head, StoreError>;
 
     /// Fills an empty index with the state, all of it from one snapshot.
-    async fn load(
-        &self,
-        index: std::sync::Arc<Index>,
-        progress: Progress,
-    ) -> Result<Head, StoreError>;
+    async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError>;
 
     /// One organization.
     async fn organization(
@@ -246,12 +319,44 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Those of `digests` that are a token's, whatever its state, or once were.
     async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError>;
 
+    /// Entries of the ledger behind the one of number `after`, in their order.
+    async fn entries(
+        &self,
+        filter: EntryFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError>;
+
+    /// What was asked for under this key, if it was and is not too long ago.
+    async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError>;
+    /// Forgets what was asked for before `end`.
+    async fn forget_once(&self, end: Timestamp) -> Result<(), StoreError>;
+
     /// Keeps refusals; they are no part of the ledger.
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError>;
     /// One refusal.
     async fn refusal(&self, id: RequestId) -> Result<Option<StoredRefusal>, StoreError>;
     /// Forgets refusals from before `end`, and all but the latest `most`, roughly.
     async fn forget_refusals(&self, end: Timestamp, most: u32) -> Result<(), StoreError>;
+
+    /// Adds to what is known of what tokens did; it is no part of the ledger.
+    async fn keep_usage(&self, usage: Arc<[(TokenId, TokenUsage)]>) -> Result<(), StoreError>;
+    /// Counts in the order of token, hour and outcome.
+    async fn usage(
+        &self,
+        filter: UsageFilter,
+        page: Page<UsageKey>,
+    ) -> Result<Vec<StoredCount>, StoreError>;
+    /// Where a token's requests came from since that day, the latest first.
+    async fn origins(
+        &self,
+        token: TokenId,
+        kind: OriginKind,
+        since: Timestamp,
+    ) -> Result<Vec<Origin<String>>, StoreError>;
+    /// Forgets what is from before `end`, `most` rows of a kind at a time; of a
+    /// last use only when it was stays.
+    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<(), StoreError>;
 
     /// Recomputes the chain and replays it against the state.
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;

@@ -162,6 +162,7 @@ async fn list(global: &Global, operator: &Operator, part: Part) -> Result<(), Fa
         headings: &["id", "e-mail", "name", "kind", "state", "created"],
         id: "id",
         row: |item: &Value| fields.map(|field| output::text(&item[field])).to_vec(),
+        more: "--cursor",
     };
     listing.print(global, &found)
 }

@@ -3,6 +3,7 @@
 use super::{Failure, Global, operator::Operator, output};
 use anyhow::anyhow;
 use clap::Subcommand;
+use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -10,11 +11,30 @@ use serde_json::{Value, json};
 pub(crate) enum Command {
     /// Recompute the chain of hashes and hold it against the database
     Verify,
+    /// Print the chain of hashes, a line of JSON for each entry: a copy to keep elsewhere
+    Export {
+        /// Only what comes behind the entry of this number
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        after: u64,
+    },
 }
 
 pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failure> {
-    let Command::Verify = command;
     let operator = Operator::reach_ledger(global).await?;
+    match command {
+        Command::Verify => verify(global, operator).await,
+        Command::Export { after } => {
+            let path = format!("/v1/ledger?after={after}");
+            let print =
+                |line: &[u8]| Ok(output::print(format_args!("{}", String::from_utf8_lossy(line)))?);
+            let exported = operator.read_lines(Method::GET, &path, print).await;
+            operator.close().await;
+            exported
+        }
+    }
+}
+
+async fn verify(global: &Global, operator: Operator) -> Result<(), Failure> {
     let bar = progress_bar("entries");
     let progress = |step: &Value| {
         bar.set_length(step["of"].as_u64().unwrap_or_default());

@@ -4,8 +4,9 @@
 use super::{Failure, Global, configuration};
 use crate::{
     app::App,
-    http::{api, operator},
+    http::{api, operator, verify::Verifier},
     store::sqlite::{DataDirectory, DirectoryError},
+    telemetry::Metrics,
 };
 use anyhow::{Context as _, anyhow};
 use axum::{Router, body::Body};
@@ -19,6 +20,7 @@ use std::{
     time::Duration,
 };
 use tower::ServiceExt as _;
+use zeroize::Zeroizing;
 
 /// What a command needs, where it opens the data directory itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,10 @@ impl Operator {
             }
             Need::Ledger => App::open_unloaded(&config, directory)?,
         };
-        Ok(Self::Here(api::for_operator(app.service.clone()), app))
+        let (replica, service) = (app.replica.clone(), &app.service);
+        let metrics = Metrics::new(replica.clone());
+        let verifier = Verifier::new(&config, replica, &metrics, &service.refusals, &service.usage);
+        Ok(Self::Here(api::for_operator(service.clone(), Arc::new(verifier)), app))
     }
 
     /// One call: its answer, or what the server said was wrong.
@@ -117,23 +122,33 @@ impl Operator {
         body: Vec<u8>,
         mut progress: impl FnMut(&Value),
     ) -> Result<Value, Failure> {
-        let mut body = self.send(http::Method::POST, path, body.into()).await?;
-        let mut rest = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.context(BROKEN_OFF)?;
-            rest.extend_from_slice(&frame.into_data().unwrap_or_default());
-            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                let line: Value =
-                    serde_json::from_slice(&line).context("the server's answer is not JSON")?;
-                match (line.get("of"), line["error"].as_str()) {
-                    (Some(_), _) => progress(&line),
-                    (None, Some(error)) => return Err(Failure::Failed(anyhow!("{error}"))),
-                    (None, None) => return Ok(line),
-                }
+        let mut last = None;
+        let read = |line: &[u8]| {
+            let line: Value =
+                serde_json::from_slice(line).context("the server's answer is not JSON")?;
+            if let Some(error) = line["error"].as_str() {
+                return Err(Failure::Failed(anyhow!("{error}")));
             }
-        }
-        Err(Failure::Failed(anyhow!(BROKEN_OFF)))
+            if line.get("of").is_some() {
+                progress(&line);
+            } else {
+                last = Some(line);
+            }
+            Ok(())
+        };
+        let answer = self.send(http::Method::POST, path, body.into()).await?;
+        take_lines(answer, read).await?;
+        last.ok_or_else(|| Failure::Failed(anyhow!(BROKEN_OFF)))
+    }
+
+    /// A call whose answer comes in lines, each of which goes to `take`.
+    pub(crate) async fn read_lines(
+        &self,
+        method: http::Method,
+        path: &str,
+        take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        take_lines(self.send(method, path, Body::empty()).await?, take).await
     }
 
     /// Lets go of the data directory, where this process has it.
@@ -175,6 +190,22 @@ impl Operator {
         let bytes = body.collect().await.context(BROKEN_OFF)?.to_bytes();
         Err(refusal(&serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
     }
+}
+
+async fn take_lines(
+    mut body: Body,
+    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut rest = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.context(BROKEN_OFF)?;
+        rest.extend_from_slice(&frame.into_data().unwrap_or_default());
+        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            take(line.trim_ascii_end())?;
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!(BROKEN_OFF))) }
 }
 
 const BROKEN_OFF: &str = "the server's answer broke off";
@@ -244,13 +275,16 @@ pub(crate) fn segment(text: &str) -> String {
 
 /// Reads a secret's file: its first line.
 pub(crate) fn read_secret(file: &Path) -> Result<String, Failure> {
+    Ok(read_file(file)?.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Reads a file, or standard input for `-`.
+pub(crate) fn read_file(file: &Path) -> Result<Zeroizing<String>, Failure> {
     let read = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin())
     } else {
         std::fs::read_to_string(file)
     };
-    let text = read.map_err(|error| {
-        Failure::Wrong(anyhow!("the password file {} cannot be read: {error}", file.display()))
-    })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let wrong = |error| anyhow!("the file {} cannot be read: {error}", file.display());
+    read.map(Zeroizing::new).map_err(|error| Failure::Wrong(wrong(error)))
 }

@@ -133,6 +133,7 @@ async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(
                 headings: &["id", "name", "state", "created"],
                 id: "id",
                 row: |item: &Value| fields.map(|field| output::text(&item[field])).to_vec(),
+                more: "--cursor",
             };
             listing.print(global, &found)
         }
@@ -164,6 +165,7 @@ async fn act(global: &Global, operator: &Operator, command: Command) -> Result<(
                 headings: &["id", "rank", "joined"],
                 id: "account",
                 row: |item: &Value| fields.map(|field| output::text(&item[field])).to_vec(),
+                more: "--cursor",
             };
             listing.print(global, &found)
         }

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     config::Config,
     http::{
-        api::{self, Peer},
+        api::Peer,
         listen,
         live::{Current, Live},
         operator,
@@ -96,9 +96,11 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     listeners.announce(config.apis.len())?;
     let mut serving = start(&live, metrics.clone(), listeners, &stop);
     serving.spawn(jobs::log_head(app.replica.clone(), stop.clone()));
-    serving.spawn(jobs::keep_refusals(app.service.refusals.clone(), stop.clone()));
-    let operator = api::for_operator(app.service.clone());
-    let operator = tokio::spawn(operator::serve(socket, stop_operator.clone(), operator));
+    serving.spawn(jobs::keep_books(app.service.clone(), stop.clone()));
+    serving.spawn(jobs::keep_usage(app.service.usage.clone(), stop.clone()));
+    let current = live.clone();
+    let router = move || current.load().operator.clone();
+    let operator = tokio::spawn(operator::serve(socket, stop_operator.clone(), router));
 
     match mode {
         Mode::Demo => demo::introduce(&app, &config, gateway_address).await?,

@@ -97,6 +97,12 @@ pub(crate) struct List {
     /// Only those in this state
     #[arg(long)]
     state: Option<StateName>,
+    /// Only those that were not used for so many days, and are older than that
+    #[arg(long, value_name = "N")]
+    unused_days: Option<u32>,
+    /// Only those that end before this moment, as in 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    expires_before: Option<String>,
     #[command(flatten)]
     part: Part,
 }
@@ -114,10 +120,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
     let result = match command {
         Command::Create(create) => issue(global, &operator, create).await,
         Command::List(list) => self::list(global, &operator, list).await,
-        Command::Show { id } => {
-            let token = operator.call(Method::GET, &path(&id, ""), None).await;
-            token.and_then(|token| show(global, &token))
-        }
+        Command::Show { id } => show_with_addresses(global, &operator, &id).await,
         Command::Pause { id } => set_state(global, &operator, &id, "paused").await,
         Command::Resume { id } => set_state(global, &operator, &id, "active").await,
         Command::Rotate { id, overlap } => {
@@ -199,6 +202,8 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
             ("owner", list.owner),
             ("organization", organization),
             ("state", state.map(|state| state.get_name().to_owned())),
+            ("unused_days", list.unused_days.map(|days| days.to_string())),
+            ("expires_before", list.expires_before),
             cursor,
             limit,
         ],
@@ -206,7 +211,7 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
     let found = operator.call(Method::GET, &query, None).await?;
     let listing = Listing {
         empty: "No tokens. Issue one with `counterfoil token create --api API --owner ACCOUNT`.",
-        headings: &["id", "name", "api", "may", "token", "state", "expires"],
+        headings: &["id", "name", "api", "may", "token", "state", "expires", "last used"],
         id: "id",
         row: |item: &Value| {
             vec![
@@ -217,8 +222,10 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
                 hint(item),
                 output::text(&item["state"]),
                 expires(item),
+                output::text(&item["last_used"]["at"]),
             ]
         },
+        more: "--cursor",
     };
     listing.print(global, &found)
 }
@@ -252,6 +259,36 @@ async fn revoke(
     Ok(())
 }
 
+/// For people, with where its requests came from.
+async fn show_with_addresses(
+    global: &Global,
+    operator: &Operator,
+    id: &str,
+) -> Result<(), Failure> {
+    let token = operator.call(Method::GET, &path(id, ""), None).await?;
+    show(global, &token)?;
+    if global.json || global.quiet {
+        return Ok(());
+    }
+    let found = operator.call(Method::GET, &path(id, "/addresses"), None).await?;
+    let items: Vec<&Value> = found["items"].as_array().into_iter().flatten().collect();
+    if items.is_empty() {
+        return Ok(());
+    }
+    output::print(format_args!(""))?;
+    let rows = items.into_iter().map(|item| {
+        let day = output::text(&item["day"]);
+        vec![
+            day.split('T').next().unwrap_or_default().to_owned(),
+            item["value"].as_str().unwrap_or("others, or not known").to_owned(),
+            output::text(&item["admitted"]),
+            output::text(&item["refused"]),
+            output::text(&item["last_at"]),
+        ]
+    });
+    Ok(output::table(&["day", "address", "admitted", "refused", "last"], rows)?)
+}
+
 fn show(global: &Global, token: &Value) -> Result<(), Failure> {
     if global.json {
         return Ok(output::json(token)?);
@@ -280,7 +317,19 @@ fn facts(token: &Value) -> String {
         ("paused", output::text(&token["paused_at"])),
         ("revoked", output::text(&token["revoked_at"])),
         ("because", output::text(&token["revoke_reason"])),
+        ("last used", last_used(&token["last_used"])),
+        ("with", output::text(&token["last_used"]["user_agent"])),
+        ("for", output::text(&token["last_used"]["route"])),
     ])
+}
+
+fn last_used(last: &Value) -> String {
+    let fact = |name: &str| output::text(&last[name]);
+    match (last, &last["address"]) {
+        (Value::Null, _) => String::new(),
+        (_, Value::Null) => format!("{} at {}", fact("at"), fact("door")),
+        _ => format!("{} at {} from {}", fact("at"), fact("door"), fact("address")),
+    }
 }
 
 fn grant(token: &Value) -> String {

@@ -1,6 +1,7 @@
 //! The management API, `/v1`: thin handlers over the operations.
 
 mod accounts;
+mod audit;
 mod field;
 pub(crate) mod import;
 mod ledger;
@@ -8,11 +9,13 @@ mod lines;
 mod organizations;
 mod refusals;
 mod tokens;
+mod usage;
 
 use super::{
+    calls::{Calls, Operation, Takes},
     client_address,
     door::{self, Door, Seen},
-    extract,
+    extract, openapi,
     problem::{self, Problem},
     verify::{self, Verifier},
 };
@@ -30,7 +33,8 @@ use axum::{
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp, network::Network, route::Requirement, verify::Identity,
 };
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{StatusCode, request::Parts};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -38,9 +42,12 @@ use std::{
 };
 
 /// The operator's management API: whoever reaches it may do everything.
-pub(crate) fn for_operator(service: Arc<Service>) -> Router {
-    routes(service)
+pub(crate) fn for_operator(service: Arc<Service>, verifier: Arc<Verifier>) -> Router {
+    calls()
+        .with_state(service)
+        .merge(verify::calls().with_state(verifier))
         .layer(Extension(Caller::Operator))
+        .merge(openapi::calls().with_state(()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(middleware::from_fn(problem::name_answers))
@@ -52,19 +59,21 @@ pub(crate) fn for_tokens(
     verifier: Arc<Verifier>,
     protection: Arc<Protection>,
 ) -> Router {
-    let routes = routes(service).merge(verify::routes(verifier));
+    let routes = calls().with_state(service).merge(verify::calls().with_state(verifier));
     routes.layer(middleware::from_fn_with_state(protection, authenticate))
 }
 
-fn routes(service: Arc<Service>) -> Router {
-    Router::new()
-        .merge(tokens::routes())
-        .merge(import::routes())
-        .merge(accounts::routes())
-        .merge(organizations::routes())
-        .merge(ledger::routes())
-        .merge(refusals::routes())
-        .with_state(service)
+/// All that both reach.
+pub(crate) fn calls() -> Calls<Arc<Service>> {
+    Calls::new()
+        .merge(tokens::calls())
+        .merge(import::calls())
+        .merge(accounts::calls())
+        .merge(organizations::calls())
+        .merge(refusals::calls())
+        .merge(ledger::calls())
+        .merge(audit::calls())
+        .merge(usage::calls())
 }
 
 /// What protects the management API: the same door that protects any other.
@@ -75,16 +84,17 @@ pub(crate) struct Protection {
 }
 
 impl Protection {
-    fn judge(&self, headers: &HeaderMap, client: Option<IpAddr>) -> Result<Admitted, Refusal> {
-        self.door.judge(&self.replica, headers, client, Requirement::Any)
+    fn judge(&self, seen: Seen<'_>) -> Result<Admitted, Refusal> {
+        self.door.judge(&self.replica, seen, Requirement::Any)
     }
 
-    /// Who acts with an admitted request.
-    fn member(&self, admitted: &Admitted) -> Result<Member, Refusal> {
+    /// Who acts with a request that is admitted.
+    fn member(&self, seen: Seen<'_>) -> Result<Member, Refusal> {
+        let admitted = self.judge(seen)?;
         let member = admitted.identity().and_then(|identity| member(identity, &self.door));
         // The membership may end between two looks.
         let member = member.ok_or_else(|| Refusal::new(Code::AccountDisabled))?;
-        self.door.let_through(admitted);
+        self.door.let_through(&admitted, seen);
         Ok(member)
     }
 }
@@ -100,30 +110,29 @@ async fn authenticate(
     });
     // Strangers get no memory. What a caller may is judged once more when all of
     // the request is here: a body that is held back must not hold back a revocation.
-    let judged = match protection.judge(request.headers(), client) {
+    let judged = match protection.judge(seen(&request, client)) {
         Ok(_) => {
             request = match extract::whole(request).await {
                 Ok(request) => request,
                 Err(problem) => return problem.into_response(),
             };
-            protection.judge(request.headers(), client)
+            protection.member(seen(&request, client))
         }
         Err(refusal) => Err(refusal),
     };
-    let refusal = match judged.and_then(|admitted| protection.member(&admitted)) {
+    let refusal = match judged {
         Ok(member) => {
             request.extensions_mut().insert(Caller::Member(member));
             return next.run(request).await;
         }
         Err(refusal) => refusal,
     };
-    let seen = Seen {
-        method: request.method().as_str(),
-        path: request.uri().path(),
-        client,
-        headers: request.headers(),
-    };
+    let seen = seen(&request, client);
     door::response(protection.door.refuse(&refusal, entropy::request_id(), seen))
+}
+
+fn seen(request: &Request, client: Option<IpAddr>) -> Seen<'_> {
+    Seen::now(request.method().as_str(), request.uri().path(), client, request.headers())
 }
 
 fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {
@@ -156,8 +165,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
     }
 }
 
+impl Takes for Asking {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.shows_a_token();
+    }
+}
+
 /// A part of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
 struct List<T> {
     items: Vec<T>,
     /// Where the next part begins; none at the end.
@@ -190,13 +206,32 @@ const LIMIT: u32 = 50;
 /// How many it may have.
 const MOST: u32 = 1000;
 
-/// How many items to send: what was asked for, within bounds.
-fn bounded(limit: Option<u32>) -> u32 {
-    limit.unwrap_or(LIMIT).clamp(1, MOST)
+/// How many items a part of a list is to have.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(try_from = "u32")]
+#[schemars(inline, extend("minimum" = 1, "maximum" = MOST, "default" = LIMIT))]
+struct Limit(u32);
+
+impl TryFrom<u32> for Limit {
+    type Error = String;
+
+    fn try_from(limit: u32) -> Result<Self, String> {
+        let fits = (1..=MOST).contains(&limit);
+        fits.then_some(Self(limit)).ok_or_else(|| format!("expected 1 to {MOST}"))
+    }
 }
 
-/// RFC 3339, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many items to send.
+fn bounded(limit: Option<Limit>) -> u32 {
+    limit.map_or(LIMIT, |limit| limit.0)
+}
+
+/// A time, as RFC 3339 has it; ours are UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(try_from = "String", into = "String", extend(
+    "format" = "date-time",
+    "examples" = ["2027-01-31T12:00:00Z"],
+))]
 pub(crate) struct Moment(pub(crate) Timestamp);
 
 impl Serialize for Moment {

@@ -7,17 +7,18 @@ use crate::{
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
     telemetry::{ApiCounters, Metrics},
+    usage::{Outcome, Usage, Use},
 };
 use counterfoil_core::{
-    Admitted, Code, Refusal,
+    Admitted, Code, Refusal, Timestamp,
     api::Api,
     credential::Headers,
     error_format::{self, Answer},
-    id::RequestId,
+    id::{RequestId, TokenId},
     route::Requirement,
     verify::{self, Question},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// One API at one door.
@@ -26,11 +27,14 @@ pub(crate) struct Door {
     pub(crate) api: Arc<Api>,
     counters: ApiCounters,
     refusals: Arc<Refusals>,
+    usage: Arc<Usage>,
 }
 
-/// What a door saw of a request, as far as it may be written down.
+/// What a door saw of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
+    /// When it was judged.
+    pub(crate) at: Timestamp,
     pub(crate) method: &'a str,
     /// Without a query string: that may hold anything, a token too.
     pub(crate) path: &'a str,
@@ -47,9 +51,10 @@ impl Doors {
         config: &Config,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
+        usage: &Arc<Usage>,
     ) -> Self {
         let doors = config.apis.iter().map(|protected| {
-            let door = Door::new(place, &protected.api, metrics, refusals);
+            let door = Door::new(place, &protected.api, metrics, refusals, usage);
             (protected.api.name.clone(), door)
         });
         Self(doors.collect())
@@ -68,31 +73,34 @@ impl Door {
         api: &Arc<Api>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
+        usage: &Arc<Usage>,
     ) -> Self {
         let counters = metrics.of_api(name, &api.name);
-        Self { name, api: api.clone(), counters, refusals: refusals.clone() }
+        let (refusals, usage) = (refusals.clone(), usage.clone());
+        Self { name, api: api.clone(), counters, refusals, usage }
     }
 
-    /// Judges a request now. Reads memory only. What comes of it is counted by
+    /// Judges a request. Reads memory only. What comes of it is counted by
     /// [`Self::let_through`] or [`Self::refuse`], once, however often it was judged.
     pub(crate) fn judge(
         &self,
         replica: &Replica,
-        headers: &HeaderMap,
-        client: Option<IpAddr>,
+        seen: Seen<'_>,
         requirement: Requirement<'_>,
     ) -> Result<Admitted, Refusal> {
         let index = replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
-        let question = Question { headers: &Lines(headers), client, requirement };
-        verify::verify(&self.api, index, &question, clock::now())
+        let question = Question { headers: &Lines(seen.headers), client: seen.client, requirement };
+        verify::verify(&self.api, index, &question, seen.at)
     }
 
     /// Counts a request that goes on.
-    pub(crate) fn let_through(&self, admitted: &Admitted) {
-        match admitted.identity() {
-            Some(_) => self.counters.admitted.inc(),
-            None => self.counters.anonymous.inc(),
+    pub(crate) fn let_through(&self, admitted: &Admitted, seen: Seen<'_>) {
+        let Some(identity) = admitted.identity() else {
+            self.counters.anonymous.inc();
+            return;
         };
+        self.counters.admitted.inc();
+        self.note_use(identity.token(), Outcome::Admitted, seen);
     }
 
     /// A refusal in the API's words; its true reason goes to the log, and to
@@ -104,10 +112,13 @@ impl Door {
         seen: Seen<'_>,
     ) -> Answer {
         self.counters.refused(refusal.code).inc();
+        if let Some((token, _)) = refusal.matched {
+            self.note_use(token, Outcome::Refused(refusal.code), seen);
+        }
         let theirs = seen.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(loggable);
         let kept = StoredRefusal {
             request_id,
-            at: clock::now(),
+            at: seen.at,
             door: self.name.to_owned(),
             api: self.api.name.to_string(),
             code: refusal.code.to_string(),
@@ -122,6 +133,32 @@ impl Door {
         tracing::info!(%request_id, client_request_id = kept.client_request_id, door = kept.door, client = kept.client, api = kept.api, method = kept.method, path = kept.path, code = kept.code, about = kept.about, token, "refused");
         self.refusals.record(kept);
         error_format::answer(&self.api, refusal, request_id)
+    }
+
+    fn note_use(&self, token: TokenId, outcome: Outcome, seen: Seen<'_>) {
+        let user_agent = seen.headers.get(header::USER_AGENT);
+        let request = Use {
+            at: seen.at,
+            door: self.name,
+            client: seen.client,
+            // One that is not text is at least there.
+            user_agent: user_agent.map(|value| value.to_str().unwrap_or("?")),
+            method: seen.method,
+            path: seen.path,
+        };
+        self.usage.record(token, outcome, &request);
+    }
+}
+
+impl<'a> Seen<'a> {
+    /// What there is to see now of a request with these header fields.
+    pub(crate) fn now(
+        method: &'a str,
+        path: &'a str,
+        client: Option<IpAddr>,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        Self { at: clock::now(), method, path, client, headers }
     }
 }
 

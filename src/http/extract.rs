@@ -1,15 +1,21 @@
 //! What handlers take from a request; what is wrong with it is said by name.
 
-use super::loggable::loggable;
-use super::problem::Problem;
+use super::{
+    calls::{Operation, Takes},
+    loggable::loggable,
+    problem::Problem,
+};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
 };
 use bytes::Bytes;
+use counterfoil_core::token::Digest;
 use http::{StatusCode, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::time::Duration;
 
 /// How large a JSON body may be, in bytes.
@@ -58,6 +64,45 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body without unknown fields, and the digest of its bytes.
+pub(crate) struct DigestedJson<T>(pub(crate) T, pub(crate) Digest);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for DigestedJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let bytes = collect(request.into_body()).await?;
+        let digest = Digest::of_bytes(&bytes);
+        Ok(Self(read_json(&bytes)?, digest))
+    }
+}
+
+/// The longest key of idempotency, in bytes.
+const KEY: usize = 255;
+
+/// The `Idempotency-Key`, where the request has one.
+pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let wrong = |detail: &str| {
+            let detail = format!("Idempotency-Key: {detail}");
+            Err(Problem::bad_request(detail).about("Idempotency-Key"))
+        };
+        let mut lines = parts.headers.get_all("idempotency-key").iter();
+        match (lines.next(), lines.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(_), Some(_)) => wrong("give one, not several"),
+            (Some(line), None) => match line.to_str().map(str::trim) {
+                Ok(key) if (1..=KEY).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
+                _ => wrong(&format!("expected 1 to {KEY} visible ASCII characters")),
+            },
+        }
+    }
+}
+
 /// The query string without unknown parameters.
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -89,6 +134,46 @@ impl<T: std::str::FromStr<Err: std::fmt::Display>, S: Send + Sync> FromRequestPa
         text.parse()
             .map(Self)
             .map_err(|error: T::Err| Problem::bad_request(format!("in the path: {error}")))
+    }
+}
+
+impl<T: JsonSchema> Takes for Json<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_json::<T>();
+    }
+}
+
+impl<T: JsonSchema> Takes for DigestedJson<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_json::<T>();
+    }
+}
+
+impl Takes for IdempotencyKey {
+    fn describe(operation: &mut Operation<'_>) {
+        let schema = json!({
+            "type": "string",
+            "description": "A repeat under the same key within a day gets the same token, \
+                            without its secret.",
+            "minLength": 1,
+            "maxLength": KEY,
+            "pattern": "^[!-~]([ -~]*[!-~])?$",
+        });
+        operation.takes("header", "Idempotency-Key", schema, false);
+        operation.fails(StatusCode::BAD_REQUEST);
+        operation.fails(StatusCode::UNPROCESSABLE_ENTITY);
+    }
+}
+
+impl<T: JsonSchema> Takes for Query<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_query::<T>();
+    }
+}
+
+impl<T: JsonSchema> Takes for Path<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_in_path::<T>();
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     refusals::Refusals,
     replica::Replica,
     telemetry::Metrics,
+    usage::Usage,
 };
 use bytes::Bytes;
 use counterfoil_core::{error_format::Answer, id::RequestId, network::Network, path::canonical};
@@ -63,6 +64,7 @@ impl ForwardAuth {
         replica: Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
+        usage: &Arc<Usage>,
     ) -> Self {
         let mounts = config.apis.iter().filter_map(|protected| {
             let mount = protected.mount.stripped().filter(|_| config.forward_auth.strip_mounts)?;
@@ -72,7 +74,7 @@ impl ForwardAuth {
             stripped: mounts.collect(),
             proxy: config.forward_auth.proxy,
             trusted_proxies: config.forward_auth.trusted_proxies.clone(),
-            doors: Doors::new("forward_auth", config, metrics, refusals),
+            doors: Doors::new("forward_auth", config, metrics, refusals, usage),
             replica,
             replays: Replays::default(),
         }
@@ -139,22 +141,15 @@ impl ForwardAuth {
             Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string())
         })?;
         let requirement = door.api.requirement(&original.method, self.within(name, &path)?);
-        match door.judge(&self.replica, request.headers(), original.client, requirement) {
+        let seen = Seen::now(&original.method, &path, original.client, request.headers());
+        match door.judge(&self.replica, seen, requirement) {
             Ok(admitted) => {
-                door.let_through(&admitted);
+                door.let_through(&admitted, seen);
                 let mut response = Response::new(Body::default());
                 identity::set(response.headers_mut(), &door.api, &admitted);
                 Ok(response)
             }
-            Err(refusal) => {
-                let seen = Seen {
-                    method: &original.method,
-                    path: &path,
-                    client: original.client,
-                    headers: request.headers(),
-                };
-                Ok(self.refuse(door.refuse(&refusal, request_id, seen), request_id))
-            }
+            Err(refusal) => Ok(self.refuse(door.refuse(&refusal, request_id, seen), request_id)),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
     refusals::Refusals,
     replica::Replica,
     telemetry::Metrics,
+    usage::Usage,
 };
 use bytes::Bytes;
 use counterfoil_core::{
@@ -91,6 +92,7 @@ impl Gateway {
         replica: Arc<Replica>,
         metrics: Arc<Metrics>,
         refusals: &Arc<Refusals>,
+        usage: &Arc<Usage>,
     ) -> anyhow::Result<Self> {
         let apis = &config.apis;
         let mut connector = HttpConnector::new();
@@ -103,7 +105,7 @@ impl Gateway {
             .pool_max_idle_per_host(Places::in_all() / apis.len().max(1))
             .build(connector);
         Ok(Self {
-            mounts: Mounts::new(apis, &metrics, refusals)?,
+            mounts: Mounts::new(apis, &metrics, refusals, usage)?,
             fields: Fields::new(apis),
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             replica,
@@ -155,13 +157,15 @@ impl Gateway {
         let api = &*mounted.door.api;
         let client = self.client(peer, request.headers());
         let requirement = api.requirement(request.method().as_str(), inner_path);
+        let seen = Seen::now(request.method().as_str(), &path, client, request.headers());
         let admitted = mounted
             .door
-            .judge(&self.replica, request.headers(), client, requirement)
+            .judge(&self.replica, seen, requirement)
             .map_err(|refusal| Stop::Refused(mounted, refusal))?;
         let upstream_uri = mounted
             .upstream_uri(inner_path, request.uri().query())
             .ok_or_else(|| Stop::Problem(Problem::bad_request("the path is too long")))?;
+        mounted.door.let_through(&admitted, seen);
         Ok(Passage { mounted, client, admitted, upstream_uri })
     }
 
@@ -178,7 +182,6 @@ impl Gateway {
     ) -> Response<Body> {
         let Passage { mounted, client, admitted, upstream_uri } = passage;
         let api = &mounted.door.api.name;
-        mounted.door.let_through(&admitted);
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
         self.fields.for_upstream(&mut head.headers, client, request_id, mounted, &admitted);
@@ -239,12 +242,8 @@ impl Gateway {
             }
             Stop::Refused(mounted, refusal) => {
                 let client = self.client(peer, request.headers());
-                let seen = Seen {
-                    method: request.method().as_str(),
-                    path: request.uri().path(),
-                    client,
-                    headers: request.headers(),
-                };
+                let (method, path) = (request.method().as_str(), request.uri().path());
+                let seen = Seen::now(method, path, client, request.headers());
                 door::response(mounted.door.refuse(refusal, request_id, seen)).map(Either::Left)
             }
         }

@@ -6,7 +6,8 @@ use super::{
     door::Door,
     forward_auth::ForwardAuth,
     gateway::Gateway,
-    problem, status,
+    leaks::{self, Leaks},
+    openapi, problem, status,
     verify::Verifier,
 };
 use crate::{app::App, config::Config, telemetry::Metrics};
@@ -20,6 +21,8 @@ pub(crate) struct Live {
     pub(crate) forward_auth: ForwardAuth,
     /// What the server's own listener answers.
     pub(crate) server: Router,
+    /// What the operator's socket answers.
+    pub(crate) operator: Router,
 }
 
 /// What is served now. Reading it takes no lock.
@@ -28,24 +31,30 @@ pub(crate) type Current = Arc<ArcSwap<Live>>;
 impl Live {
     /// What `config` asks for, on what `app` has.
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
-        let (replica, refusals) = (&app.replica, &app.service.refusals);
-        let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals)?;
-        let verifier = Verifier::new(config, replica.clone(), metrics, refusals);
+        let (replica, refusals, usage) = (&app.replica, &app.service.refusals, &app.service.usage);
+        let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals, usage)?;
+        let verifier = Verifier::new(config, replica.clone(), metrics, refusals, usage);
+        let verifier = Arc::new(verifier);
         let protection = Protection {
-            door: Door::new("management", &App::management(config)?, metrics, refusals),
+            door: Door::new("management", &App::management(config)?, metrics, refusals, usage),
             replica: replica.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
+        let proxies = config.server.trusted_proxies.clone();
+        let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
         let server = Router::new()
-            .merge(status::health(replica.clone()))
-            .merge(api::for_tokens(app.service.clone(), Arc::new(verifier), Arc::new(protection)))
+            .merge(status::calls().with_state(replica.clone()))
+            .merge(openapi::calls().with_state(()))
+            .merge(leaks::routes(Arc::new(leaks)))
+            .merge(api::for_tokens(app.service.clone(), verifier.clone(), Arc::new(protection)))
             .fallback(problem::no_such_path)
             .method_not_allowed_fallback(problem::wrong_method)
             .layer(middleware::from_fn(problem::name_answers));
         Ok(Self {
             gateway: Arc::new(gateway),
-            forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals),
+            forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals, usage),
             server,
+            operator: api::for_operator(app.service.clone(), verifier),
         })
     }
 }

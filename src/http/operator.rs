@@ -39,12 +39,16 @@ pub(crate) fn remove(directory: &Path) {
     let _ = std::fs::remove_file(directory.join(NAME));
 }
 
-/// Serves `router` to this process's own user, and to root.
-pub(crate) async fn serve(listener: UnixListener, stop: CancellationToken, router: Router) {
+/// Serves what `router` gives at the time to this process's own user, and to root.
+pub(crate) async fn serve(
+    listener: UnixListener,
+    stop: CancellationToken,
+    router: impl Fn() -> Router + Send + 'static,
+) {
     let own = rustix::process::geteuid().as_raw();
     listen::serve(listener, stop, move |user| {
         if user == own || user == 0 {
-            return Some(TowerToHyperService::new(router.clone()));
+            return Some(TowerToHyperService::new(router()));
         }
         tracing::warn!(user, "another user tried to use the operator's socket");
         None

@@ -1,6 +1,6 @@
 //! Problem details (RFC 9457): how the management API and the gateway itself say no.
 
-use super::loggable::loggable;
+use super::{calls::problems, loggable::loggable};
 use crate::service::ServiceError;
 use axum::{
     body::Body,
@@ -70,6 +70,11 @@ impl From<ServiceError> for Problem {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
             }
             ServiceError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            ServiceError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                error.to_string(),
+            ),
             ServiceError::Busy(detail) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
             }
@@ -96,6 +101,7 @@ pub(crate) async fn name_answers(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        debug_assert!(problems::is_described(problem.status, problem.code), "{problem:?}");
         tracing::info!(%request_id, %method, path = loggable(&path), code = problem.code, detail = loggable(&problem.detail), "problem");
         *response.body_mut() = Body::from(problem.to_json(request_id));
         response.headers_mut().remove(header::CONTENT_LENGTH);

@@ -1,17 +1,27 @@
 //! Whether the server is alive, whether it may verify, and what it has counted.
 
-use super::problem::{self, Problem};
+use super::{
+    calls::{self, Calls},
+    problem::{self, Problem},
+};
 use crate::{replica::Replica, telemetry::Metrics};
 use axum::{Router, extract::State, middleware, response::IntoResponse, routing::get};
 use http::{StatusCode, header};
 use std::sync::Arc;
 
-/// `/healthz` and `/readyz`, for the server's own listener.
-pub(crate) fn health(replica: Arc<Replica>) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "alive\n"))
-        .route("/readyz", get(ready))
-        .with_state(replica)
+/// For the server's own listener.
+pub(crate) fn calls() -> Calls<Arc<Replica>> {
+    Calls::new()
+        .on(calls::get("/healthz", "is_alive").does("Whether the server is alive"), alive)
+        .on(
+            calls::get("/readyz", "is_ready")
+                .does("Whether this node may verify")
+                .about(
+                    "With 503 it knows too little, and whatever it is asked to verify is refused.",
+                )
+                .fails(&[StatusCode::SERVICE_UNAVAILABLE]),
+            ready,
+        )
 }
 
 /// `/metrics`, for a listener of its own.
@@ -22,6 +32,10 @@ pub(crate) fn metrics(metrics: Arc<Metrics>) -> Router {
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(middleware::from_fn(problem::name_answers))
         .with_state(metrics)
+}
+
+async fn alive() -> &'static str {
+    "alive\n"
 }
 
 async fn ready(State(replica): State<Arc<Replica>>) -> Result<&'static str, Problem> {

@@ -2,6 +2,7 @@
 
 use super::{
     api::{Asking, Moment},
+    calls::{self, Calls},
     client_address,
     door::{Door, Doors, Seen},
     extract::Json,
@@ -10,9 +11,9 @@ use super::{
 };
 use crate::{
     config::Config, entropy, refusals::Refusals, replica::Replica,
-    service::management_api::verify_scope, telemetry::Metrics,
+    service::management_api::verify_scope, telemetry::Metrics, usage::Usage,
 };
-use axum::{Router, extract::State, routing::post};
+use axum::extract::State;
 use counterfoil_core::{
     Admitted, Code, Refusal,
     credential::Scheme,
@@ -25,11 +26,12 @@ use counterfoil_core::{
     verify::Identity,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// How many questions one batch may hold.
 const BATCH: usize = 1000;
@@ -49,32 +51,65 @@ impl Verifier {
         replica: Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
+        usage: &Arc<Usage>,
     ) -> Self {
-        Self { doors: Doors::new("verify", config, metrics, refusals), replica }
+        Self { doors: Doors::new("verify", config, metrics, refusals, usage), replica }
     }
 }
 
-pub(crate) fn routes(verifier: Arc<Verifier>) -> Router {
-    Router::new()
-        .route("/v1/verify", post(verify))
-        .route("/v1/verify/batch", post(verify_batch))
-        .with_state(verifier)
+pub(crate) fn calls() -> Calls<Arc<Verifier>> {
+    Calls::new()
+        .on(
+            calls::post("/v1/verify", "verify")
+                .does("Ask whether a request may pass")
+                .about(
+                    "Give `headers` exactly as they arrived or, for an API with one secret, \
+                     `secret`. `NAME` is the API's name.",
+                )
+                .needs("NAME:verify")
+                .fails(&[StatusCode::NOT_FOUND]),
+            verify,
+        )
+        .on(
+            calls::post("/v1/verify/batch", "verify_batch")
+                .does("Ask about many requests at once")
+                .about("Answered in order. `NAME` is the name of each API that is asked about.")
+                .needs("NAME:verify")
+                .fails(&[StatusCode::NOT_FOUND]),
+            verify_batch,
+        )
 }
 
 /// A question: what arrived, or a secret alone.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Question", extend("examples" = [{
+    "api": "finout",
+    "headers": {"x-finout-client-id": "01890a5d-…", "x-finout-secret-key": "fin_live_…"},
+    "method": "GET",
+    "path": "/v1/costs",
+    "client_address": "203.0.113.9",
+}]))]
 struct Asked {
+    /// The API whose request it is, by its name in the configuration.
     api: String,
+    /// The request's header fields: 200 lines at most. Or else `secret`.
     headers: Option<Fields>,
+    /// The secret alone. Or else `headers`.
     secret: Option<String>,
+    /// `GET`, where absent.
     method: Option<String>,
+    /// As the API's `routes` call it, without a mount; no route is looked for where it is absent.
     path: Option<String>,
+    /// Where the request came from, for tokens that are confined to networks.
     client_address: Option<String>,
+    /// One more scope that is needed.
     scope: Option<String>,
 }
 
 /// Header fields as they were written: a name that comes twice counts twice.
+#[derive(JsonSchema)]
+#[schemars(inline, try_from = "BTreeMap<String, OneOrMore>")]
 struct Fields(Vec<(String, OneOrMore)>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -102,34 +137,42 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// A header's value, or its values where it was repeated.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 enum OneOrMore {
     One(String),
     More(Vec<String>),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Questions")]
 struct Batch {
+    #[schemars(length(max = BATCH))]
     items: Vec<Asked>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Answers {
     items: Vec<Verified>,
 }
 
-#[derive(Serialize)]
+/// What there is to say to a question.
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "Answer")]
 enum Verified {
     Active(Active),
     Refused(Refused),
 }
 
-#[derive(Serialize)]
+/// It may pass. What is null does not apply: nobody need be known on an anonymous route.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
 #[expect(clippy::struct_field_names, reason = "the interface names it so")]
 struct Active {
+    #[schemars(extend("const" = true))]
     active: bool,
     token: Option<TokenId>,
     account: Option<AccountId>,
@@ -139,18 +182,26 @@ struct Active {
     expires_at: Option<Moment>,
 }
 
-#[derive(Serialize)]
+/// It may not.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Refused {
+    #[schemars(extend("const" = false))]
     active: bool,
     /// The true reason: for the service, not for its caller.
+    #[schemars(extend("enum" = Code::ALL.map(Code::as_str)))]
     code: &'static str,
     refusal: RefusalView,
 }
 
 /// What the API would answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
 struct RefusalView {
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// A value, or values where a header is repeated.
+    #[schemars(with = "BTreeMap<String, OneOrMore>")]
     headers: serde_json::Map<String, serde_json::Value>,
     body: String,
 }
@@ -223,17 +274,16 @@ impl Verifier {
             Some(path) => door.api.requirement(method, path),
             None => Requirement::Any,
         };
+        let seen = Seen::now(method, path.as_deref().unwrap_or(""), client, &headers);
         let judged = door
-            .judge(&self.replica, &headers, client, requirement)
+            .judge(&self.replica, seen, requirement)
             .and_then(|admitted| holds(door, admitted, scope.as_ref()));
         Ok(match judged {
             Ok(admitted) => {
-                door.let_through(&admitted);
+                door.let_through(&admitted, seen);
                 Verified::Active(active(door, &admitted))
             }
             Err(refusal) => {
-                let seen =
-                    Seen { method, path: path.as_deref().unwrap_or(""), client, headers: &headers };
                 let answer = door.refuse(&refusal, entropy::request_id(), seen);
                 Verified::Refused(Refused {
                     active: false,

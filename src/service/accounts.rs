@@ -14,13 +14,18 @@ use counterfoil_core::{
     id::{AccountId, OrganizationId},
     ledger::Change,
 };
+use schemars::JsonSchema;
 use zeroize::Zeroizing;
 
 /// The longest name, in characters.
-const NAME: usize = 100;
+pub(crate) const NAME: usize = 100;
 
 /// An account as people name it: by id, or by e-mail address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(try_from = "String", into = "String", extend(
+    "anyOf" = [{"format": "uuid"}, {"format": "email"}],
+    "examples" = ["ada@example.com"],
+))]
 pub(crate) enum AccountName {
     Id(AccountId),
     Email(Email),

@@ -36,14 +36,16 @@ pub(crate) struct Member {
     pub(crate) allowed_networks: Vec<Network>,
 }
 
-impl Caller {
-    pub(super) fn actor(&self) -> Actor {
-        match self {
-            Self::Operator => Actor::Operator,
-            Self::Member(member) => Actor::Token { account: member.account, token: member.token },
+impl From<&Caller> for Actor {
+    fn from(caller: &Caller) -> Self {
+        match caller {
+            Caller::Operator => Self::Operator,
+            Caller::Member(member) => Self::Token { account: member.account, token: member.token },
         }
     }
+}
 
+impl Caller {
     /// Passes where the caller holds `scope`.
     pub(crate) fn may(&self, scope: &str) -> Result<(), ServiceError> {
         match self {

@@ -15,7 +15,7 @@ use counterfoil_core::{
 };
 
 /// The longest name, in characters.
-const NAME: usize = 100;
+pub(crate) const NAME: usize = 100;
 
 /// What is to be different about an organization; what is absent stays.
 #[derive(Debug, Default)]

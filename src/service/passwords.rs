@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// The shortest password that is accepted, in characters.
-const SHORTEST: usize = 8;
+pub(crate) const SHORTEST: usize = 8;
 /// The longest, in bytes: enough for any passphrase, and no work for an attacker to cause.
-const LONGEST: usize = 1024;
+pub(crate) const LONGEST: usize = 1024;
 /// How many may wait for each one that is at work.
 const WAITING: usize = 16;
 

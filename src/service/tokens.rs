@@ -2,12 +2,13 @@
 
 use super::{
     Caller, Service, ServiceError, Update, accounts::AccountName, check_external_id, check_line,
-    check_name, check_text, management_api,
+    check_name, check_text, idempotency::Idempotency, management_api,
 };
 use crate::{
     clock, entropy,
     store::{
-        MembershipFilter, Page, StoreError, StoredAccount, StoredToken, TokenFilter, TokenState,
+        MembershipFilter, Once, Page, StoreError, StoredAccount, StoredToken, TokenFilter,
+        TokenState,
     },
 };
 use counterfoil_core::{
@@ -24,15 +25,15 @@ use counterfoil_core::{
 use serde_json::Value;
 
 /// The longest name, in characters.
-pub(super) const NAME: usize = 100;
+pub(crate) const NAME: usize = 100;
 /// The longest note, in characters.
-pub(super) const NOTE: usize = 1000;
+pub(crate) const NOTE: usize = 1000;
 /// The longest reason for a revocation, in characters.
-const REASON: usize = 500;
+pub(crate) const REASON: usize = 500;
 /// The largest metadata, in bytes of JSON.
 const METADATA: usize = 4096;
 /// How many scopes or networks one token may carry.
-const PARTS: usize = 64;
+pub(crate) const PARTS: usize = 64;
 
 /// What a new token is to be.
 #[derive(Debug)]
@@ -99,6 +100,21 @@ pub(crate) struct Issued {
     pub(crate) secret: Secret,
 }
 
+/// A token that is decided on, but not kept yet.
+struct Minted {
+    token: Token,
+    secret: Secret,
+    owner: StoredAccount,
+}
+
+/// What came of asking for a token under a key.
+#[derive(Debug)]
+pub(crate) enum Issuance {
+    New(Issued),
+    /// It had been asked for before, under the same key; the secret is gone.
+    Repeat(StoredToken),
+}
+
 impl Service {
     /// Issues a token.
     pub(crate) async fn issue_token(
@@ -106,6 +122,34 @@ impl Service {
         caller: &Caller,
         new: &NewToken,
     ) -> Result<Issued, ServiceError> {
+        let minted = self.mint_token(caller, new).await?;
+        self.keep_token(caller, minted, None).await
+    }
+
+    /// Issues a token, or finds the one that was issued under the same key.
+    pub(crate) async fn issue_token_once(
+        &self,
+        caller: &Caller,
+        new: &NewToken,
+        idempotency: Idempotency,
+    ) -> Result<Issuance, ServiceError> {
+        caller.may("tokens:write")?;
+        if let Some(before) = self.issued_before(caller, idempotency).await? {
+            return Ok(Issuance::Repeat(before));
+        }
+        let minted = self.mint_token(caller, new).await?;
+        match self.keep_token(caller, minted, Some(idempotency)).await {
+            Ok(issued) => Ok(Issuance::New(issued)),
+            // Somebody may have come first with the same key.
+            Err(error) => match self.issued_before(caller, idempotency).await? {
+                Some(before) => Ok(Issuance::Repeat(before)),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// A new token that nobody knows of yet.
+    async fn mint_token(&self, caller: &Caller, new: &NewToken) -> Result<Minted, ServiceError> {
         caller.may("tokens:write")?;
         let api = self.api(&new.api)?;
         if api.issuers == Issuers::Administrators {
@@ -143,11 +187,35 @@ impl Service {
             last_four: secret.last_four().into(),
             digest: secret.digest(),
         };
-        match self.commit(caller, now, [Change::TokenIssued(Box::new(token.clone()))]).await {
+        Ok(Minted { token, secret, owner })
+    }
+
+    async fn keep_token(
+        &self,
+        caller: &Caller,
+        Minted { token, secret, owner }: Minted,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Issued, ServiceError> {
+        let once = idempotency.map(|i| Once { key: i.key, request: i.request, token: token.id });
+        let issued = [Change::TokenIssued(Box::new(token.clone()))];
+        match self.commit_once(caller, token.created_at, issued, once).await {
             Ok(_) => Ok(Issued { token: StoredToken::new(token), secret }),
             // The owner was disabled or left between the look and the commit.
             Err(StoreError::Conflict) => Err(not_a_member(&owner)),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The token that was issued under this key.
+    async fn issued_before(
+        &self,
+        caller: &Caller,
+        Idempotency { key, request }: Idempotency,
+    ) -> Result<Option<StoredToken>, ServiceError> {
+        match self.store.once(key).await? {
+            None => Ok(None),
+            Some(once) if once.request != request => Err(ServiceError::KeyReused),
+            Some(once) => self.seen_token(caller, once.token).await.map(Some),
         }
     }
 
@@ -158,6 +226,8 @@ impl Service {
         id: TokenId,
     ) -> Result<StoredToken, ServiceError> {
         caller.may("tokens:read")?;
+        // Its last use may not be written yet.
+        self.usage.flush().await;
         self.seen_token(caller, id).await
     }
 
@@ -179,6 +249,7 @@ impl Service {
         }
         filter.organization = caller.home().or(filter.organization);
         filter.owner = caller.confined_to().or(filter.owner);
+        self.usage.flush().await;
         Ok(self.store.tokens(filter, page).await?)
     }
 
@@ -316,7 +387,7 @@ impl Service {
         .await
     }
 
-    async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
+    pub(super) async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
         self.store.token(id).await?.ok_or_else(no_such_token)
     }
 

@@ -1,8 +1,12 @@
 //! What every store has to do, said once and run over each of them.
 
+mod import;
+
+mod usage;
+
 use super::{
-    AccountFilter, MembershipFilter, Order, OrganizationFilter, Page, Store, StoreError,
-    StoredToken, TokenFilter, TokenState,
+    AccountFilter, EntryFilter, MembershipFilter, Once, Order, OrganizationFilter, Page, Store,
+    StoreError, StoredToken, TokenFilter, TokenState,
     sqlite::{DataDirectory, Sqlite},
 };
 use crate::{refusals::StoredRefusal, replica::Replica};
@@ -50,7 +54,7 @@ impl House {
 
     async fn make(&self, changes: &[Change]) -> Result<Head, StoreError> {
         let changes = changes.iter().map(|change| (change.clone(), [7; 16])).collect();
-        self.store.commit(Order { at: at(1000), actor: Actor::Operator, changes }).await
+        self.store.commit(Order { at: at(1000), actor: Actor::Operator, changes, once: None }).await
     }
 
     /// Makes what must be possible.
@@ -187,14 +191,7 @@ async fn what_is_written_is_read_back() {
     }
     for n in 1..=6 {
         let stored = house.store.token(token_id(n)).await.unwrap().unwrap();
-        let expected = StoredToken {
-            token: token(n, 1, 1),
-            previous: None,
-            paused_at: None,
-            revoked_at: None,
-            revoke_reason: String::new(),
-        };
-        assert_eq!(stored, expected);
+        assert_eq!(stored, StoredToken::new(token(n, 1, 1)));
     }
     let found = house.store.account_by_email("A1@example.com".parse().unwrap()).await.unwrap();
     assert_eq!(found.unwrap().id, account(1));
@@ -337,71 +334,6 @@ fn import(n: u8, secret: Digest) -> Change {
 }
 
 #[tokio::test]
-async fn an_import_brings_no_secret_back() {
-    let house = House::with_member().await;
-    for n in 1..=3 {
-        house.made(import(n, digest(n, 0))).await;
-    }
-    let stored = house.store.token(token_id(1)).await.unwrap().unwrap();
-    assert_eq!((&*stored.token.prefix, stored.token.digest), ("", digest(1, 0)));
-    assert!(house.replica.index().unwrap().find(&digest(1, 0)).is_some());
-    // One that still works, two that have been replaced, one that is revoked.
-    house.made(rotate(1, 0, Some(at(9000)))).await;
-    house.made(rotate(2, 0, None)).await;
-    house.made(rotate(2, 1, None)).await;
-    let reason = String::new();
-    let organization = organization(1);
-    house.made(Change::TokenRevoked { token: token_id(3), organization, reason }).await;
-    let spent = [digest(1, 0), digest(2, 0), digest(2, 1), digest(3, 0)];
-    for secret in spent {
-        house.refused(import(4, secret)).await;
-        let issued = Token { digest: secret, ..token(4, 1, 1) };
-        house.refused(Change::TokenIssued(Box::new(issued))).await;
-    }
-    let live = [digest(1, 1), digest(2, 2)];
-    let asked = spent.into_iter().chain(live).chain([digest(4, 0), digest(5, 0)]).collect();
-    let known = house.store.known_digests(asked).await.unwrap();
-    assert_eq!(known, spent.into_iter().chain(live).collect());
-    house.made(import(4, digest(4, 0))).await;
-    house.is_sound().await;
-    // A database from before remembers them too, once it has been brought forward.
-    let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
-    by_hand.execute_batch("DROP TABLE replaced_digest").unwrap();
-    by_hand.execute_batch(include_str!("../../migrations/sqlite/0005_import.sql")).unwrap();
-    house.is_sound().await;
-    // Whoever wants to bring one back by hand is found out.
-    by_hand.execute_batch("DELETE FROM replaced_digest").unwrap();
-    let inspection = house.store.inspect_ledger(Box::new(|_, _| {})).await.unwrap();
-    assert_eq!(inspection.findings.len(), 3);
-    assert!(inspection.findings[0].starts_with("replaced_digest "), "{:?}", inspection.findings);
-}
-
-#[tokio::test]
-async fn a_large_order_tells_how_far_it_is() {
-    let house = House::with_member().await;
-    let accounts = (0..2500u16).map(|n| {
-        // The index takes the end of an id for random.
-        let mut entropy = [0; 10];
-        entropy.copy_from_slice(&Digest::of(&n.to_string()).as_bytes()[..10]);
-        let change = Change::AccountCreated {
-            account: AccountId::new(at(2), entropy),
-            account_kind: AccountKind::Service,
-            email: None,
-            name: "a".into(),
-            external_id: None,
-        };
-        (change, [7; 16])
-    });
-    let order = Order { at: at(1000), actor: Actor::Operator, changes: accounts.collect() };
-    let (told, steps) = std::sync::mpsc::channel();
-    let progress = Box::new(move |done, of| told.send((done, of)).unwrap());
-    let head = house.store.commit_large(order, progress).await.unwrap();
-    assert_eq!(head.number, 3 + 2500);
-    assert_eq!(steps.iter().collect::<Vec<_>>(), [(1000, 2500), (2000, 2500)]);
-    house.is_sound().await;
-}
-
-#[tokio::test]
 async fn an_order_is_made_whole_or_not_at_all() {
     let house = House::with_member().await;
     let before = house.replica.head().number;
@@ -521,6 +453,74 @@ async fn many_at_once_are_numbered_without_gaps() {
 }
 
 #[tokio::test]
+async fn an_organization_reads_its_part_of_the_ledger() {
+    let house = House::with_member().await; // entries 1 to 3
+    for change in [
+        create_organization(2),                                        // 4
+        create_account(2),                                             // 5, a service account
+        create_account(3),                                             // 6
+        join(2, 2),                                                    // 7
+        join(1, 3),                                                    // 8
+        issue(7, 1, 1),                                                // 9
+        Change::PasswordSet { account: account(1), hash: "h".into() }, // 10
+        Change::AccountDisabled { account: account(3) },               // 11
+        Change::AccountDisabled { account: account(2) },               // 12
+    ] {
+        house.made(change).await;
+    }
+    let numbers = async |organization: Option<u8>, subject, after, limit| {
+        let organization = organization.map(self::organization);
+        let filter = EntryFilter { organization, subject };
+        let found = house.store.entries(filter, after, limit).await.unwrap();
+        found.iter().map(|found| found.entry.number).collect::<Vec<u64>>()
+    };
+    assert_eq!(numbers(None, None, 0, 100).await, (1..=12).collect::<Vec<_>>());
+    assert_eq!(numbers(None, None, 10, 1).await, [11]);
+    assert_eq!(numbers(None, None, u64::MAX, 9).await, [0_u64; 0]);
+    assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 6, 8, 9, 11]);
+    assert_eq!(numbers(Some(1), None, 2, 3).await, [3, 6, 8]);
+    assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12]);
+    let third = Some(*account(3).as_bytes());
+    assert_eq!(numbers(Some(1), third, 0, 100).await, [6, 8, 11]);
+    assert_eq!(numbers(Some(2), third, 0, 100).await, [0_u64; 0]);
+    assert_eq!(numbers(None, Some(*token_id(7).as_bytes()), 0, 100).await, [9]);
+    // A person who has left is nothing to the organization; a program stays its own.
+    for (o, a) in [(1, 3), (2, 2)] {
+        let (organization, account) = (organization(o), account(a));
+        house.made(Change::MembershipEnded { organization, account }).await;
+    }
+    assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 8, 9, 13]);
+    assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12, 14]);
+}
+
+#[tokio::test]
+async fn under_one_key_something_is_made_once() {
+    let house = House::with_member().await;
+    let once = |key: u8, n| Once { key: digest(key, 0), request: digest(9, 9), token: token_id(n) };
+    let make = async |millis, n, once| {
+        let changes = vec![(issue(n, 1, 1), [7; 16])];
+        let once = Some(once);
+        let order = Order { at: at(millis), actor: Actor::Operator, changes, once };
+        house.store.commit(order).await
+    };
+    make(1000, 1, once(1, 1)).await.unwrap();
+    assert_eq!(house.store.once(digest(1, 0)).await.unwrap(), Some(once(1, 1)));
+    assert_eq!(house.store.once(digest(2, 0)).await.unwrap(), None);
+    let before = house.replica.head();
+    assert!(matches!(make(2000, 2, once(1, 2)).await, Err(StoreError::Conflict)));
+    assert_eq!(house.store.token(token_id(2)).await.unwrap(), None);
+    // A key is not taken by what could not be made.
+    assert!(matches!(make(2000, 1, once(2, 1)).await, Err(StoreError::Conflict)));
+    assert_eq!(house.store.once(digest(2, 0)).await.unwrap(), None);
+    assert_eq!(house.replica.head(), before);
+    make(3000, 2, once(2, 2)).await.unwrap();
+    house.store.forget_once(at(2000)).await.unwrap();
+    assert_eq!(house.store.once(digest(1, 0)).await.unwrap(), None);
+    assert_eq!(house.store.once(digest(2, 0)).await.unwrap(), Some(once(2, 2)));
+    house.is_sound().await;
+}
+
+#[tokio::test]
 async fn refusals_are_kept_for_a_while() {
     let house = House::with_member().await;
     let id = |n: u8| RequestId::new(at(1), [n; 10]);
@@ -580,6 +580,8 @@ async fn whoever_changes_the_database_by_hand_is_found_out() {
         ),
         ("UPDATE ledger_detail SET salt = zeroblob(16) WHERE number = 5", "entry 5:"),
         ("DELETE FROM ledger_detail WHERE number = 2", "entry 2:"),
+        ("UPDATE ledger SET subject = zeroblob(16) WHERE number = 4", "entry 4: it is not filed"),
+        ("UPDATE ledger SET organization = NULL WHERE number = 4", "entry 4: it is not filed"),
         (
             "CREATE TRIGGER t AFTER INSERT ON token BEGIN UPDATE token SET revoked_at = NULL; END",
             "trigger t: its definition",

@@ -6,17 +6,24 @@
 mod change;
 mod data_directory;
 mod inspect;
+mod ledger;
+mod once;
 mod read;
 mod refusals;
+mod usage;
 mod write;
 
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
-    AccountFilter, Inspection, MembershipFilter, Order, OrganizationFilter, Page, Progress, Store,
-    StoreError, StoredAccount, StoredMembership, StoredOrganization, StoredToken, TokenFilter,
+    AccountFilter, EntryFilter, Inspection, MembershipFilter, Once, Order, OrganizationFilter,
+    OriginKind, Page, Progress, Store, StoreError, StoredAccount, StoredEntry, StoredMembership,
+    StoredOrganization, StoredToken, TokenFilter, UsageFilter, UsageKey,
 };
-use crate::refusals::StoredRefusal;
+use crate::{
+    refusals::StoredRefusal,
+    usage::{Origin, StoredCount, TokenUsage},
+};
 use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
@@ -43,7 +50,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_begin.sql"),
     include_str!("../../migrations/sqlite/0002_refusals.sql"),
     include_str!("../../migrations/sqlite/0003_names_elsewhere.sql"),
+    include_str!("../../migrations/sqlite/0004_usage.sql"),
     include_str!("../../migrations/sqlite/0005_import.sql"),
+    include_str!("../../migrations/sqlite/0006_once.sql"),
+    include_str!("../../migrations/sqlite/0007_audit.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.
@@ -187,6 +197,23 @@ impl Store for Sqlite {
         self.read(move |connection| read::known_digests(connection, &digests)).await
     }
 
+    async fn entries(
+        &self,
+        filter: EntryFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        self.read(move |connection| ledger::entries(connection, filter, after, limit)).await
+    }
+
+    async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError> {
+        self.read(move |connection| once::find(connection, key)).await
+    }
+
+    async fn forget_once(&self, end: Timestamp) -> Result<(), StoreError> {
+        self.writer.beside(Box::new(move |connection| once::forget(connection, end))).await
+    }
+
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError> {
         self.writer.keep_refusals(refusals).await
     }
@@ -197,6 +224,31 @@ impl Store for Sqlite {
 
     async fn forget_refusals(&self, end: Timestamp, most: u32) -> Result<(), StoreError> {
         self.writer.forget_refusals(end, most).await
+    }
+
+    async fn keep_usage(&self, usage: Arc<[(TokenId, TokenUsage)]>) -> Result<(), StoreError> {
+        self.writer.beside(Box::new(move |connection| usage::keep(connection, &usage))).await
+    }
+
+    async fn usage(
+        &self,
+        filter: UsageFilter,
+        page: Page<UsageKey>,
+    ) -> Result<Vec<StoredCount>, StoreError> {
+        self.read(move |connection| usage::counts(connection, &filter, page)).await
+    }
+
+    async fn origins(
+        &self,
+        token: TokenId,
+        kind: OriginKind,
+        since: Timestamp,
+    ) -> Result<Vec<Origin<String>>, StoreError> {
+        self.read(move |connection| usage::origins(connection, token, kind, since)).await
+    }
+
+    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<(), StoreError> {
+        self.writer.beside(Box::new(move |connection| usage::forget(connection, end, most))).await
     }
 
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {

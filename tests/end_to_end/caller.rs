@@ -37,6 +37,18 @@ impl Caller {
         self.call("POST", path, &body.to_string())
     }
 
+    /// The same with more header lines, each with its end.
+    pub(crate) fn read_with(&self, lines: &str, path: &str) -> Response {
+        let lines = format!("authorization: Bearer {}\r\n{lines}", self.token.secret);
+        call(self.server, &lines, "GET", path, "")
+    }
+
+    /// The same with more header lines, each with its end.
+    pub(crate) fn post_with(&self, lines: &str, path: &str, body: &Value) -> Response {
+        let lines = format!("authorization: Bearer {}\r\n{lines}", self.token.secret);
+        call(self.server, &lines, "POST", path, &body.to_string())
+    }
+
     /// One call on a connection of its own, with no body for an empty text.
     pub(crate) fn call(&self, method: &str, path: &str, body: &str) -> Response {
         let line = format!("authorization: Bearer {}\r\n", self.token.secret);

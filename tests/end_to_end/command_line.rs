@@ -7,6 +7,8 @@ mod invocation;
 mod organizations;
 mod set_up;
 mod tokens;
+mod usage;
+mod verify;
 
 use crate::installation::Installation;
 use serde_json::Value;

@@ -1,8 +1,10 @@
 //! The management API for whoever has a token of it: who sees what, and who may what.
 
 mod accounts;
+mod audit;
 mod authentication;
 mod handing_out;
+mod idempotency;
 mod names;
 mod operators;
 mod scopes;

@@ -129,6 +129,14 @@ fn tokens_are_written_down_nowhere() {
     let key = format!("x-finout-secret-key: {}", finout.secret);
     assert_eq!(server.curl("/finout/x", ["--header", &id, "--header", &key]).status, 200);
 
+    // And where what a request was like is written down.
+    let path = format!("/togai/{}/x%2d{}", finout.secret, facets.secret);
+    let agent = ["--header", &bearer, "--user-agent", &facets.secret];
+    assert_eq!(server.curl(&path, agent).status, 200);
+    let shown = server.cli(["token", "show", &togai.id, "--json"]).done();
+    assert_eq!(shown.json()["last_used"]["user_agent"], "…");
+    stage.hushed.is_not_in("what a command says", &shown.out);
+
     // And in every way in which they should not.
     let token = format!("Authorization: Token {}", togai.secret);
     let cookie = format!("Cookie: token={}", togai.secret);

@@ -1,12 +1,20 @@
 //! Organizations, the accounts in them, and what joins the two.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An e-mail address as an account is known by it: ASCII letters in lower case.
 ///
 /// Only the shape is checked; whether mail arrives is for mail to tell.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend(
+    "format" = "email",
+    "maxLength" = 254,
+    "examples" = ["ada@example.com"],
+))]
 pub struct Email(Box<str>);
 
 /// Why a text is not an e-mail address.
@@ -63,7 +71,7 @@ impl std::fmt::Display for Email {
 }
 
 /// Who stands behind an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountKind {
     /// A person, who may belong to several organizations.
@@ -73,7 +81,7 @@ pub enum AccountKind {
 }
 
 /// What a membership lets an account do in its organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rank {
     /// Acts on memberships, tokens and service accounts.

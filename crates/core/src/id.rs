@@ -1,6 +1,7 @@
 //! Identifiers: version 7 UUIDs (RFC 9562 §5.7), one type for each kind of thing.
 
 use crate::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,8 +16,12 @@ pub struct NotAnId;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+            JsonSchema,
+        )]
         #[serde(transparent)]
+        #[schemars(extend("examples" = ["01890a5d-ac96-774b-bcce-b302099a8057"]))]
         pub struct $name(Uuid);
 
         impl $name {

@@ -1,11 +1,13 @@
 //! Networks that a token may be used from: an address and a prefix length (RFC 4632, RFC 4291).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// A block of addresses, written `10.0.0.0/8`, `2001:db8::/32` or as one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("examples" = ["192.0.2.7", "10.0.0.0/8", "2001:db8::/32"]))]
 pub struct Network {
     address: IpAddr,
     length: u8,

@@ -27,12 +27,40 @@ impl Timestamp {
         let millis = i64::try_from(seconds.0.saturating_mul(1000)).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis).min(Self::MAX.0))
     }
+
+    /// This instant `seconds` earlier.
+    #[must_use]
+    pub fn minus(self, seconds: Seconds) -> Self {
+        let millis = i64::try_from(seconds.0.saturating_mul(1000)).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
+    /// When the span of this length began in which this instant lies; spans are
+    /// counted from the epoch, so that days begin at midnight UTC.
+    #[must_use]
+    pub fn beginning(self, span: Seconds) -> Self {
+        let millis = i64::try_from(span.0.saturating_mul(1000)).unwrap_or(i64::MAX).max(1);
+        Self(self.0.div_euclid(millis).saturating_mul(millis))
+    }
 }
 
 /// A span of time in whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seconds(pub u64);
+
+impl Seconds {
+    /// An hour.
+    pub const HOUR: Seconds = Seconds(3_600);
+    /// A day.
+    pub const DAY: Seconds = Seconds(86_400);
+
+    /// So many days.
+    pub const fn days(days: u32) -> Self {
+        // A u32 of days fits.
+        Self(days as u64 * Self::DAY.0)
+    }
+}
 
 /// Why a text is not a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -96,5 +124,20 @@ mod tests {
     fn adding_stops_at_the_end_of_time() {
         assert_eq!(Timestamp::from_millis(5).plus(Seconds(2)), Timestamp::from_millis(2005));
         assert_eq!(Timestamp::from_millis(5).plus(Seconds(u64::MAX)), Timestamp::MAX);
+    }
+
+    #[test]
+    fn earlier_and_the_beginning_of_it() {
+        let noon = Timestamp::from_millis(12 * 3_600_000 + 1);
+        assert_eq!(noon.minus(Seconds::HOUR), Timestamp::from_millis(11 * 3_600_000 + 1));
+        assert_eq!(noon.minus(Seconds(u64::MAX)).minus(Seconds(u64::MAX)).as_millis(), i64::MIN);
+        for (millis, hour, day) in
+            [(0, 0, 0), (3_600_000, 3_600_000, 0), (-1, -3_600_000, -86_400_000)]
+        {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(at.beginning(Seconds::HOUR), Timestamp::from_millis(hour));
+            assert_eq!(at.beginning(Seconds::DAY), Timestamp::from_millis(day));
+        }
+        assert_eq!(Timestamp::MAX.beginning(Seconds(u64::MAX)), Timestamp::from_millis(0));
     }
 }

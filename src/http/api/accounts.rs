@@ -1,48 +1,97 @@
 //! `/v1/accounts`, and the first set-up.
 
-use super::{Asking, List, Moment, bounded, field::Field, state_changes_alone};
+use super::{Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone};
 use crate::{
     http::{
+        calls::{self, Calls, Created},
         extract::{Json, Path, Query},
         problem::Problem,
     },
     service::{
-        Service,
-        accounts::{AccountChanges, AccountName, NewAccount},
+        EXTERNAL_ID, LINE, NAME, Service,
+        accounts::{self, AccountChanges, AccountName, NewAccount},
+        organizations,
+        passwords::{LONGEST, SHORTEST},
     },
     store::{Page, StoredAccount},
 };
-use axum::{
-    Router,
-    extract::State,
-    response::IntoResponse,
-    routing::{get, post, put},
-};
+use axum::extract::State;
 use counterfoil_core::{
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId},
 };
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/v1/init", post(initialise))
-        .route("/v1/accounts", post(create).get(list))
-        .route("/v1/accounts/{account}", get(show).patch(change))
-        .route("/v1/accounts/{account}/password", put(set_password))
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    Calls::new()
+        .on(
+            calls::post("/v1/init", "initialise")
+                .does("Make the first organization and its administrator")
+                .about("Once; later it is refused.")
+                .for_the_operator()
+                .fails(&[StatusCode::CONFLICT]),
+            initialise,
+        )
+        .on(
+            calls::post("/v1/accounts", "create_account")
+                .does("Make an account")
+                .about(
+                    "An administrator makes service accounts without an e-mail address; people \
+                     are the operator's to make.",
+                )
+                .needs("accounts:write")
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
+            create,
+        )
+        .on(
+            calls::get("/v1/accounts", "list_accounts")
+                .does("List accounts")
+                .about(
+                    "A member sees their own, an administrator those of the organization, the \
+                     operator all.",
+                )
+                .needs("accounts:read"),
+            list,
+        )
+        .on(
+            calls::get("/v1/accounts/{account}", "show_account")
+                .does("Show an account")
+                .needs("accounts:read"),
+            show,
+        )
+        .on(
+            calls::patch("/v1/accounts/{account}", "change_account")
+                .does("Disable an account, or enable it again")
+                .about(
+                    "With `disabled` all its tokens stop at once. An administrator may do this to \
+                     service accounts, the operator to people too.",
+                )
+                .needs("accounts:write")
+                .fails(&[StatusCode::CONFLICT]),
+            change,
+        )
+        .on(
+            calls::put("/v1/accounts/{account}/password", "set_password")
+                .does("Give a person a new password")
+                .for_the_operator()
+                .fails(&[StatusCode::CONFLICT]),
+            set_password,
+        )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Account")]
 struct AccountView {
     id: AccountId,
     kind: AccountKind,
     email: Option<Email>,
     name: String,
     external_id: Option<Box<str>>,
-    state: &'static str,
+    state: AccountState,
     has_password: bool,
     created_at: Moment,
     disabled_at: Option<Moment>,
@@ -56,7 +105,10 @@ impl From<StoredAccount> for AccountView {
             email: account.email,
             name: account.name,
             external_id: account.external_id,
-            state: if account.disabled_at.is_some() { "disabled" } else { "active" },
+            state: match account.disabled_at {
+                Some(_) => AccountState::Disabled,
+                None => AccountState::Active,
+            },
             has_password: account.has_password,
             created_at: Moment(account.created_at),
             disabled_at: account.disabled_at.map(Moment),
@@ -64,12 +116,20 @@ impl From<StoredAccount> for AccountView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Initialise", extend("examples" = [
+    {"email": "ada@example.com", "organization": "Example"},
+]))]
 struct InitialiseBody {
+    /// The administrator's.
     email: Email,
+    /// What the organization is called.
     #[serde(default = "default_organization")]
+    #[schemars(length(max = organizations::NAME), regex(pattern = NAME))]
     organization: String,
+    /// The administrator's. Absent: none yet.
+    #[schemars(with = "Option<Password>")]
     password: Option<Zeroizing<String>>,
 }
 
@@ -77,7 +137,17 @@ fn default_organization() -> String {
     "Default".into()
 }
 
-#[derive(Debug, Serialize)]
+/// A password: 1024 bytes at most.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("format" = "password"))]
+struct Password(
+    #[expect(dead_code, reason = "it only describes")]
+    #[schemars(length(min = SHORTEST, max = LONGEST))]
+    String,
+);
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Initialised")]
 struct InitialisedView {
     organization: OrganizationId,
     account: AccountView,
@@ -87,7 +157,7 @@ async fn initialise(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Json(body): Json<InitialiseBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Created<InitialisedView>, Problem> {
     // Alone in its task: were it dropped with its request, the next first set-up
     // could begin before this one has ended.
     let work = tokio::spawn(async move {
@@ -96,20 +166,35 @@ async fn initialise(
     let made = work.await.map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
     })??;
-    let view = InitialisedView { organization: made.organization, account: made.account.into() };
-    Ok((StatusCode::CREATED, axum::Json(view)))
+    Ok(Created(InitialisedView { organization: made.organization, account: made.account.into() }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "CreateAccount", extend("examples" = [
+    {
+        "kind": "service",
+        "name": "build",
+        "organization": "01890a5d-ac96-774b-bcce-b302099a8057",
+    },
+]))]
 struct CreateBody {
     #[serde(default = "person")]
     kind: AccountKind,
+    /// Without one it can neither sign in nor use the scheme `basic`.
     email: Option<Email>,
+    /// The e-mail address, where absent.
+    #[schemars(length(max = accounts::NAME), regex(pattern = NAME))]
     name: Option<String>,
+    /// What somebody else's system calls it.
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
     external_id: Option<String>,
+    /// Only for people with an e-mail address.
+    #[schemars(with = "Option<Password>")]
     password: Option<Zeroizing<String>>,
+    /// Where it is to be a member; a service account needs one.
     organization: Option<OrganizationId>,
+    /// As what it is to be a member; `member`, where absent.
     rank: Option<Rank>,
 }
 
@@ -121,7 +206,7 @@ async fn create(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Json(body): Json<CreateBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Created<AccountView>, Problem> {
     if body.rank.is_some() && body.organization.is_none() {
         return Err(Problem::bad_request("rank: a rank is one in an organization; name it")
             .about("organization"));
@@ -136,22 +221,25 @@ async fn create(
         organization: body.organization.map(|organization| (organization, rank)),
     };
     let account = service.create_account(&caller, new).await?;
-    Ok((StatusCode::CREATED, axum::Json(AccountView::from(account))))
+    Ok(Created(account.into()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// Only those that somebody else's system calls so.
     external_id: Option<String>,
+    /// Where the part begins: the `next_cursor` of the one before.
     cursor: Option<AccountId>,
-    limit: Option<u32>,
+    /// How many items at most.
+    limit: Option<Limit>,
 }
 
 async fn list(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Query(query): Query<ListQuery>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<List<AccountView>>, Problem> {
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
     let rows = service.accounts(&caller, query.external_id, page).await?;
@@ -162,23 +250,30 @@ async fn show(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Path(account): Path<AccountName>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<AccountView>, Problem> {
     Ok(axum::Json(AccountView::from(service.account(&caller, &account).await?)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ChangeAccount", extend("examples" = [{"state": "disabled"}]))]
 struct ChangeBody {
+    /// Changes alone, not with other fields.
     state: Option<AccountState>,
+    #[schemars(length(max = accounts::NAME), regex(pattern = NAME))]
     name: Option<String>,
+    /// What somebody else's system calls it; null takes it away.
     #[serde(default)]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
     external_id: Field<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum AccountState {
+    /// Its tokens work.
     Active,
+    /// None of its tokens works.
     Disabled,
 }
 
@@ -187,7 +282,7 @@ async fn change(
     Asking(caller): Asking,
     Path(account): Path<AccountName>,
     Json(body): Json<ChangeBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<AccountView>, Problem> {
     let changes = AccountChanges { name: body.name, external_id: body.external_id.into() };
     let account = match body.state {
         Some(_) if changes.is_something() => return Err(state_changes_alone()),
@@ -200,9 +295,11 @@ async fn change(
     Ok(axum::Json(AccountView::from(account)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SetPassword")]
 struct PasswordBody {
+    #[schemars(with = "Password")]
     password: Zeroizing<String>,
 }
 
@@ -211,7 +308,7 @@ async fn set_password(
     Asking(caller): Asking,
     Path(account): Path<AccountName>,
     Json(body): Json<PasswordBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<AccountView>, Problem> {
     let account = service.set_password(&caller, &account, body.password).await?;
     Ok(axum::Json(AccountView::from(account)))
 }

@@ -1,11 +1,12 @@
-//! Fields of a body: those that may be absent, null or there, and spans of time.
+//! Fields of a body that may be absent, null, or there.
 
 use crate::service::Update;
-use counterfoil_core::time::Seconds;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 /// A field for which null means something else than its absence.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(try_from = "Option<T>", inline)]
 pub(super) enum Field<T> {
     #[default]
     Absent,
@@ -26,33 +27,5 @@ impl<T> From<Field<T>> for Update<T> {
             Field::Null => Self::Clear,
             Field::Value(value) => Self::Set(value),
         }
-    }
-}
-
-/// Seconds, or text such as `"90d"`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Span(pub(super) Seconds);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl serde::de::Visitor<'_> for Either {
-            type Value = Span;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number of seconds, or a text such as \"90d\"")
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Span, E> {
-                Ok(Span(Seconds(seconds)))
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
-                text.parse().map(Span).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_any(Either)
     }
 }

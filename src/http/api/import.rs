@@ -1,19 +1,24 @@
 //! `/v1/tokens/import`, the operator's.
 
-use super::{Asking, Moment, field::Span, lines};
+use super::{
+    Asking, Moment,
+    lines::{self, Lines},
+    tokens::Span,
+};
 use crate::{
-    http::{extract, problem::Problem},
+    http::{
+        calls::{self, Calls, Operation, Takes},
+        extract,
+        problem::Problem,
+    },
     service::{
         Service, ServiceError,
         import::{Import, Imported, Row, RowState},
     },
 };
 use axum::{
-    Router,
     body::Body,
-    extract::{Request, State},
-    response::IntoResponse,
-    routing::post,
+    extract::{FromRequest, Request, State},
 };
 use counterfoil_core::{id::OrganizationId, ledger::ImportSource, token::Digest};
 use http::StatusCode;
@@ -29,8 +34,44 @@ pub(crate) const LINE: usize = 64 * 1024;
 /// How large all of it may be, in bytes.
 pub(crate) const SIZE: usize = 128 * 1024 * 1024;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new().route("/v1/tokens/import", post(import))
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    Calls::new().on(
+        calls::post("/v1/tokens/import", "import_tokens")
+            .does("Take over tokens that were issued elsewhere, by their digests")
+            .about(
+                "The body has lines of JSON, up to 200,000 of 64 KiB at most and 128 MiB in all. \
+                 The first says what holds for all: `api`, `from` (`sha256`, `drf-authtoken`, \
+                 `knox` or `better-auth`), `entropy_bits`, and `organization`, `owner`, `role` or \
+                 `scopes`, `expires_in`, `dry_run`. Each of the others is a token: `digest` \
+                 (SHA-256 of all of it, in hexadecimal digits), and `line`, `state`, `owner`, \
+                 `organization`, `name`, `note`, `role` or `scopes`, `created_at`, `expires_at`, \
+                 `allowed_networks`, `external_id`, `metadata`, `prefix`, `last_four`. \
+                 All become tokens but those that are skipped, or none does. \
+                 Answers with lines of JSON: `{\"checked\", \"of\"}` and `{\"written\", \"of\"}` \
+                 while it works, then `{\"api\", \"dry_run\", \"rows\", \"imported\", \
+                 \"skipped\", \"wrong\", \"mistakes\"}`, or `{\"error\"}`.",
+            )
+            .for_the_operator()
+            .fails(&[StatusCode::NOT_FOUND]),
+        import,
+    )
+}
+
+/// A body of lines of JSON, which is read as it comes.
+struct Rows(Body);
+
+impl<S: Send + Sync> FromRequest<S> for Rows {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        Ok(Self(request.into_body()))
+    }
+}
+
+impl Takes for Rows {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_body(lines::MEDIA_TYPE, &json!({"type": "string"}));
+    }
 }
 
 /// The first line: what holds for all rows.
@@ -115,10 +156,10 @@ impl RowLine {
 async fn import(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
-    request: Request,
-) -> Result<impl IntoResponse, Problem> {
+    Rows(body): Rows,
+) -> Result<Lines, Problem> {
     caller.is_operator()?;
-    let mut reader = Reader::new(request.into_body());
+    let mut reader = Reader::new(body);
     let Some((_, first)) = reader.line::<ImportLine>().await? else {
         return Err(Problem::bad_request(
             "line 1: expected an object that says what holds for all rows: api, from, entropy_bits",
@@ -143,7 +184,7 @@ async fn import(
         }
         rows.push(row.row(line));
     }
-    Ok(lines::answer(|steps| async move {
+    Ok(Lines::of_work(|steps| async move {
         let step = |what: &'static str| {
             let steps = steps.clone();
             Box::new(move |done: u64, of: u64| {

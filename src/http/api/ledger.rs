@@ -1,22 +1,54 @@
 //! `/v1/ledger`, the operator's.
 
-use super::{Asking, lines};
-use crate::{http::problem::Problem, service::Service};
-use axum::{Router, extract::State, response::IntoResponse, routing::post};
+use super::{
+    Asking,
+    lines::{LineSender, Lines},
+};
+use crate::{
+    http::{
+        calls::{self, Calls},
+        extract::Query,
+        problem::Problem,
+    },
+    service::{Caller, Service},
+};
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new().route("/v1/ledger/verify", post(verify))
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    Calls::new()
+        .on(
+            calls::get("/v1/ledger", "export_ledger")
+                .does("The chain of hashes, for a copy elsewhere")
+                .about(
+                    "A line of JSON for each entry: `{\"number\", \"hash\", \"entry\"}`, where \
+                     `entry` has the very bytes that are chained. What is personal lies beside \
+                     the chain and is not in it.",
+                )
+                .for_the_operator(),
+            export,
+        )
+        .on(
+            calls::post("/v1/ledger/verify", "verify_ledger")
+                .does("Recompute the ledger and hold the state against it")
+                .about(
+                    "Answers at once, with lines of JSON: `{\"checked\", \"of\"}` while it works, \
+                     then `{\"agrees\", \"entries\", \"head\", \"findings\"}`, or `{\"error\"}`.",
+                )
+                .for_the_operator(),
+            verify,
+        )
 }
 
-/// Lines of JSON: `{"checked", "of"}` while it works, then the outcome.
 async fn verify(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Lines, Problem> {
     caller.is_operator()?;
-    Ok(lines::answer(|steps| async move {
+    Ok(Lines::of_work(|steps| async move {
         let report = move |checked, of| {
             // Who passes it on stays until the work is done.
             let _ = steps.send(json!({"checked": checked, "of": of}));
@@ -31,4 +63,50 @@ async fn verify(
             Err(error) => json!({"error": error.to_string()}),
         }
     }))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExportQuery {
+    /// The number of the last entry that is known already.
+    #[serde(default)]
+    after: u64,
+}
+
+/// How many entries are read at a time.
+const AT_A_TIME: u32 = 500;
+
+async fn export(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Query(query): Query<ExportQuery>,
+) -> Result<Lines, Problem> {
+    caller.is_operator()?;
+    let (lines, answer) = Lines::new();
+    tokio::spawn(send_chain(service, caller, query.after, lines));
+    Ok(answer)
+}
+
+async fn send_chain(service: Arc<Service>, caller: Caller, mut after: u64, mut lines: LineSender) {
+    loop {
+        let entries = match service.chain(&caller, after, AT_A_TIME).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(%error, "the ledger's export broke off");
+                return lines.break_off();
+            }
+        };
+        let Some(last) = entries.last() else { return };
+        after = last.entry.number;
+        for stored in entries {
+            let line = json!({
+                "number": stored.entry.number,
+                "hash": stored.hash.to_string(),
+                "entry": String::from_utf8_lossy(&stored.bytes),
+            });
+            if !lines.send(&line).await {
+                return;
+            }
+        }
+    }
 }

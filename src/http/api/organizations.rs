@@ -1,42 +1,94 @@
 //! `/v1/organizations` and `/v1/memberships`.
 
-use super::{Asking, List, Moment, bounded, field::Field, state_changes_alone};
+use super::{Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone};
 use crate::{
     http::{
+        calls::{self, Calls, Created},
         extract::{Json, Path, Query},
         problem::Problem,
     },
-    service::{Service, accounts::AccountName, organizations::OrganizationChanges},
+    service::{
+        EXTERNAL_ID, LINE, NAME, Service,
+        accounts::AccountName,
+        organizations::{self, OrganizationChanges},
+    },
     store::{MembershipFilter, OrganizationFilter, Page, StoredMembership, StoredOrganization},
 };
-use axum::{
-    Router,
-    extract::State,
-    response::IntoResponse,
-    routing::{get, put},
-};
+use axum::{extract::State, response::NoContent};
 use counterfoil_core::{
     account::Rank,
     id::{AccountId, OrganizationId},
 };
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/v1/organizations", get(list).post(create))
-        .route("/v1/organizations/{id}", get(show).patch(change))
-        .route("/v1/memberships", get(list_memberships))
-        .route("/v1/memberships", put(set_membership).delete(end_membership))
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    Calls::new()
+        .on(
+            calls::get("/v1/organizations", "list_organizations")
+                .does("List organizations")
+                .about("Whoever shows a token sees their own.")
+                .needs("accounts:read"),
+            list,
+        )
+        .on(
+            calls::post("/v1/organizations", "create_organization")
+                .does("Make an organization")
+                .for_the_operator()
+                .fails(&[StatusCode::CONFLICT]),
+            create,
+        )
+        .on(
+            calls::get("/v1/organizations/{id}", "show_organization")
+                .does("Show an organization")
+                .needs("accounts:read"),
+            show,
+        )
+        .on(
+            calls::patch("/v1/organizations/{id}", "close_organization")
+                .does("Close an organization for good")
+                .about("All its tokens stop at once.")
+                .for_the_operator()
+                .fails(&[StatusCode::CONFLICT]),
+            change,
+        )
+        .on(
+            calls::get("/v1/memberships", "list_memberships")
+                .does("List who belongs where")
+                .needs("accounts:read")
+                .fails(&[StatusCode::NOT_FOUND]),
+            list_memberships,
+        )
+        .on(
+            calls::put("/v1/memberships", "set_membership")
+                .does("Make an account a member, or give it another rank")
+                .about(
+                    "An administrator changes ranks; only the operator adds whoever was not a \
+                     member.",
+                )
+                .needs("accounts:write")
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
+            set_membership,
+        )
+        .on(
+            calls::delete("/v1/memberships", "end_membership")
+                .does("End a membership")
+                .about("The account's tokens in that organization stop at once.")
+                .needs("accounts:write")
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
+            end_membership,
+        )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Organization")]
 struct OrganizationView {
     id: OrganizationId,
     name: String,
     external_id: Option<Box<str>>,
-    state: &'static str,
+    state: OrganizationState,
     created_at: Moment,
     closed_at: Option<Moment>,
 }
@@ -47,14 +99,28 @@ impl From<StoredOrganization> for OrganizationView {
             id: organization.id,
             name: organization.name,
             external_id: organization.external_id,
-            state: if organization.closed_at.is_some() { "closed" } else { "open" },
+            state: match organization.closed_at {
+                Some(_) => OrganizationState::Closed,
+                None => OrganizationState::Open,
+            },
             created_at: Moment(organization.created_at),
             closed_at: organization.closed_at.map(Moment),
         }
     }
 }
 
-#[derive(Debug, Serialize)]
+/// Whether its tokens work.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OrganizationState {
+    /// They do.
+    Open,
+    /// None does, and none ever will.
+    Closed,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Membership")]
 struct MembershipView {
     organization: OrganizationId,
     account: AccountId,
@@ -73,10 +139,14 @@ impl From<StoredMembership> for MembershipView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "CreateOrganization", extend("examples" = [{"name": "Example"}]))]
 struct CreateBody {
+    #[schemars(length(max = organizations::NAME), regex(pattern = NAME))]
     name: String,
+    /// What somebody else's system calls it.
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
     external_id: Option<String>,
 }
 
@@ -84,26 +154,30 @@ async fn create(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Json(body): Json<CreateBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Created<OrganizationView>, Problem> {
     let external_id = body.external_id.as_deref();
     let organization = service.create_organization(&caller, &body.name, external_id).await?;
-    Ok((StatusCode::CREATED, axum::Json(OrganizationView::from(organization))))
+    Ok(Created(organization.into()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// Only those that are called so.
     name: Option<String>,
+    /// Only those that somebody else's system calls so.
     external_id: Option<String>,
+    /// Where the part begins: the `next_cursor` of the one before.
     cursor: Option<OrganizationId>,
-    limit: Option<u32>,
+    /// How many items at most.
+    limit: Option<Limit>,
 }
 
 async fn list(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Query(query): Query<ListQuery>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<List<OrganizationView>>, Problem> {
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
     let filter = OrganizationFilter { name: query.name, external_id: query.external_id };
@@ -115,23 +189,28 @@ async fn show(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Path(id): Path<OrganizationId>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<OrganizationView>, Problem> {
     Ok(axum::Json(OrganizationView::from(service.organization(&caller, id).await?)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ChangeOrganization", extend("examples" = [{"state": "closed"}]))]
 struct ChangeBody {
-    /// There is one value, and closing is what it asks for.
+    /// There is one value; it changes alone, not with other fields.
     state: Option<ClosedState>,
+    #[schemars(length(max = organizations::NAME), regex(pattern = NAME))]
     name: Option<String>,
+    /// What somebody else's system calls it; null takes it away.
     #[serde(default)]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
     external_id: Field<String>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum ClosedState {
+    /// For good.
     Closed,
 }
 
@@ -140,7 +219,7 @@ async fn change(
     Asking(caller): Asking,
     Path(id): Path<OrganizationId>,
     Json(body): Json<ChangeBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<OrganizationView>, Problem> {
     let changes = OrganizationChanges { name: body.name, external_id: body.external_id.into() };
     let organization = match body.state {
         Some(_) if changes.is_something() => return Err(state_changes_alone()),
@@ -150,20 +229,25 @@ async fn change(
     Ok(axum::Json(OrganizationView::from(organization)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MembershipQuery {
+    /// Only those in this organization.
     organization: Option<OrganizationId>,
+    /// Only this account's: an id or an e-mail address.
+    #[schemars(with = "Option<AccountName>")]
     account: Option<String>,
+    /// Where the part begins: the `next_cursor` of the one before.
     cursor: Option<String>,
-    limit: Option<u32>,
+    /// How many items at most.
+    limit: Option<Limit>,
 }
 
 async fn list_memberships(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Query(query): Query<MembershipQuery>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<List<MembershipView>>, Problem> {
     let account = match &query.account {
         Some(account) => Some(service.account(&caller, &read_account(account)?).await?.id),
         None => None,
@@ -191,10 +275,13 @@ fn read_account(text: &str) -> Result<AccountName, Problem> {
     text.parse().map_err(|error| Problem::bad_request(format!("account: {error}")).about("account"))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SetMembership")]
 struct SetBody {
     organization: OrganizationId,
+    /// An id or an e-mail address.
+    #[schemars(with = "AccountName")]
     account: String,
     #[serde(default = "member")]
     rank: Rank,
@@ -208,17 +295,19 @@ async fn set_membership(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Json(body): Json<SetBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<MembershipView>, Problem> {
     let account = read_account(&body.account)?;
     let membership =
         service.set_membership(&caller, body.organization, &account, body.rank).await?;
     Ok(axum::Json(MembershipView::from(membership)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EndQuery {
     organization: OrganizationId,
+    /// An id or an e-mail address.
+    #[schemars(with = "AccountName")]
     account: String,
 }
 
@@ -226,8 +315,8 @@ async fn end_membership(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Query(query): Query<EndQuery>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     let account = read_account(&query.account)?;
     service.end_membership(&caller, query.organization, &account).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }

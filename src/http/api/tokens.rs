@@ -1,28 +1,26 @@
 //! `/v1/tokens`.
 
 use super::{
-    Asking, List, Moment, bounded,
-    field::{Field, Span},
-    state_changes_alone,
+    Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone, usage::LastUseView,
 };
 use crate::{
     clock,
     http::{
-        extract::{Json, Path, Query},
+        calls::{self, Answers, Calls, Created, Operation, Unkept},
+        extract::{DigestedJson, IdempotencyKey, Json, Path, Query},
         problem::Problem,
     },
     service::{
-        Service,
+        EXTERNAL_ID, LINE, NAME, Service, TEXT,
         accounts::AccountName,
-        tokens::{Expiry, Issued, NewToken, TokenChanges},
+        idempotency::Idempotency,
+        tokens::{self, Expiry, Issuance, Issued, NewToken, PARTS, TokenChanges},
     },
     store::{Page, StoredToken, TokenFilter, TokenState},
 };
 use axum::{
-    Router,
     extract::State,
-    response::IntoResponse,
-    routing::{get, post},
+    response::{IntoResponse, Response},
 };
 use counterfoil_core::{
     id::{AccountId, OrganizationId, TokenId},
@@ -30,49 +28,184 @@ use counterfoil_core::{
     time::Seconds,
     token::Grant,
 };
-use http::{StatusCode, header};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::sync::Arc;
+use http::StatusCode;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use std::{borrow::Cow, sync::Arc};
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/v1/tokens", post(issue).get(list))
-        .route("/v1/tokens/{id}", get(show).patch(change))
-        .route("/v1/tokens/{id}/rotate", post(rotate))
-        .route("/v1/tokens/{id}/revoke", post(revoke))
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    Calls::new()
+        .on(
+            calls::post("/v1/tokens", "issue_token")
+                .does("Issue a token")
+                .about(
+                    "The answer has the secret, which is told this once. A token of the API \
+                     `counterfoil` never reaches further than the caller's own.",
+                )
+                .needs("tokens:write")
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
+            issue,
+        )
+        .on(
+            calls::get("/v1/tokens", "list_tokens")
+                .does("List tokens")
+                .about("A member sees their own, an administrator all of the organization.")
+                .needs("tokens:read")
+                .fails(&[StatusCode::NOT_FOUND]),
+            list,
+        )
+        .on(
+            calls::get("/v1/tokens/{id}", "show_token").does("Show a token").needs("tokens:read"),
+            show,
+        )
+        .on(
+            calls::patch("/v1/tokens/{id}", "change_token")
+                .does("Change what is not the secret of a token")
+                .about("`state` changes alone: to `paused`, and back to `active`.")
+                .needs("tokens:write")
+                .fails(&[StatusCode::CONFLICT]),
+            change,
+        )
+        .on(
+            calls::post("/v1/tokens/{id}/rotate", "rotate_token")
+                .does("Give a token a new secret")
+                .about(
+                    "The answer has the secret, which is told this once. Only its owner rotates \
+                     a person's token.",
+                )
+                .needs("tokens:write")
+                .fails(&[StatusCode::CONFLICT]),
+            rotate,
+        )
+        .on(
+            calls::post("/v1/tokens/{id}/revoke", "revoke_token")
+                .does("End a token for good")
+                .about(
+                    "Once this is answered, the token is refused everywhere. A repeat says when \
+                     it was ended.",
+                )
+                .needs("tokens:write")
+                .fails(&[StatusCode::CONFLICT]),
+            revoke,
+        )
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "IssueToken", extend("examples" = [
+    {"api": "finout", "name": "ci", "role": "viewer", "expires_in": "90d"},
+    {
+        "api": "orders",
+        "owner": "build@example.com",
+        "allowed_networks": ["10.0.0.0/8"],
+        "expires_at": null,
+        "metadata": {"team": "payments"},
+    },
+]))]
 struct IssueBody {
+    /// The API that it is for, by its name in the configuration.
     api: String,
+    /// Needed only where the owner belongs to several.
     organization: Option<OrganizationId>,
+    /// Today's date, where absent.
+    #[schemars(length(max = tokens::NAME), regex(pattern = NAME))]
     name: Option<String>,
+    #[schemars(length(max = tokens::NOTE), regex(pattern = TEXT))]
     note: Option<String>,
+    /// The caller, where absent; the operator has to name one.
+    #[schemars(with = "Option<AccountName>")]
     owner: Option<String>,
+    /// What it may do: a role of the API, or else `scopes`.
     role: Option<String>,
+    /// What it may do: scopes of the API, or else a `role`. On an API without scopes neither.
+    #[schemars(length(max = PARTS))]
     scopes: Option<Vec<String>>,
-    /// Absent: the API's default. Null: never.
+    /// When it ends. Null: never. Where neither this nor `expires_in` is there, the API's default.
     #[serde(default)]
     expires_at: Field<Moment>,
+    /// After how long it ends; or else `expires_at`.
     #[serde(default)]
     expires_in: Field<Span>,
+    /// Where it may be used from; none: from everywhere.
     #[serde(default)]
+    #[schemars(with = "Vec<Network>", length(max = PARTS))]
     allowed_networks: Vec<String>,
+    /// What you call it.
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
     external_id: Option<String>,
+    /// What you want to keep with it: 4096 bytes of JSON at most.
+    #[schemars(with = "Option<Map<String, Value>>")]
     metadata: Option<Value>,
 }
 
-#[derive(Debug, Serialize)]
-struct IssuedView {
-    token: TokenView,
-    secret: String,
-    client_id: TokenId,
-    effective: &'static str,
+/// A span of time: seconds, or a number with its unit, as in `"90d"`, `"24h"`, `"15m"`, `"30s"`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span(pub(super) Seconds);
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Seconds, or a number with its unit: days, hours, minutes or seconds.",
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": "^[0-9]+[dhms]?$"},
+            ],
+            "examples": ["90d", "24h", "15m", 30],
+        })
+    }
 }
 
-#[derive(Debug, Serialize)]
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl serde::de::Visitor<'_> for Either {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number of seconds, or a text such as \"90d\"")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Span, E> {
+                Ok(Span(Seconds(seconds)))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                text.parse().map(Span).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "IssuedToken")]
+struct IssuedView {
+    token: TokenView,
+    /// Told this once.
+    #[schemars(extend("examples" = ["fin_live_…"]))]
+    secret: String,
+    /// The token's id, as some schemes want it beside the secret.
+    client_id: TokenId,
+    effective: Effective,
+}
+
+/// Where a change is known.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Effective {
+    /// At every node.
+    Everywhere,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
 struct TokenView {
     id: TokenId,
     api: Box<str>,
@@ -80,13 +213,19 @@ struct TokenView {
     owner: AccountId,
     name: String,
     note: String,
+    /// What it may do; null where it has scopes, or may do anything.
     role: Option<Box<str>>,
+    /// What it may do; null where it has a role, or may do anything.
     scopes: Option<Vec<String>>,
     state: TokenState,
+    /// How the secret begins.
     prefix: Box<str>,
+    /// How the secret ends.
     last_four: Box<str>,
+    /// Where it may be used from; none: from everywhere.
     allowed_networks: Vec<Network>,
     external_id: Option<Box<str>>,
+    #[schemars(with = "Option<Map<String, Value>>")]
     metadata: Option<Value>,
     created_at: Moment,
     expires_at: Option<Moment>,
@@ -95,6 +234,7 @@ struct TokenView {
     paused_at: Option<Moment>,
     revoked_at: Option<Moment>,
     revoke_reason: String,
+    last_used: Option<LastUseView>,
 }
 
 impl From<StoredToken> for TokenView {
@@ -132,27 +272,61 @@ impl From<StoredToken> for TokenView {
             paused_at: stored.paused_at.map(Moment),
             revoked_at: stored.revoked_at.map(Moment),
             revoke_reason: stored.revoke_reason,
+            last_used: stored.last_used.map(LastUseView::from),
         }
     }
 }
 
+/// What a repeat under the same key gets: everything but the secret.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RepeatedToken")]
+struct RepeatedView {
+    token: TokenView,
+    /// The token's id, as some schemes want it beside the secret.
+    client_id: TokenId,
+    effective: Effective,
+}
+
+/// What came of asking for a token.
+enum Issuing {
+    New(IssuedView),
+    Repeat(RepeatedView),
+}
+
+impl IntoResponse for Issuing {
+    fn into_response(self) -> Response {
+        match self {
+            Self::New(view) => Created(view).into_response(),
+            Self::Repeat(view) => axum::Json(view).into_response(),
+        }
+    }
+}
+
+impl Answers for Issuing {
+    fn describe(operation: &mut Operation<'_>) {
+        Created::<IssuedView>::describe(operation);
+        let about = "It had been issued under this key before; the secret is not told again.";
+        operation.answers_json::<RepeatedView>(StatusCode::OK, about);
+    }
+}
+
 /// The one answer with a secret in it; nothing on the way may keep it.
-fn reveal(status: StatusCode, issued: Issued) -> impl IntoResponse {
+fn reveal(issued: Issued) -> IssuedView {
     let client_id = issued.token.token.id;
-    let view = IssuedView {
+    IssuedView {
         token: issued.token.into(),
         secret: issued.secret.reveal().to_owned(),
         client_id,
-        effective: "everywhere",
-    };
-    (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(view))
+        effective: Effective::Everywhere,
+    }
 }
 
 async fn issue(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
-    Json(body): Json<IssueBody>,
-) -> Result<impl IntoResponse, Problem> {
+    IdempotencyKey(key): IdempotencyKey,
+    DigestedJson(body, digest): DigestedJson<IssueBody>,
+) -> Result<Unkept<Issuing>, Problem> {
     let expiry = read_expiry(body.expires_at, body.expires_in)?.unwrap_or(Expiry::Default);
     let new = NewToken {
         api: body.api,
@@ -167,8 +341,19 @@ async fn issue(
         external_id: body.external_id,
         metadata: body.metadata,
     };
-    let issued = service.issue_token(&caller, &new).await?;
-    Ok(reveal(StatusCode::CREATED, issued))
+    let Some(key) = key else {
+        let issued = service.issue_token(&caller, &new).await?;
+        return Ok(Unkept(Issuing::New(reveal(issued))));
+    };
+    let idempotency = Idempotency::new(&caller, &key, digest);
+    Ok(Unkept(match service.issue_token_once(&caller, &new, idempotency).await? {
+        Issuance::New(issued) => Issuing::New(reveal(issued)),
+        Issuance::Repeat(token) => {
+            let client_id = token.token.id;
+            let effective = Effective::Everywhere;
+            Issuing::Repeat(RepeatedView { token: token.into(), client_id, effective })
+        }
+    }))
 }
 
 /// When a token is to end; none where nothing is said.
@@ -190,34 +375,48 @@ fn read_owner(text: &str) -> Result<AccountName, Problem> {
     text.parse().map_err(|error| Problem::bad_request(format!("owner: {error}")).about("owner"))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// Only those for this API.
     api: Option<String>,
+    /// Only those that you call so.
     external_id: Option<String>,
+    /// Only those of this organization.
     organization: Option<OrganizationId>,
-    /// An id or an e-mail address.
+    /// Only this account's: an id or an e-mail address.
+    #[schemars(with = "Option<AccountName>")]
     owner: Option<String>,
+    /// Only those in this state.
     state: Option<TokenState>,
+    /// Only those made so many days ago or more, and not used since.
+    unused_days: Option<u32>,
+    /// Only those that end before this moment.
+    expires_before: Option<Moment>,
+    /// Where the part begins: the `next_cursor` of the one before.
     cursor: Option<TokenId>,
-    limit: Option<u32>,
+    /// How many items at most.
+    limit: Option<Limit>,
 }
 
 async fn list(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Query(query): Query<ListQuery>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<List<TokenView>>, Problem> {
     let owner = match query.owner.as_deref().map(read_owner).transpose()? {
         Some(owner) => Some(service.seen_account(&caller, &owner).await?.id),
         None => None,
     };
+    let now = clock::now();
     let filter = TokenFilter {
         api: query.api,
         external_id: query.external_id,
         organization: query.organization,
         owner,
-        state: query.state.map(|state| (state, clock::now())),
+        state: query.state.map(|state| (state, now)),
+        unused_since: query.unused_days.map(|days| now.minus(Seconds::days(days))),
+        expires_before: query.expires_before.map(|moment| moment.0),
     };
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };
@@ -229,33 +428,53 @@ async fn show(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Path(id): Path<TokenId>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<TokenView>, Problem> {
     Ok(axum::Json(TokenView::from(service.token(&caller, id).await?)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ChangeToken", extend("examples" = [
+    {"state": "paused"},
+    {"name": "ci of payments", "expires_in": "30d", "external_id": null},
+]))]
 struct ChangeBody {
+    /// Changes alone.
     state: Option<ChangeableState>,
+    #[schemars(length(max = tokens::NAME), regex(pattern = NAME))]
     name: Option<String>,
+    #[schemars(length(max = tokens::NOTE), regex(pattern = TEXT))]
     note: Option<String>,
+    /// Instead of the role or the scopes that it has.
     role: Option<String>,
+    /// Instead of the role or the scopes that it has.
+    #[schemars(length(max = PARTS))]
     scopes: Option<Vec<String>>,
+    /// When it ends. Null: never.
     #[serde(default)]
     expires_at: Field<Moment>,
+    /// After how long, from now, it ends; or else `expires_at`.
     #[serde(default)]
     expires_in: Field<Span>,
+    /// Where it may be used from; none: from everywhere.
+    #[schemars(with = "Option<Vec<Network>>", length(max = PARTS))]
     allowed_networks: Option<Vec<String>>,
+    /// What you call it. Null: it goes.
     #[serde(default)]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
     external_id: Field<String>,
+    /// What you want to keep with it: 4096 bytes of JSON at most. Null: it goes.
     #[serde(default)]
+    #[schemars(with = "Field<Map<String, Value>>")]
     metadata: Field<Value>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum ChangeableState {
+    /// It works.
     Active,
+    /// It is held back.
     Paused,
 }
 
@@ -264,7 +483,7 @@ async fn change(
     Asking(caller): Asking,
     Path(id): Path<TokenId>,
     Json(body): Json<ChangeBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<axum::Json<TokenView>, Problem> {
     let changes = TokenChanges {
         name: body.name,
         note: body.note,
@@ -286,8 +505,9 @@ async fn change(
     Ok(axum::Json(TokenView::from(stored)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "RotateToken", extend("examples" = [{"overlap": "15m"}]))]
 struct RotateBody {
     /// For how long the old secret works beside the new one.
     overlap: Option<Span>,
@@ -298,43 +518,90 @@ async fn rotate(
     Asking(caller): Asking,
     Path(id): Path<TokenId>,
     Json(body): Json<RotateBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Unkept<axum::Json<IssuedView>>, Problem> {
     let overlap = body.overlap.map_or(Seconds(0), |span| span.0);
     let issued = service.rotate_token(&caller, id, overlap).await?;
-    Ok(reveal(StatusCode::OK, issued))
+    Ok(Unkept(axum::Json(reveal(issued))))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "RevokeToken", extend("examples" = [{"reason": "the laptop is lost"}]))]
 struct RevokeBody {
     #[serde(default)]
+    #[schemars(length(max = tokens::REASON), regex(pattern = LINE))]
     reason: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RevokeQuery {
+    /// Whether the answer waits until no node accepts the token.
+    #[serde(default = "yes")]
+    wait: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RevokedToken")]
 struct RevokedView {
     revoked_at: Option<Moment>,
-    effective: &'static str,
+    effective: Effective,
+    /// How long it took until no node accepted it any more.
     waited_ms: u64,
+    /// How many nodes there are.
     nodes: u32,
     /// When the last access token that others verify by themselves ends.
     offline_until: Option<Moment>,
+    /// From when on no node accepts it, where the answer did not wait for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_by: Option<Moment>,
+}
+
+/// The answer to a revocation: done, or accepted.
+enum Revoked {
+    Everywhere(RevokedView),
+    Soon(RevokedView),
+}
+
+impl IntoResponse for Revoked {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Everywhere(view) => axum::Json(view).into_response(),
+            Self::Soon(view) => (StatusCode::ACCEPTED, axum::Json(view)).into_response(),
+        }
+    }
+}
+
+impl Answers for Revoked {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_json::<RevokedView>(StatusCode::OK, "No node accepts it any more.");
+        let about = "It is revoked; from `effective_by` on no node accepts it.";
+        operation.answers_json::<RevokedView>(StatusCode::ACCEPTED, about);
+    }
 }
 
 async fn revoke(
     State(service): State<Arc<Service>>,
     Asking(caller): Asking,
     Path(id): Path<TokenId>,
+    Query(query): Query<RevokeQuery>,
     Json(body): Json<RevokeBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Revoked, Problem> {
     let began = clock::steady();
     let stored = service.revoke_token(&caller, id, &body.reason).await?;
-    Ok(axum::Json(RevokedView {
-        revoked_at: stored.revoked_at.map(Moment),
+    let revoked_at = stored.revoked_at.map(Moment);
+    let view = RevokedView {
+        revoked_at,
         // There is one node, and its index has the change before we are here.
-        effective: "everywhere",
+        effective: Effective::Everywhere,
         waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         nodes: 1,
         offline_until: None,
-    }))
+        effective_by: revoked_at.filter(|_| !query.wait),
+    };
+    Ok(if query.wait { Revoked::Everywhere(view) } else { Revoked::Soon(view) })
 }

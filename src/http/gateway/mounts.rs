@@ -5,6 +5,7 @@ use crate::{
     http::door::Door,
     refusals::Refusals,
     telemetry::Metrics,
+    usage::Usage,
 };
 use http::{HeaderValue, Uri, uri::Authority};
 use prometheus_client::metrics::counter::Counter;
@@ -34,10 +35,11 @@ impl Mounts {
         apis: &[ProtectedApi],
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
+        usage: &Arc<Usage>,
     ) -> anyhow::Result<Self> {
         let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
         for protected in apis {
-            let mounted = Arc::new(Mounted::new(protected, metrics, refusals)?);
+            let mounted = Arc::new(Mounted::new(protected, metrics, refusals, usage)?);
             match &protected.mount {
                 Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
                 Mount::Path { path, strip } => {
@@ -83,13 +85,14 @@ impl Mounted {
         protected: &ProtectedApi,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
+        usage: &Arc<Usage>,
     ) -> anyhow::Result<Self> {
         let upstream = &protected.upstream;
         let authority = upstream
             .authority()
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
-            door: Door::new("gateway", &protected.api, metrics, refusals),
+            door: Door::new("gateway", &protected.api, metrics, refusals, usage),
             upstream_failures: metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,
             authority: authority.clone(),

@@ -56,7 +56,7 @@ fn follow(
     let total = super::write::head(snapshot)?.number;
     let mut head = Head::EMPTY;
     let mut statement = snapshot.prepare(
-        "SELECT ledger.number, entry, hash, salt, detail FROM ledger
+        "SELECT ledger.number, entry, hash, salt, detail, organization, subject FROM ledger
          LEFT JOIN ledger_detail ON ledger_detail.number = ledger.number ORDER BY ledger.number",
     )?;
     let mut rows = statement.query([])?;
@@ -82,6 +82,11 @@ fn follow(
             findings.push(format!("entry {number}: its detail is missing"));
             return Ok(head);
         };
+        let filed = (row.get(5)?, row.get(6)?);
+        if filed != (entry.organization.map(|id| *id.as_bytes()), Some(*entry.subject.id())) {
+            findings.push(format!("entry {number}: it is not filed where it belongs"));
+            return Ok(head);
+        }
         match apply(replayed, entry.at, &change) {
             Ok(()) => head = next,
             Err(ApplyError::Conflict) => {

@@ -2,6 +2,7 @@
 
 use super::{
     change::{kind_name, rank_name},
+    usage::last_use,
     write::head,
 };
 use crate::store::{
@@ -28,7 +29,8 @@ const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, 
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
 const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
-     expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata FROM token";
+     expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata, at, door, address, \
+     user_agent, route FROM token LEFT JOIN last_use ON last_use.token = token.id";
 
 /// How often a long reading tells how far it is.
 const PROGRESS_EVERY: u64 = 20_000;
@@ -56,7 +58,8 @@ pub(super) fn load(
         index.load_membership(m.organization, m.account, rank).map_err(out_of_step)
     })?;
     let mut done = 0;
-    each(&snapshot, TOKEN, token_row, |row| {
+    // When each was last used is nothing to the index.
+    each(&snapshot, &format!("{TOKEN} AND false"), token_row, |row| {
         index.load_token(&row.token, row.kept_state(), row.previous).map_err(out_of_step)?;
         done += 1;
         if done % PROGRESS_EVERY == 0 {
@@ -131,8 +134,8 @@ pub(super) fn memberships(
     query.and_if("account = ?", filter.account.map(|id| id.as_bytes().to_vec()));
     if let Some((organization, account)) = page.after {
         query.and("(organization, account) > (?, ?)");
-        query.parameters.push(Box::new(organization.as_bytes().to_vec()));
-        query.parameters.push(Box::new(account.as_bytes().to_vec()));
+        query.give(*organization.as_bytes());
+        query.give(*account.as_bytes());
     }
     query.end("ORDER BY organization, account", page.limit);
     query.all(connection, membership_row)
@@ -167,6 +170,11 @@ pub(super) fn tokens(
             }
         }
     }
+    if let Some(since) = filter.unused_since {
+        query.and_if("created_at < ?", Some(since.as_millis()));
+        query.and_if("(at IS NULL OR at < ?)", Some(since.as_millis()));
+    }
+    query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));
     query.page(page, |id| id.as_bytes().to_vec());
     query.all(connection, token_row)
 }
@@ -189,27 +197,36 @@ pub(super) fn known_digests(
     Ok(known)
 }
 
-/// A SELECT that grows by conditions. The parts are literals of this file.
-struct Query {
+/// A SELECT that grows by conditions. The parts are literals of this directory.
+pub(super) struct Query {
     sql: String,
     parameters: Vec<Box<dyn ToSql>>,
 }
 
 impl Query {
-    fn new(select: &str) -> Self {
+    pub(super) fn new(select: &str) -> Self {
         Self { sql: format!("{select} WHERE true"), parameters: Vec::new() }
     }
 
-    fn and(&mut self, condition: &'static str) {
+    pub(super) fn and(&mut self, condition: &'static str) {
         self.sql.push_str(" AND ");
         self.sql.push_str(condition);
     }
 
-    fn and_if<T: ToSql + 'static>(&mut self, condition: &'static str, parameter: Option<T>) {
+    pub(super) fn and_if<T: ToSql + 'static>(
+        &mut self,
+        condition: &'static str,
+        parameter: Option<T>,
+    ) {
         if let Some(parameter) = parameter {
             self.and(condition);
-            self.parameters.push(Box::new(parameter));
+            self.give(parameter);
         }
+    }
+
+    /// The next parameter of a condition that has several.
+    pub(super) fn give(&mut self, parameter: impl ToSql + 'static) {
+        self.parameters.push(Box::new(parameter));
     }
 
     fn page<Id: Copy>(&mut self, page: Page<Id>, bytes: impl Fn(Id) -> Vec<u8>) {
@@ -217,12 +234,12 @@ impl Query {
         self.end("ORDER BY id", page.limit);
     }
 
-    fn end(&mut self, order: &'static str, limit: u32) {
+    pub(super) fn end(&mut self, order: &'static str, limit: u32) {
         // Writing to a string does not fail.
         let _ = write!(self.sql, " {order} LIMIT {limit}");
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         self,
         connection: &Connection,
         read: impl Fn(&Row<'_>) -> Result<T, Error>,
@@ -324,14 +341,15 @@ fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
         paused_at: optional_time(row, 15)?,
         revoked_at: optional_time(row, 16)?,
         revoke_reason: row.get(17)?,
+        last_used: last_use(row, 20)?,
     })
 }
 
-fn time(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {
     row.get(column).map(Timestamp::from_millis)
 }
 
-fn optional_time(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, Error> {
+pub(super) fn optional_time(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, Error> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
 }
 
@@ -340,7 +358,7 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<
     serde_json::from_str(text).map_err(|_| unreadable(column))
 }
 
-fn unreadable(column: usize) -> Error {
+pub(super) fn unreadable(column: usize) -> Error {
     Error::FromSqlConversionFailure(
         column,
         Type::Text,

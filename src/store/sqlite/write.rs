@@ -2,8 +2,8 @@
 
 use super::{
     Follower,
-    change::{ApplyError, apply, run},
-    describe, refusals,
+    change::{ApplyError, apply},
+    describe, once, refusals,
 };
 use crate::refusals::StoredRefusal;
 use crate::store::{Order, Progress, StoreError};
@@ -11,7 +11,7 @@ use counterfoil_core::{
     Timestamp,
     ledger::{self, EntryHash, Head},
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -96,7 +96,8 @@ impl Writer {
         self.beside(Box::new(move |connection| refusals::forget(connection, end, most))).await
     }
 
-    async fn beside(&self, work: Work) -> Result<(), StoreError> {
+    /// Writes something that is no part of the ledger.
+    pub(super) async fn beside(&self, work: Work) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Job::Beside(work, answer)).await?;
         answered.await.map_err(|_| StoreError::Unknown)?
@@ -251,19 +252,12 @@ fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<He
         }
         let stored = ledger::append(head, order.at, order.actor, change, *salt)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        let number = to_sql(stored.head.number);
-        run(
-            connection,
-            "INSERT INTO ledger (number, entry, hash) VALUES (?, ?, ?)",
-            params![number, stored.entry, stored.head.hash.0],
-        )?;
-        run(
-            connection,
-            "INSERT INTO ledger_detail (number, salt, detail) VALUES (?, ?, ?)",
-            params![number, stored.salt, stored.detail],
-        )?;
+        super::ledger::append(connection, change, &stored)?;
         apply(connection, order.at, change)?;
         head = stored.head;
+    }
+    if let Some(once) = &order.once {
+        once::keep(connection, order.at, once)?;
     }
     Ok(head)
 }

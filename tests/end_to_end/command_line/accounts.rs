@@ -14,6 +14,7 @@ fn create_makes_people_and_programs() {
             "kind": "person",
             "email": "bob@example.com",
             "name": "bob@example.com",
+            "external_id": null,
             "state": "active",
             "has_password": false,
             "created_at": bob["created_at"],
@@ -56,7 +57,7 @@ fn create_says_what_is_wrong_and_changes_nothing() {
                 1,
                 "there is no organization \"Nowhere\"",
             ),
-            (&["--email", "b@example.com", "--password-file", missing], 2, "the password file "),
+            (&["--email", "b@example.com", "--password-file", missing], 2, "the file "),
         ] {
             let said = installation.cli(["account", "create"].iter().chain(arguments)).failed(code);
             assert!(said.starts_with(&format!("counterfoil: {error}")), "{said}");

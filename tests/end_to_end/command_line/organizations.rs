@@ -17,6 +17,7 @@ fn create_list_and_show() {
         let expected = json!({
             "id": acme["id"],
             "name": "Acme & Söhne",
+            "external_id": null,
             "state": "open",
             "created_at": acme["created_at"],
             "closed_at": null,

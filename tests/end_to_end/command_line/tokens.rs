@@ -71,6 +71,7 @@ fn create_for_programs_prints_what_the_api_answers() {
             "paused_at": null,
             "revoked_at": null,
             "revoke_reason": "",
+            "last_used": null,
         });
         assert_eq!(*token, expected);
     });
@@ -214,7 +215,7 @@ fn list_shows_them_in_the_order_of_their_making() {
         let second = installation.issue("costs", &["--name", "second", "--role", "viewer"]);
         let third = installation.issue("costs", &["--name", "third", "--scope", "read"]);
         let table = rows(&installation.cli(["token", "list"]).done().out);
-        assert_eq!(table[0], "ID NAME API MAY TOKEN STATE EXPIRES");
+        assert_eq!(table[0], "ID NAME API MAY TOKEN STATE EXPIRES LAST USED");
         assert!(table[1].starts_with(&format!("{} first orders everything", first.id)));
         assert!(table[2].starts_with(&format!("{} second costs role viewer", second.id)));
         assert!(table[3].starts_with(&format!("{} third costs read", third.id)));

@@ -159,9 +159,14 @@ fn what_is_wrong_is_named_and_not_repeated() {
         crate::caller::says_no(&response, 400, "invalid_request");
         assert!(!response.text().contains(secret), "{response:?}");
     }
-    for path in
-        ["/v1/tokens?limit=x", "/v1/tokens?ownr=x", "/v1/tokens?state=dead", "/v1/tokens?cursor=x"]
-    {
+    for path in [
+        "/v1/tokens?limit=x",
+        "/v1/tokens?limit=0",
+        "/v1/accounts?limit=1001",
+        "/v1/tokens?ownr=x",
+        "/v1/tokens?state=dead",
+        "/v1/tokens?cursor=x",
+    ] {
         let response = stage.ada.get(path);
         crate::caller::says_no(&response, 400, "invalid_request");
     }

@@ -1,8 +1,11 @@
 //! Who sees whose tokens, and changes them.
 
 use super::{Stage, changes_of_token, ids, is_not_found, send};
-use crate::{caller::Caller, installation::ADA};
-use serde_json::json;
+use crate::{
+    caller::{Caller, says_no},
+    installation::ADA,
+};
+use serde_json::{Value, json};
 
 #[test]
 fn a_member_sees_its_own_tokens_and_no_others() {
@@ -156,4 +159,70 @@ fn a_new_rank_counts_at_once() {
     assert_eq!(stage.bob.get(&path).status, 200);
     promote("member");
     is_not_found(&stage.bob.get(&path));
+}
+
+#[test]
+fn what_tokens_did_is_seen_by_whoever_sees_the_tokens() {
+    let stage = Stage::set();
+    let all = [&stage.adas, &stage.bobs, &stage.bot, &stage.eves, &stage.their_bot];
+    for token in all {
+        let header = format!("Authorization: Bearer {}", token.secret);
+        // Nobody is behind the gateway, but it has let them through.
+        assert_eq!(stage.server.curl("/orders/", ["--header", &header]).status, 502);
+    }
+    let seen = |caller: &Caller, query: &str| -> Vec<String> {
+        let found = caller.get(&format!("/v1/usage?api=orders{query}"));
+        assert_eq!(found.status, 200, "{found:?}");
+        let found = found.json();
+        let items = found["items"].as_array().unwrap().iter();
+        items.map(|item| item["token"].as_str().unwrap().to_owned()).collect()
+    };
+    let own = |tokens: &[&crate::installation::Token]| {
+        let mut ids: Vec<String> = tokens.iter().map(|token| token.id.clone()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(seen(&stage.bob, ""), own(&[&stage.bobs]));
+    assert_eq!(seen(&stage.ada, ""), own(&[&stage.adas, &stage.bobs, &stage.bot]));
+    assert_eq!(seen(&stage.eve, ""), own(&[&stage.eves, &stage.their_bot]));
+    assert_eq!(seen(&stage.mallory, ""), own(&[]));
+    let theirs = format!("&organization={}", stage.other_organization());
+    assert_eq!(seen(&stage.ada, &theirs), own(&[]));
+    assert_eq!(seen(&stage.eve, &theirs), own(&[&stage.eves, &stage.their_bot]));
+    for token in [&stage.adas, &stage.eves, &stage.bot] {
+        assert_eq!(seen(&stage.bob, &format!("&token={}", token.id)), own(&[]));
+        for kind in ["addresses", "user-agents"] {
+            is_not_found(&stage.bob.get(&format!("/v1/tokens/{}/{kind}", token.id)));
+        }
+    }
+    let path = format!("/v1/tokens/{}/addresses", stage.bobs.id);
+    for caller in [&stage.bob, &stage.ada] {
+        assert_eq!(caller.get(&path).json()["items"][0]["value"], "127.0.0.1");
+    }
+    is_not_found(&stage.eve.get(&path));
+    let blind = Caller::new(&stage.server, ADA, &["tokens:write"], &[]);
+    for path in ["/v1/usage", &path] {
+        says_no(&blind.get(path), 403, "forbidden");
+    }
+    let everybodys = stage.server.cli(["usage", "--api", "orders", "--json"]).done().json();
+    assert_eq!(everybodys["items"].as_array().unwrap().len(), all.len());
+    let items = everybodys["items"].as_array().unwrap().iter();
+    assert!(items.clone().all(|item| item["outcome"] == "admitted" && item["count"] == 1));
+    assert_eq!(everybodys["next_cursor"], Value::Null);
+}
+
+#[test]
+fn tokens_are_found_by_use_and_end() {
+    let stage = Stage::set();
+    let soon = stage.bob.post("/v1/tokens", &json!({"api": "orders", "expires_in": "1h"})).json();
+    let soon = soon["token"]["id"].as_str().unwrap();
+    let found = |query: &str| ids(&stage.bob.get(&format!("/v1/tokens?api=orders&{query}")));
+    assert_eq!(found("expires_before=2100-01-01T00:00:00Z"), [soon]);
+    assert!(found("expires_before=2020-01-01T00:00:00Z").is_empty());
+    // Made but now, they are not unused for a day.
+    assert!(found("unused_days=1").is_empty());
+    assert_eq!(found("unused_days=0"), [stage.bobs.id.as_str(), soon]);
+    for wrong in ["unused_days=-1", "unused_days=x", "expires_before=soon"] {
+        says_no(&stage.bob.get(&format!("/v1/tokens?{wrong}")), 400, "invalid_request");
+    }
 }

@@ -212,6 +212,17 @@ pub enum Subject {
     Token(TokenId),
 }
 
+impl Subject {
+    /// The bytes of the id.
+    pub fn id(&self) -> &[u8; 16] {
+        match self {
+            Self::Organization(id) => id.as_bytes(),
+            Self::Account(id) => id.as_bytes(),
+            Self::Token(id) => id.as_bytes(),
+        }
+    }
+}
+
 impl Change {
     /// The kind, as the entry names it.
     pub fn kind(&self) -> &'static str {
@@ -295,6 +306,8 @@ impl Change {
 pub enum Actor {
     /// Who runs Counterfoil, on its machine.
     Operator,
+    /// Whoever showed a secret that had leaked, to have it ended.
+    LeakReport,
     /// An account, with a token of the management API.
     Token {
         /// Whose token.

@@ -9,8 +9,15 @@ const SECRET: usize = 33;
 /// `text`, cut, and with every run that could be a token left out.
 pub(crate) fn loggable(text: &str) -> String {
     let mut shown = String::new();
+    write(&mut shown, text);
+    shown
+}
+
+/// Writes the same behind what `shown` has already.
+pub(crate) fn write(shown: &mut String, text: &str) {
+    let end = shown.len() + LONGEST;
     let mut rest = text;
-    while !rest.is_empty() && shown.len() < LONGEST {
+    while !rest.is_empty() && shown.len() < end {
         let run = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
         if run >= SECRET {
             shown.push('…');
@@ -26,7 +33,6 @@ pub(crate) fn loggable(text: &str) -> String {
     if !rest.is_empty() {
         shown.push('…');
     }
-    shown
 }
 
 #[cfg(test)]

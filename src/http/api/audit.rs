@@ -1,0 +1,299 @@
+//! `/v1/audit`: who changed what, and when.
+
+use super::{
+    Asking, Limit, List, MOST, Moment, bounded,
+    lines::{LineSender, Lines},
+};
+use crate::{
+    http::{
+        calls::{self, Answers, Calls, Operation, Takes},
+        extract::Query,
+        problem::Problem,
+    },
+    service::{Caller, Service},
+    store::{EntryFilter, StoredEntry},
+};
+use axum::{
+    extract::{FromRequestParts, State},
+    response::{IntoResponse, Response},
+};
+use counterfoil_core::{
+    id::{AccountId, OrganizationId, RequestId, TokenId},
+    ledger::{Actor, Change, Subject},
+    scope::Scope,
+    token::{Grant, Token},
+};
+use http::{StatusCode, request::Parts};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{convert::Infallible, sync::Arc};
+
+pub(super) fn calls() -> Calls<Arc<Service>> {
+    let call = calls::get("/v1/audit", "read_audit_log")
+        .does("Who changed what, and when")
+        .about(
+            "The ledger, as far as it concerns the caller: an administrator reads the \
+             organization's part, the operator all of it. With `Accept: application/jsonl` \
+             everything behind `after` comes, a line for each entry.",
+        )
+        .needs("audit:read");
+    Calls::new().on(call, audit)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AuditQuery {
+    /// The `seq` of the last entry that is known already.
+    #[serde(alias = "cursor", default)]
+    after: u64,
+    /// Only what concerns this organization.
+    organization: Option<OrganizationId>,
+    /// The id of the token, account or organization that the entries are to be about.
+    subject: Option<RequestId>,
+    /// How many items at most.
+    limit: Option<Limit>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditEntry")]
+struct EntryView {
+    /// Its place in the ledger.
+    seq: u64,
+    at: Moment,
+    actor: ActorView,
+    kind: Box<str>,
+    organization: Option<OrganizationId>,
+    subject: SubjectView,
+    /// What the change was in full, but for secrets' digests and passwords'
+    /// hashes; null once it has been erased.
+    details: Option<Value>,
+}
+
+/// Who asked for a change.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[schemars(rename = "Actor")]
+enum ActorView {
+    /// Who runs Counterfoil.
+    Operator,
+    /// Whoever showed a secret that had leaked.
+    LeakReport,
+    /// An account, with a token of the API `counterfoil`.
+    Token { account: AccountId, token: TokenId },
+}
+
+/// What a change is about.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[schemars(rename = "Subject")]
+enum SubjectView {
+    Organization { id: OrganizationId },
+    Account { id: AccountId },
+    Token { id: TokenId },
+}
+
+impl From<StoredEntry> for EntryView {
+    fn from(stored: StoredEntry) -> Self {
+        let entry = stored.entry;
+        Self {
+            seq: entry.number,
+            at: Moment(entry.at),
+            actor: match entry.actor {
+                Actor::Operator => ActorView::Operator,
+                Actor::LeakReport => ActorView::LeakReport,
+                Actor::Token { account, token } => ActorView::Token { account, token },
+            },
+            kind: entry.kind,
+            organization: entry.organization,
+            subject: match entry.subject {
+                Subject::Organization(id) => SubjectView::Organization { id },
+                Subject::Account(id) => SubjectView::Account { id },
+                Subject::Token(id) => SubjectView::Token { id },
+            },
+            details: stored.change.as_ref().map(details),
+        }
+    }
+}
+
+/// What may be told of a change. Fields are named one by one: a digest finds
+/// its token, and a password's hash can be guessed at.
+fn details(change: &Change) -> Value {
+    match change {
+        Change::OrganizationCreated { name, external_id, .. }
+        | Change::OrganizationChanged { name, external_id, .. }
+        | Change::AccountChanged { name, external_id, .. } => {
+            json!({"name": name, "external_id": external_id})
+        }
+        Change::AccountCreated { account_kind, email, name, external_id, .. } => json!({
+            "account_kind": account_kind,
+            "email": email,
+            "name": name,
+            "external_id": external_id,
+        }),
+        Change::OrganizationClosed { .. }
+        | Change::AccountDisabled { .. }
+        | Change::AccountEnabled { .. }
+        | Change::PasswordSet { .. }
+        | Change::MembershipEnded { .. }
+        | Change::TokenPaused { .. }
+        | Change::TokenResumed { .. } => json!({}),
+        Change::MembershipAdded { rank, .. } | Change::MembershipRankChanged { rank, .. } => {
+            json!({"rank": rank})
+        }
+        Change::TokenIssued(token) => issued(token),
+        Change::TokenImported { token, from, entropy_bits } => {
+            let mut told = issued(token);
+            told["created_at"] = json!(Moment(token.created_at));
+            told["imported_from"] = json!(from);
+            told["entropy_bits"] = json!(entropy_bits);
+            told
+        }
+        Change::TokenChanged {
+            name,
+            note,
+            grant,
+            expires_at,
+            allowed_networks,
+            external_id,
+            metadata,
+            ..
+        } => {
+            let (role, scopes) = role_and_scopes(grant);
+            json!({
+                "name": name,
+                "note": note,
+                "role": role,
+                "scopes": scopes,
+                "expires_at": expires_at.map(Moment),
+                "allowed_networks": allowed_networks,
+                "external_id": external_id,
+                "metadata": metadata,
+            })
+        }
+        Change::TokenRotated { previous_until, prefix, last_four, .. } => json!({
+            "previous_secret_until": previous_until.map(Moment),
+            "prefix": prefix,
+            "last_four": last_four,
+        }),
+        Change::TokenRevoked { reason, .. } => json!({"reason": reason}),
+    }
+}
+
+fn issued(token: &Token) -> Value {
+    let (role, scopes) = role_and_scopes(&token.grant);
+    json!({
+        "api": token.api,
+        "owner": token.owner,
+        "name": token.name,
+        "note": token.note,
+        "role": role,
+        "scopes": scopes,
+        "expires_at": token.expires_at.map(Moment),
+        "allowed_networks": token.allowed_networks,
+        "external_id": token.external_id,
+        "metadata": token.metadata,
+        "prefix": token.prefix,
+        "last_four": token.last_four,
+    })
+}
+
+fn role_and_scopes(grant: &Grant) -> (Option<&str>, Option<Vec<&str>>) {
+    match grant {
+        Grant::Any => (None, None),
+        Grant::Role(role) => (Some(role), None),
+        Grant::Scopes(scopes) => (None, Some(scopes.iter().map(Scope::as_str).collect())),
+    }
+}
+
+/// Whether the caller wants lines.
+struct WantsLines(bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for WantsLines {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Lines::are_accepted(&parts.headers)))
+    }
+}
+
+impl Takes for WantsLines {
+    // OpenAPI keeps `Accept` to itself: what may be answered says it.
+    fn describe(_: &mut Operation<'_>) {}
+}
+
+/// The log, in one of two forms.
+enum Log {
+    List(List<EntryView>),
+    Lines(Lines),
+}
+
+impl IntoResponse for Log {
+    fn into_response(self) -> Response {
+        match self {
+            Self::List(list) => axum::Json(list).into_response(),
+            Self::Lines(lines) => lines.into_response(),
+        }
+    }
+}
+
+impl Answers for Log {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_json::<List<EntryView>>(StatusCode::OK, "All is well.");
+        Lines::may_answer(operation);
+    }
+}
+
+async fn audit(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    WantsLines(wants_lines): WantsLines,
+    Query(query): Query<AuditQuery>,
+) -> Result<Log, Problem> {
+    let filter = EntryFilter {
+        organization: query.organization,
+        subject: query.subject.map(|id| *id.as_bytes()),
+    };
+    let limit = bounded(query.limit);
+    let rows = service.audit(&caller, filter, query.after, limit + 1).await?;
+    if !wants_lines {
+        let cursor = |row: &StoredEntry| row.entry.number.to_string();
+        return Ok(Log::List(List::of(rows, limit, cursor, EntryView::from)));
+    }
+    let most = query.limit.map(|_| limit);
+    let (lines, answer) = Lines::new();
+    tokio::spawn(send(service, caller, filter, most, rows, lines));
+    Ok(Log::Lines(answer))
+}
+
+/// Sends entries until there are no more, or as many as were asked for.
+async fn send(
+    service: Arc<Service>,
+    caller: Caller,
+    filter: EntryFilter,
+    most: Option<u32>,
+    mut rows: Vec<StoredEntry>,
+    mut lines: LineSender,
+) {
+    let mut left = most.map_or(u64::MAX, u64::from);
+    while let Some(last) = rows.last() {
+        let after = last.entry.number;
+        for row in rows {
+            if left == 0 {
+                return;
+            }
+            left -= 1;
+            let line = serde_json::to_value(EntryView::from(row)).unwrap_or_default();
+            if !lines.send(&line).await {
+                return;
+            }
+        }
+        rows = match service.audit(&caller, filter, after, MOST).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(%error, "the audit log broke off");
+                return lines.break_off();
+            }
+        };
+    }
+}

@@ -1,0 +1,152 @@
+//! `POST /v1/revoke`: secrets that have leaked are ended by whoever found them.
+//!
+//! No credential is asked for, since the secret is one. The answer is the same
+//! whether a secret was a token or not, and does not wait for what it asks for.
+
+use super::{
+    api::Peer,
+    calls::{self, Answers, Calls, Operation},
+    client_address,
+    extract::{self, Json},
+    problem::Problem,
+    throttle::Throttle,
+};
+use crate::{clock, replica::Replica, service::Service};
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use counterfoil_core::{
+    Timestamp,
+    id::TokenId,
+    network::Network,
+    token::{Digest, State as TokenState},
+};
+use http::{StatusCode, header};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// How many secrets one report may hold.
+const MOST: usize = 100;
+
+/// How many reports one address may make in a minute.
+const REPORTS: u32 = 30;
+
+/// What takes reports in.
+pub(crate) struct Leaks {
+    service: Arc<Service>,
+    replica: Arc<Replica>,
+    trusted_proxies: Vec<Network>,
+    throttle: Throttle,
+}
+
+impl Leaks {
+    pub(crate) fn new(
+        service: Arc<Service>,
+        replica: Arc<Replica>,
+        trusted_proxies: Vec<Network>,
+    ) -> Self {
+        let throttle = Throttle::new(REPORTS, clock::steady());
+        Self { service, replica, trusted_proxies, throttle }
+    }
+
+    /// The tokens that these secrets belong to and that still work. Reads memory only.
+    fn find(&self, secrets: &[Zeroizing<String>], now: Timestamp) -> Option<Vec<TokenId>> {
+        let index = self.replica.index()?;
+        let found = secrets.iter().filter_map(|secret| {
+            let digest = Digest::of(secret.trim());
+            let record = index.find(&digest)?;
+            let works = digest == record.digest
+                || record.previous.is_some_and(|p| p.digest == digest && now < p.until);
+            let ended = record.state == TokenState::Revoked
+                || record.expires_at.is_some_and(|end| now >= end);
+            (works && !ended).then_some(record.id)
+        });
+        Some(found.collect())
+    }
+}
+
+pub(crate) fn calls() -> Calls<Arc<Leaks>> {
+    let call = calls::post("/v1/revoke", "report_leaked_secrets")
+        .does("Have the tokens of leaked secrets ended")
+        .about(
+            "For whoever finds secrets where they should not be. The answer is the same whether \
+             any was a token, and comes at once.",
+        )
+        .fails(&[StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]);
+    Calls::new().on(call, revoke)
+}
+
+/// The call, as far as anybody may make it.
+pub(crate) fn routes(leaks: Arc<Leaks>) -> Router {
+    let throttled = middleware::from_fn_with_state(leaks.clone(), throttle);
+    calls().with_state(leaks).layer(throttled)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "LeakReport", extend("examples" = [{"secrets": ["fin_live_…"]}]))]
+struct ReportBody {
+    #[schemars(with = "Vec<String>", length(min = 1, max = MOST))]
+    secrets: Vec<Zeroizing<String>>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LeakReportReceived")]
+struct ReportView {
+    /// How many strings came; nothing is said of any.
+    received: usize,
+}
+
+/// 202: it will be done.
+struct Accepted(ReportView);
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        (StatusCode::ACCEPTED, axum::Json(self.0)).into_response()
+    }
+}
+
+impl Answers for Accepted {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_json::<ReportView>(StatusCode::ACCEPTED, "It will be done.");
+    }
+}
+
+async fn throttle(State(leaks): State<Arc<Leaks>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let client = peer.and_then(|peer| {
+        client_address::forwarded_for(peer, request.headers(), &leaks.trusted_proxies)
+    });
+    if let Err(wait) = leaks.throttle.admit(client, clock::steady()) {
+        let detail = format!("more than {REPORTS} reports in a minute from this address; wait");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+        return ([(header::RETRY_AFTER, wait.as_secs())], problem).into_response();
+    }
+    match extract::whole(request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn revoke(
+    State(leaks): State<Arc<Leaks>>,
+    Json(report): Json<ReportBody>,
+) -> Result<Accepted, Problem> {
+    let received = report.secrets.len();
+    if !(1..=MOST).contains(&received) {
+        let detail = format!("secrets: 1 to {MOST} in one report");
+        return Err(Problem::bad_request(detail).about("secrets"));
+    }
+    let found = leaks.find(&report.secrets, clock::now()).ok_or_else(|| {
+        let detail = "this node cannot tell tokens now; nothing was done, try again later";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    })?;
+    tracing::info!(received, found = found.len(), "a report of leaked secrets");
+    leaks.service.clone().revoke_leaked(found);
+    Ok(Accepted(ReportView { received }))
+}

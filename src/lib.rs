@@ -1,0 +1,24 @@
+//! Counterfoil: the API-token server that a company runs beside its API.
+//!
+//! Direction: `main → cli → http → app → {service, replica} → store → core`.
+//! A library only so that fuzzing reaches its parsers; nothing else is for others.
+
+mod app;
+mod cli;
+mod clock;
+mod config;
+mod entropy;
+#[cfg(test)]
+mod generated_page;
+mod http;
+mod jobs;
+mod loggable;
+mod refusals;
+mod replica;
+mod reserved_fields;
+mod service;
+mod store;
+mod telemetry;
+mod usage;
+
+pub use cli::run;

@@ -1,0 +1,35 @@
+//! The audit log: the caller's part of the ledger.
+
+use super::{Caller, Service, ServiceError};
+use crate::store::{EntryFilter, StoredEntry};
+
+impl Service {
+    /// Entries behind the one of number `after` that concern the caller: an
+    /// administrator's organization, for the operator everything.
+    pub(crate) async fn audit(
+        &self,
+        caller: &Caller,
+        mut filter: EntryFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, ServiceError> {
+        caller.may("audit:read")?;
+        caller.administers()?;
+        if filter.organization.is_some_and(|asked| !caller.reaches(asked)) {
+            return Ok(Vec::new());
+        }
+        filter.organization = caller.home().or(filter.organization);
+        Ok(self.store.entries(filter, after, limit).await?)
+    }
+
+    /// The chain itself, for a copy elsewhere.
+    pub(crate) async fn chain(
+        &self,
+        caller: &Caller,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, ServiceError> {
+        caller.is_operator()?;
+        Ok(self.store.entries(EntryFilter::default(), after, limit).await?)
+    }
+}

@@ -1,0 +1,73 @@
+//! What tokens did, for whoever sees the tokens.
+
+use super::{Caller, Service, ServiceError};
+use crate::{
+    clock,
+    store::{OriginKind, Page, UsageFilter, UsageKey},
+    usage::{Origin, StoredCount},
+};
+use counterfoil_core::{
+    Timestamp,
+    id::{OrganizationId, TokenId},
+    time::Seconds,
+};
+
+/// Which counts are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct WantedUsage {
+    pub(crate) token: Option<TokenId>,
+    pub(crate) api: Option<String>,
+    pub(crate) organization: Option<OrganizationId>,
+    /// A day before `to`, when absent.
+    pub(crate) from: Option<Timestamp>,
+    /// Now, when absent.
+    pub(crate) to: Option<Timestamp>,
+}
+
+impl Service {
+    /// How often tokens were used, by hour and outcome.
+    pub(crate) async fn usage(
+        &self,
+        caller: &Caller,
+        wanted: WantedUsage,
+        page: Page<UsageKey>,
+    ) -> Result<Vec<StoredCount>, ServiceError> {
+        caller.may("tokens:read")?;
+        let to = wanted.to.unwrap_or_else(clock::now);
+        let from = wanted.from.unwrap_or_else(|| to.minus(Seconds::DAY));
+        if from >= to {
+            return Err(ServiceError::Invalid {
+                field: "from",
+                message: "must be earlier than to (which is now, where it is not given)".into(),
+            });
+        }
+        if wanted.organization.is_some_and(|asked| !caller.reaches(asked)) {
+            return Ok(Vec::new());
+        }
+        self.usage.flush().await;
+        let filter = UsageFilter {
+            token: wanted.token,
+            api: wanted.api,
+            organization: caller.home().or(wanted.organization),
+            owner: caller.confined_to(),
+            // The hour in which it lies counts whole.
+            from: from.beginning(Seconds::HOUR),
+            to,
+        };
+        Ok(self.store.usage(filter, page).await?)
+    }
+
+    /// Where the requests with a token came from in the last `days` days.
+    pub(crate) async fn origins(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+        kind: OriginKind,
+        days: u32,
+    ) -> Result<Vec<Origin<String>>, ServiceError> {
+        let token = self.token(caller, id).await?.token.id;
+        // The day in which it lies counts whole, as hours do.
+        let since = clock::now().minus(Seconds::days(days)).beginning(Seconds::DAY);
+        Ok(self.store.origins(token, kind, since).await?)
+    }
+}

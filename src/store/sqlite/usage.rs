@@ -1,0 +1,203 @@
+//! What tokens did: kept beside the ledger, for a while.
+
+use super::{
+    change::run,
+    read::{Query, optional_time, time, unreadable},
+    write::to_sql,
+};
+use crate::{
+    store::{OriginKind, Page, UsageFilter, UsageKey},
+    usage::{LastUse, ORIGINS, Origin, StoredCount, TokenUsage},
+};
+use counterfoil_core::{Timestamp, id::TokenId};
+use rusqlite::{Connection, Error, Row, params};
+use std::net::IpAddr;
+
+pub(super) fn keep(connection: &Connection, usage: &[(TokenId, TokenUsage)]) -> Result<(), Error> {
+    for (token, usage) in usage {
+        for count in &usage.counts {
+            run(
+                connection,
+                "INSERT INTO usage (token, hour, outcome, count) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (token, hour, outcome) DO UPDATE SET count = count + excluded.count",
+                params![
+                    token.as_bytes(),
+                    count.hour.as_millis(),
+                    count.outcome.as_str(),
+                    to_sql(count.requests)
+                ],
+            )?;
+        }
+        for origin in &usage.addresses {
+            let value = origin.value.map(|address| address.to_string());
+            keep_origin(connection, *token, OriginKind::Address, origin, value.as_deref())?;
+        }
+        for origin in &usage.user_agents {
+            let value = origin.value.as_deref();
+            keep_origin(connection, *token, OriginKind::UserAgent, origin, value)?;
+        }
+        if let Some(last) = &usage.last {
+            keep_last(connection, *token, last)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds to what is known of an origin. Where a day has as many as are told
+/// apart, it goes to the others.
+fn keep_origin<T>(
+    connection: &Connection,
+    token: TokenId,
+    kind: OriginKind,
+    origin: &Origin<T>,
+    value: Option<&str>,
+) -> Result<(), Error> {
+    run(
+        connection,
+        "INSERT INTO usage_origin (token, kind, day, value, admitted, refused, first_at, last_at)
+         VALUES (?1, ?2, ?3, CASE
+            WHEN ?4 = '' OR EXISTS (SELECT 1 FROM usage_origin
+                WHERE token = ?1 AND kind = ?2 AND day = ?3 AND value = ?4) THEN ?4
+            WHEN (SELECT count(*) FROM usage_origin
+                WHERE token = ?1 AND kind = ?2 AND day = ?3 AND value <> '') < ?9 THEN ?4
+            ELSE '' END, ?5, ?6, ?7, ?8)
+         ON CONFLICT (token, kind, day, value) DO UPDATE SET
+            admitted = admitted + excluded.admitted,
+            refused = refused + excluded.refused,
+            first_at = min(first_at, excluded.first_at),
+            last_at = max(last_at, excluded.last_at)",
+        params![
+            token.as_bytes(),
+            kind_name(kind),
+            origin.day.as_millis(),
+            value.unwrap_or_default(),
+            to_sql(origin.admitted),
+            to_sql(origin.refused),
+            origin.first_at.as_millis(),
+            origin.last_at.as_millis(),
+            ORIGINS,
+        ],
+    )
+    .map(drop)
+}
+
+fn keep_last(connection: &Connection, token: TokenId, last: &LastUse) -> Result<(), Error> {
+    run(
+        connection,
+        "INSERT INTO last_use (token, at, door, address, user_agent, route)
+         VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (token) DO UPDATE SET at = excluded.at, door = excluded.door,
+            address = excluded.address, user_agent = excluded.user_agent, route = excluded.route
+         WHERE excluded.at >= last_use.at",
+        params![
+            token.as_bytes(),
+            last.at.as_millis(),
+            last.door,
+            last.address.map(|address| address.to_string()),
+            last.user_agent,
+            last.route,
+        ],
+    )
+    .map(drop)
+}
+
+pub(super) fn counts(
+    connection: &Connection,
+    filter: &UsageFilter,
+    page: Page<UsageKey>,
+) -> Result<Vec<StoredCount>, Error> {
+    // From the token inwards: that is the order, and whose they are is the token's.
+    let mut query = Query::new(
+        "SELECT token.id, token.api, hour, outcome, count
+         FROM token CROSS JOIN usage ON usage.token = token.id",
+    );
+    query.and_if("token.id = ?", filter.token.map(|id| *id.as_bytes()));
+    query.and_if("api = ?", filter.api.clone());
+    query.and_if("organization = ?", filter.organization.map(|id| *id.as_bytes()));
+    query.and_if("owner = ?", filter.owner.map(|id| *id.as_bytes()));
+    query.and_if("hour >= ?", Some(filter.from.as_millis()));
+    query.and_if("hour < ?", Some(filter.to.as_millis()));
+    if let Some((token, hour, outcome)) = page.after {
+        // The second says it all; the first is what an index can be asked for.
+        query.and_if("token.id >= ?", Some(*token.as_bytes()));
+        query.and("(token.id, hour, outcome) > (?, ?, ?)");
+        query.give(*token.as_bytes());
+        query.give(hour.as_millis());
+        query.give(outcome);
+    }
+    query.end("ORDER BY token.id, hour, outcome", page.limit);
+    query.all(connection, |row| {
+        Ok(StoredCount {
+            token: TokenId::from_bytes(row.get(0)?),
+            api: row.get(1)?,
+            hour: time(row, 2)?,
+            outcome: row.get(3)?,
+            count: number(row, 4)?,
+        })
+    })
+}
+
+pub(super) fn origins(
+    connection: &Connection,
+    token: TokenId,
+    kind: OriginKind,
+    since: Timestamp,
+) -> Result<Vec<Origin<String>>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT day, value, admitted, refused, first_at, last_at FROM usage_origin
+         WHERE token = ? AND kind = ? AND day >= ? ORDER BY day DESC, last_at DESC, value",
+    )?;
+    let parameters = params![token.as_bytes(), kind_name(kind), since.as_millis()];
+    let rows = statement.query_map(parameters, |row| {
+        let value: String = row.get(1)?;
+        Ok(Origin {
+            day: time(row, 0)?,
+            value: Some(value).filter(|value| !value.is_empty()),
+            admitted: number(row, 2)?,
+            refused: number(row, 3)?,
+            first_at: time(row, 4)?,
+            last_at: time(row, 5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// The last use in the columns from `first` on, where there is one.
+pub(super) fn last_use(row: &Row<'_>, first: usize) -> Result<Option<LastUse>, Error> {
+    let Some(at) = optional_time(row, first)? else { return Ok(None) };
+    let address: Option<String> = row.get(first + 2)?;
+    let address = address.map(|text| text.parse::<IpAddr>()).transpose();
+    Ok(Some(LastUse {
+        at,
+        door: row.get::<_, String>(first + 1)?.into(),
+        address: address.map_err(|_| unreadable(first + 2))?,
+        user_agent: row.get(first + 3)?,
+        route: row.get(first + 4)?,
+    }))
+}
+
+pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Result<(), Error> {
+    for sql in [
+        "DELETE FROM usage WHERE (token, hour, outcome) IN (
+            SELECT token, hour, outcome FROM usage WHERE hour < ?1 LIMIT ?2)",
+        "DELETE FROM usage_origin WHERE (token, kind, day, value) IN (
+            SELECT token, kind, day, value FROM usage_origin WHERE day < ?1 LIMIT ?2)",
+        "UPDATE last_use SET address = NULL, user_agent = NULL, route = NULL WHERE token IN (
+            SELECT token FROM last_use
+            WHERE at < ?1 AND coalesce(address, user_agent, route) IS NOT NULL LIMIT ?2)",
+    ] {
+        run(connection, sql, params![end.as_millis(), most])?;
+    }
+    Ok(())
+}
+
+fn kind_name(kind: OriginKind) -> &'static str {
+    match kind {
+        OriginKind::Address => "address",
+        OriginKind::UserAgent => "user_agent",
+    }
+}
+
+fn number(row: &Row<'_>, column: usize) -> Result<u64, Error> {
+    row.get::<_, i64>(column).map(i64::unsigned_abs)
+}

@@ -1,0 +1,58 @@
+//! `/openapi.json`: it is served, described as it is checked in, and known by its `ETag`.
+
+use crate::{caller::call, installation::Installation, response::curl};
+use serde_json::Value;
+use std::path::Path;
+
+const PATH: &str = "/openapi.json";
+
+/// The description as it is checked in.
+pub(crate) fn checked_in() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn whoever_asks_gets_it() {
+    let server = Installation::without_configuration().start();
+    let here = curl(server.main, PATH, [""; 0]);
+    assert_eq!((here.status, here.text()), (200, &*checked_in()));
+    assert_eq!(here.header("content-type"), "application/json");
+    assert_eq!(here.header("cache-control"), "no-cache");
+    let there = server.operator().unwrap().call("GET", PATH, "").unwrap();
+    assert_eq!((there.status, there.text()), (200, here.text()));
+}
+
+#[test]
+fn whoever_has_it_is_told_so() {
+    let server = Installation::without_configuration().start();
+    let etag = curl(server.main, PATH, [""; 0]).header("etag").to_owned();
+    for (tags, status) in [
+        (etag.clone(), 304),
+        (format!("W/{etag}"), 304),
+        (format!("\"other\", {etag}"), 304),
+        ("*".to_owned(), 304),
+        ("\"other\"".to_owned(), 200),
+        (etag.replace('"', ""), 200),
+    ] {
+        let answer = curl(server.main, PATH, ["-H", &format!("If-None-Match: {tags}")]);
+        assert_eq!(answer.status, status, "{tags}");
+        assert_eq!(answer.header("etag"), etag, "{tags}");
+        assert_eq!(answer.body.is_empty(), status == 304, "{tags}");
+    }
+}
+
+/// Every call that is described is there, and asks for a token where it says that it does.
+#[test]
+fn what_is_described_is_there() {
+    let server = Installation::without_configuration().start();
+    let description: Value = serde_json::from_str(&checked_in()).unwrap();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let status = call(server.main, "", &method.to_uppercase(), path, "").status;
+            let answers = &operation["responses"];
+            assert!(answers[status.to_string()].is_object(), "{method} {path}: {status}");
+            assert_eq!(status == 401, operation["security"].is_array(), "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The audit log: who sees which part of the ledger, and what is in it.
+
+use super::{ADA, ADMINISTRATORS, BOB, Stage, is_forbidden, send};
+use crate::{
+    caller::{Caller, SCOPES, says_no},
+    response::Response,
+};
+use counterfoil_core::{
+    ledger::{EntryHash, Head, check},
+    token::Digest,
+};
+use serde_json::{Value, json};
+
+#[track_caller]
+fn items(response: &Response) -> Vec<Value> {
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()["items"].as_array().unwrap().clone()
+}
+
+fn kinds(items: &[Value]) -> Vec<&str> {
+    items.iter().map(|item| item["kind"].as_str().unwrap()).collect()
+}
+
+/// All of it, and that the parts are as the whole.
+#[track_caller]
+fn everything(caller: &Caller) -> Vec<Value> {
+    let whole = items(&caller.get("/v1/audit?limit=1000"));
+    let (mut parts, mut after) = (Vec::new(), 0);
+    loop {
+        let part = caller.get(&format!("/v1/audit?limit=3&after={after}"));
+        parts.extend(items(&part));
+        match part.json()["next_cursor"].as_str() {
+            Some(next) => after = next.parse().unwrap(),
+            None => break,
+        }
+    }
+    assert_eq!(parts, whole);
+    let lines = caller.read_with("accept: application/jsonl\r\n", "/v1/audit");
+    assert_eq!(lines.header("content-type"), "application/jsonl");
+    let lines: Vec<Value> =
+        lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, whole);
+    whole
+}
+
+#[test]
+fn an_administrator_sees_the_organizations_part_and_no_more() {
+    let stage = Stage::set();
+    let path = format!("/v1/tokens/{}/revoke", stage.bobs.id);
+    stage.ada.post(&path, &json!({"reason": "it was in a screenshot"}));
+    let bot = format!("/v1/accounts/{}", stage.bot.owner);
+    send(&stage.ada, &("PATCH", bot, json!({"state": "disabled"})));
+    let (ours, theirs) = (everything(&stage.ada), everything(&stage.eve));
+    let revoked = ours.iter().find(|item| item["kind"] == "token_revoked").unwrap();
+    assert_eq!(revoked["subject"], json!({"kind": "token", "id": stage.bobs.id}));
+    assert_eq!(revoked["details"], json!({"reason": "it was in a screenshot"}));
+    assert_eq!(
+        revoked["actor"],
+        json!({"kind": "token", "account": stage.adas.owner, "token": stage.ada.token.id})
+    );
+    assert!(kinds(&ours).contains(&"account_disabled"));
+
+    let operators = stage.server.cli(["audit", "--json", "--limit", "1000"]).done().json();
+    let operators = operators["items"].as_array().unwrap().clone();
+    let seqs =
+        |items: &[Value]| items.iter().map(|i| i["seq"].as_u64().unwrap()).collect::<Vec<_>>();
+    let (all, ours, theirs) = (seqs(&operators), seqs(&ours), seqs(&theirs));
+    assert_eq!(all, (1..=all.len() as u64).collect::<Vec<_>>());
+    assert!(ours.iter().all(|seq| !theirs.contains(seq)), "{ours:?} {theirs:?}");
+    assert_eq!(ours.len() + theirs.len(), all.len(), "{operators:#?}");
+    // Asking for somebody else's part gets nothing.
+    let elsewhere = format!("/v1/audit?organization={}", stage.other_organization());
+    assert_eq!(items(&stage.ada.get(&elsewhere)), Vec::<Value>::new());
+    let about = format!("/v1/audit?subject={}", stage.eves.id);
+    assert_eq!(items(&stage.ada.get(&about)), Vec::<Value>::new());
+    assert_eq!(kinds(&items(&stage.eve.get(&about))), ["token_issued"]);
+}
+
+#[test]
+fn members_and_tokens_without_the_scope_see_nothing() {
+    let stage = Stage::set();
+    is_forbidden(&stage.bob.get("/v1/audit"), ADMINISTRATORS);
+    let without: Vec<&str> =
+        SCOPES.iter().copied().filter(|scope| *scope != "audit:read").collect();
+    let caller = Caller::new(&stage.server, ADA, &without, &[]);
+    says_no(&caller.get("/v1/audit"), 403, "forbidden");
+    says_no(&stage.ada.get("/v1/ledger"), 403, "forbidden");
+    for wrong in
+        ["after=-1", "after=x", "subject=x", "limit=-1", "before=1", "after=99999999999999999999"]
+    {
+        says_no(&stage.ada.get(&format!("/v1/audit?{wrong}")), 400, "invalid_request");
+    }
+    // Behind the end there is nothing yet.
+    assert!(items(&stage.ada.get(&format!("/v1/audit?after={}", u64::MAX))).is_empty());
+}
+
+#[test]
+fn it_tells_no_secret_no_digest_and_no_password() {
+    let stage = Stage::set();
+    let server = &stage.server;
+    let rotated =
+        stage.ada.post(&format!("/v1/tokens/{}/rotate", stage.adas.id), &json!({"overlap": 60}));
+    let rotated = rotated.json()["secret"].as_str().unwrap().to_owned();
+    let file = server.home().join("password");
+    std::fs::write(&file, "tr0ub4dor-and-3").unwrap();
+    let command = ["account", "set-password", BOB, "--password-file"];
+    server
+        .cli(command.iter().map(|word| (*word).to_owned()).chain([file.display().to_string()]))
+        .done();
+    let told = server.cli(["audit", "--json", "--limit", "1000"]).done().out;
+    let exported = server.cli(["ledger", "export"]).done().out;
+    assert!(told.contains("password_set") && told.contains("token_rotated"));
+    // The password is the person's: the organization does not hear of it.
+    assert!(!stage.ada.get("/v1/audit?limit=1000").text().contains("password_set"));
+    for text in [&told, &exported] {
+        for secret in [&stage.adas.secret, &rotated, &stage.ada.token.secret] {
+            assert!(!text.contains(secret.as_str()));
+            let digest = serde_json::to_value(Digest::of(secret)).unwrap();
+            assert!(!text.contains(digest.as_str().unwrap()));
+        }
+        assert!(!text.contains("argon2") && !text.contains("tr0ub4dor"));
+    }
+}
+
+#[test]
+fn the_chain_can_be_followed_elsewhere() {
+    let stage = Stage::set();
+    let verified = stage.server.cli(["ledger", "verify", "--json"]).done().json();
+    let exported = stage.server.cli(["ledger", "export"]).done().out;
+    let follow = |text: &str, mut head: Head| {
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let hash = line["hash"].as_str().unwrap();
+            let hash: Vec<u8> =
+                (0..32).map(|n| u8::from_str_radix(&hash[2 * n..2 * n + 2], 16).unwrap()).collect();
+            let entry = line["entry"].as_str().unwrap();
+            (head, ..) = check(head, entry.as_bytes(), &hash, None).unwrap();
+        }
+        head
+    };
+    let head = follow(&exported, Head::EMPTY);
+    assert_eq!(head.number, verified["entries"].as_u64().unwrap());
+    assert_eq!(head.hash.to_string(), verified["head"].as_str().unwrap());
+    // The rest of it follows from what is known; with no server running, too.
+    let seventh = follow(&exported.lines().take(7).collect::<Vec<_>>().join("\n"), Head::EMPTY);
+    let Stage { server, .. } = stage;
+    let installation = server.stop();
+    let rest = installation.cli(["ledger", "export", "--after", "7"]).done().out;
+    assert_eq!(follow(&rest, seventh), head);
+    assert_eq!(EntryHash([0; 32]), Head::EMPTY.hash);
+}
