@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod configuration;
 mod demo;
+mod import;
 mod ledger;
 mod operator;
 mod organizations;
@@ -117,6 +118,8 @@ enum Command {
     /// Issue, list and end tokens
     #[command(subcommand)]
     Token(tokens::Command),
+    /// Take over tokens that were issued elsewhere, by their digests: all of them or none
+    Import(import::Import),
     /// People and programs
     #[command(subcommand)]
     Account(accounts::Command),
@@ -223,6 +226,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
             organization.as_deref(),
         )),
         Command::Token(command) => wait_for(tokens::run(global, command)),
+        Command::Import(import) => wait_for(import::run(global, import)),
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
         Command::Usage(usage) => wait_for(usage::run(global, usage)),

@@ -7,6 +7,7 @@ pub(crate) mod accounts;
 mod audit;
 mod caller;
 pub(crate) mod idempotency;
+pub(crate) mod import;
 mod leaks;
 pub(crate) mod management_api;
 pub(crate) mod organizations;

@@ -24,7 +24,7 @@ use counterfoil_core::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// Changes that are made together or not at all.
 #[derive(Debug)]
@@ -270,6 +270,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// have reached this node's index when this returns.
     async fn commit(&self, order: Order) -> Result<Head, StoreError>;
 
+    /// The same for an order of many changes, telling now and then how many of
+    /// them are made.
+    async fn commit_large(&self, order: Order, progress: Progress) -> Result<Head, StoreError>;
+
     /// Fills an empty index with the state, all of it from one snapshot.
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError>;
 
@@ -311,6 +315,9 @@ pub(crate) trait Store: Send + Sync + 'static {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// Those of `digests` that are a token's, whatever its state, or once were.
+    async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError>;
 
     /// Entries of the ledger behind the one of number `after`, in their order.
     async fn entries(

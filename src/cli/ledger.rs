@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use clap::Subcommand;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -36,17 +36,14 @@ pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failur
 
 async fn verify(global: &Global, operator: Operator) -> Result<(), Failure> {
     let bar = progress_bar("entries");
-    let progress = |checked, of| {
-        bar.set_length(of);
-        bar.set_position(checked);
+    let progress = |step: &Value| {
+        bar.set_length(step["of"].as_u64().unwrap_or_default());
+        bar.set_position(step["checked"].as_u64().unwrap_or_default());
     };
-    let outcome = operator.follow("/v1/ledger/verify", progress).await;
+    let outcome = operator.follow("/v1/ledger/verify", Vec::new(), progress).await;
     bar.finish_and_clear();
     operator.close().await;
     let outcome = outcome?;
-    if let Some(error) = outcome["error"].as_str() {
-        return Err(Failure::Failed(anyhow!("{error}")));
-    }
     if global.json {
         output::json(&outcome)?;
     }

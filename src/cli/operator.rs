@@ -108,29 +108,36 @@ impl Operator {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let body = self.send(method, path, body).await?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let body = self.send(method, path, body.into()).await?;
         let bytes = body.collect().await.context(BROKEN_OFF)?.to_bytes();
         Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
-    /// A call whose answer comes in lines of JSON: how much is done of how
-    /// much, for `progress`, and at last the outcome.
+    /// A call whose answer comes in lines of JSON: those that say `of` how much
+    /// something is done, for `progress`, and at last the outcome.
     pub(crate) async fn follow(
         &self,
         path: &str,
-        mut progress: impl FnMut(u64, u64),
+        body: Vec<u8>,
+        mut progress: impl FnMut(&Value),
     ) -> Result<Value, Failure> {
         let mut last = None;
         let read = |line: &[u8]| {
             let line: Value =
                 serde_json::from_slice(line).context("the server's answer is not JSON")?;
-            match (line["checked"].as_u64(), line["of"].as_u64()) {
-                (Some(checked), Some(of)) => progress(checked, of),
-                _ => last = Some(line),
+            if let Some(error) = line["error"].as_str() {
+                return Err(Failure::Failed(anyhow!("{error}")));
+            }
+            if line.get("of").is_some() {
+                progress(&line);
+            } else {
+                last = Some(line);
             }
             Ok(())
         };
-        self.read_lines(http::Method::POST, path, read).await?;
+        let answer = self.send(http::Method::POST, path, body.into()).await?;
+        take_lines(answer, read).await?;
         last.ok_or_else(|| Failure::Failed(anyhow!(BROKEN_OFF)))
     }
 
@@ -139,19 +146,9 @@ impl Operator {
         &self,
         method: http::Method,
         path: &str,
-        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+        take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut body = self.send(method, path, None).await?;
-        let mut rest = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.context(BROKEN_OFF)?;
-            rest.extend_from_slice(&frame.into_data().unwrap_or_default());
-            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                take(line.trim_ascii_end())?;
-            }
-        }
-        if rest.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!(BROKEN_OFF))) }
+        take_lines(self.send(method, path, Body::empty()).await?, take).await
     }
 
     /// Lets go of the data directory, where this process has it.
@@ -162,19 +159,13 @@ impl Operator {
     }
 
     /// The body of the answer, where the server did what it was asked.
-    async fn send(
-        &self,
-        method: http::Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Body, Failure> {
-        let body = body.map(Value::to_string).unwrap_or_default();
+    async fn send(&self, method: http::Method, path: &str, body: Body) -> Result<Body, Failure> {
         let request = http::Request::builder()
             .method(method)
             .uri(path)
             .header(http::header::HOST, "operator")
             .header(http::header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body))
+            .body(body)
             .context("the request cannot be written")?;
         let (head, body) = match self {
             Self::Here(router, _) => {
@@ -199,6 +190,22 @@ impl Operator {
         let bytes = body.collect().await.context(BROKEN_OFF)?.to_bytes();
         Err(refusal(&serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
     }
+}
+
+async fn take_lines(
+    mut body: Body,
+    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut rest = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.context(BROKEN_OFF)?;
+        rest.extend_from_slice(&frame.into_data().unwrap_or_default());
+        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            take(line.trim_ascii_end())?;
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!(BROKEN_OFF))) }
 }
 
 const BROKEN_OFF: &str = "the server's answer broke off";

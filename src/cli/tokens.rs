@@ -341,7 +341,11 @@ fn grant(token: &Value) -> String {
 }
 
 fn hint(token: &Value) -> String {
-    format!("{}…{}", output::text(&token["prefix"]), output::text(&token["last_four"]))
+    match (output::text(&token["prefix"]), output::text(&token["last_four"])) {
+        // It was imported, and nothing of it may be shown.
+        (prefix, last_four) if prefix.is_empty() && last_four.is_empty() => String::new(),
+        (prefix, last_four) => format!("{prefix}…{last_four}"),
+    }
 }
 
 fn expires(token: &Value) -> String {

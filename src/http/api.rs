@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod field;
+pub(crate) mod import;
 mod ledger;
 mod lines;
 mod organizations;
@@ -67,6 +68,7 @@ pub(crate) fn for_tokens(
 pub(crate) fn calls() -> Calls<Arc<Service>> {
     Calls::new()
         .merge(tokens::calls())
+        .merge(import::calls())
         .merge(accounts::calls())
         .merge(organizations::calls())
         .merge(refusals::calls())

@@ -177,7 +177,8 @@ impl<T: JsonSchema> Takes for Path<T> {
     }
 }
 
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Reads a JSON object without unknown fields.
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde would take a list for an object, its items for the fields in order.
     if bytes.trim_ascii_start().first().is_some_and(|first| b"[\"-0123456789tfn".contains(first)) {
         return Err(Problem::bad_request("the body: expected a JSON object"));

@@ -503,8 +503,10 @@ fn changed(
             token.grant = decide_grant(api, changes.role.as_deref(), changes.scopes.as_deref())?;
         }
         if let Some(expiry) = changes.expiry {
-            // The longest life is counted from the beginning of it.
-            token.expires_at = decide_expiry(api, expiry, now, token.created_at)?;
+            // The longest life is counted from the beginning of it; but an imported
+            // token may have begun long before it came here, and can be cut short.
+            let since = if shortens(&token, expiry, now) { now } else { token.created_at };
+            token.expires_at = decide_expiry(api, expiry, now, since)?;
         }
         if let Some(networks) = &changes.allowed_networks {
             token.allowed_networks = read_networks(networks)?;
@@ -514,8 +516,18 @@ fn changed(
     Ok(token)
 }
 
+/// Whether a token that is to end as `asked` ends no later than before.
+fn shortens(token: &Token, asked: Expiry, now: Timestamp) -> bool {
+    let end = match asked {
+        Expiry::In(lifetime) => now.plus(lifetime),
+        Expiry::At(end) => end,
+        Expiry::Default | Expiry::Never => return false,
+    };
+    token.expires_at.is_none_or(|before| end <= before)
+}
+
 /// An object, and not a large one.
-fn check_metadata(value: Value) -> Result<Value, ServiceError> {
+pub(super) fn check_metadata(value: Value) -> Result<Value, ServiceError> {
     let invalid = |message: String| Err(ServiceError::Invalid { field: "metadata", message });
     if !value.is_object() {
         return invalid("must be a JSON object".into());
@@ -559,7 +571,7 @@ fn not_a_member(owner: &StoredAccount) -> ServiceError {
     ))
 }
 
-fn decide_grant(
+pub(super) fn decide_grant(
     api: &Api,
     role: Option<&str>,
     scopes: Option<&[String]>,
@@ -617,7 +629,7 @@ fn decide_grant(
     }
 }
 
-fn decide_expiry(
+pub(super) fn decide_expiry(
     api: &Api,
     asked: Expiry,
     now: Timestamp,
@@ -646,7 +658,7 @@ fn decide_expiry(
     }
 }
 
-fn read_networks(texts: &[String]) -> Result<Vec<Network>, ServiceError> {
+pub(super) fn read_networks(texts: &[String]) -> Result<Vec<Network>, ServiceError> {
     let invalid = |message| ServiceError::Invalid { field: "allowed_networks", message };
     if texts.len() > PARTS {
         return Err(invalid(format!("at most {PARTS} networks")));
@@ -658,7 +670,7 @@ fn read_networks(texts: &[String]) -> Result<Vec<Network>, ServiceError> {
 }
 
 /// The UTC date, which names a token that nobody named.
-fn date(now: Timestamp) -> String {
+pub(super) fn date(now: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(now.as_millis())
         .map(|instant| instant.strftime("%Y-%m-%d").to_string())
         .unwrap_or_default()

@@ -1,5 +1,9 @@
 //! What every store has to do, said once and run over each of them.
 
+mod audit;
+mod import;
+mod once;
+
 mod usage;
 
 use super::{
@@ -13,7 +17,7 @@ use counterfoil_core::{
     account::{AccountKind, Rank},
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
-    ledger::{self, Actor, Change, Head},
+    ledger::{self, Actor, Change, Head, ImportSource},
     network::Network,
     token::{Digest, Grant, Previous, State, Token},
 };
@@ -349,6 +353,11 @@ async fn of_two_rotations_of_the_same_secret_one_is_made() {
     house.is_sound().await;
 }
 
+fn import(n: u8, secret: Digest) -> Change {
+    let token = Token { digest: secret, prefix: "".into(), last_four: "".into(), ..token(n, 1, 1) };
+    Change::TokenImported { token: Box::new(token), from: ImportSource::Knox, entropy_bits: 256 }
+}
+
 #[tokio::test]
 async fn an_order_is_made_whole_or_not_at_all() {
     let house = House::with_member().await;
@@ -469,74 +478,6 @@ async fn many_at_once_are_numbered_without_gaps() {
 }
 
 #[tokio::test]
-async fn an_organization_reads_its_part_of_the_ledger() {
-    let house = House::with_member().await; // entries 1 to 3
-    for change in [
-        create_organization(2),                                        // 4
-        create_account(2),                                             // 5, a service account
-        create_account(3),                                             // 6
-        join(2, 2),                                                    // 7
-        join(1, 3),                                                    // 8
-        issue(7, 1, 1),                                                // 9
-        Change::PasswordSet { account: account(1), hash: "h".into() }, // 10
-        Change::AccountDisabled { account: account(3) },               // 11
-        Change::AccountDisabled { account: account(2) },               // 12
-    ] {
-        house.made(change).await;
-    }
-    let numbers = async |organization: Option<u8>, subject, after, limit| {
-        let organization = organization.map(self::organization);
-        let filter = EntryFilter { organization, subject };
-        let found = house.store.entries(filter, after, limit).await.unwrap();
-        found.iter().map(|found| found.entry.number).collect::<Vec<u64>>()
-    };
-    assert_eq!(numbers(None, None, 0, 100).await, (1..=12).collect::<Vec<_>>());
-    assert_eq!(numbers(None, None, 10, 1).await, [11]);
-    assert_eq!(numbers(None, None, u64::MAX, 9).await, [0_u64; 0]);
-    assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 6, 8, 9, 11]);
-    assert_eq!(numbers(Some(1), None, 2, 3).await, [3, 6, 8]);
-    assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12]);
-    let third = Some(*account(3).as_bytes());
-    assert_eq!(numbers(Some(1), third, 0, 100).await, [6, 8, 11]);
-    assert_eq!(numbers(Some(2), third, 0, 100).await, [0_u64; 0]);
-    assert_eq!(numbers(None, Some(*token_id(7).as_bytes()), 0, 100).await, [9]);
-    // A person who has left is nothing to the organization; a program stays its own.
-    for (o, a) in [(1, 3), (2, 2)] {
-        let (organization, account) = (organization(o), account(a));
-        house.made(Change::MembershipEnded { organization, account }).await;
-    }
-    assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 8, 9, 13]);
-    assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12, 14]);
-}
-
-#[tokio::test]
-async fn under_one_key_something_is_made_once() {
-    let house = House::with_member().await;
-    let once = |key: u8, n| Once { key: digest(key, 0), request: digest(9, 9), token: token_id(n) };
-    let make = async |millis, n, once| {
-        let changes = vec![(issue(n, 1, 1), [7; 16])];
-        let once = Some(once);
-        let order = Order { at: at(millis), actor: Actor::Operator, changes, once };
-        house.store.commit(order).await
-    };
-    make(1000, 1, once(1, 1)).await.unwrap();
-    assert_eq!(house.store.once(digest(1, 0)).await.unwrap(), Some(once(1, 1)));
-    assert_eq!(house.store.once(digest(2, 0)).await.unwrap(), None);
-    let before = house.replica.head();
-    assert!(matches!(make(2000, 2, once(1, 2)).await, Err(StoreError::Conflict)));
-    assert_eq!(house.store.token(token_id(2)).await.unwrap(), None);
-    // A key is not taken by what could not be made.
-    assert!(matches!(make(2000, 1, once(2, 1)).await, Err(StoreError::Conflict)));
-    assert_eq!(house.store.once(digest(2, 0)).await.unwrap(), None);
-    assert_eq!(house.replica.head(), before);
-    make(3000, 2, once(2, 2)).await.unwrap();
-    house.store.forget_once(at(2000)).await.unwrap();
-    assert_eq!(house.store.once(digest(1, 0)).await.unwrap(), None);
-    assert_eq!(house.store.once(digest(2, 0)).await.unwrap(), Some(once(2, 2)));
-    house.is_sound().await;
-}
-
-#[tokio::test]
 async fn refusals_are_kept_for_a_while() {
     let house = House::with_member().await;
     let id = |n: u8| RequestId::new(at(1), [n; 10]);
@@ -647,6 +588,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         a.clone().prop_map(|a| Change::AccountEnabled { account: account(a) }),
         a.clone().prop_map(|a| Change::PasswordSet { account: account(a), hash: "h".into() }),
         (t.clone(), o.clone(), a).prop_map(|(t, o, a)| issue(t, o, a)),
+        (t.clone(), t.clone(), 0..3u8).prop_map(|(t, of, n)| import(t, digest(of, n))),
         (t.clone(), o.clone()).prop_map(|(t, o)| Change::TokenPaused {
             token: token_id(t),
             organization: organization(o)

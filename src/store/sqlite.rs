@@ -35,6 +35,7 @@ use counterfoil_core::{
 };
 use rusqlite::{Connection, OpenFlags};
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -50,6 +51,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_refusals.sql"),
     include_str!("../../migrations/sqlite/0003_names_elsewhere.sql"),
     include_str!("../../migrations/sqlite/0004_usage.sql"),
+    include_str!("../../migrations/sqlite/0005_import.sql"),
     include_str!("../../migrations/sqlite/0006_once.sql"),
     include_str!("../../migrations/sqlite/0007_audit.sql"),
 ];
@@ -129,7 +131,11 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, order: Order) -> Result<Head, StoreError> {
-        self.writer.commit(order).await
+        self.writer.commit(order, Box::new(|_, _| {})).await
+    }
+
+    async fn commit_large(&self, order: Order, progress: Progress) -> Result<Head, StoreError> {
+        self.writer.commit(order, progress).await
     }
 
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
@@ -185,6 +191,10 @@ impl Store for Sqlite {
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError> {
         self.read(move |connection| read::tokens(connection, &filter, page)).await
+    }
+
+    async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError> {
+        self.read(move |connection| read::known_digests(connection, &digests)).await
     }
 
     async fn entries(

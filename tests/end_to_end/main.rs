@@ -13,6 +13,7 @@ mod durability;
 mod forward_auth;
 mod gateway;
 mod hostile;
+mod import;
 mod installation;
 mod leaks;
 mod management;

@@ -245,3 +245,49 @@ fn a_secret_in_place_of_an_id_is_not_written_down_either() {
     }
     stage.search();
 }
+
+/// Another program's keys, which its export has in plain.
+#[test]
+fn nor_are_keys_that_are_imported() {
+    let mut stage = Stage::set();
+    let keys =
+        ["9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b", "401f7ac837da42b97f613d789819ff93537bee6a"];
+    for key in keys {
+        stage.hushed.text(key);
+    }
+    let server = &stage.server;
+    let import = |file: &str, arguments: &[&str]| {
+        let first = ["import", "--from", "drf-authtoken", "--api", "selectstar", "-"];
+        server.cli_reading(file, first.iter().chain(arguments))
+    };
+    let table = format!("key,owner,created\n{},{ADA},2024-01-01\n", keys[0]);
+    // In every column but its own, in none, and in a row that cannot be read.
+    for wrong in [
+        format!("owner,key,created\n{},{ADA},2024-01-01\n", keys[0]),
+        format!("created,owner,key\n{},{ADA},2024-01-01\n", keys[0]),
+        format!("{},{ADA},2024-01-01\n", keys[0]),
+        format!("{}{},{ADA}\n", table, keys[1]),
+        format!("{}x{},{ADA},2024-01-01\n", table, keys[1]),
+        format!("key,owner,role,name\n{},{ADA},{},x\n", keys[0], keys[1]),
+        format!("key,owner,{}\n{},nobody,x\n", keys[1], keys[0]),
+        format!("[{{\"key\": \"{}\", \"owner\": \"{}\"}}]", keys[0], keys[1]),
+        format!("{{\"key\": \"{}\", \"owner\": {}\n", keys[0], keys[1]),
+    ] {
+        for form in [&["--json"][..], &[]] {
+            let said = import(&wrong, form);
+            assert_eq!(said.code, Some(2), "{wrong}{said:?}");
+            stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
+        }
+    }
+    for form in [&["--json"][..], &[]] {
+        let said = import(&table, form).done();
+        stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
+    }
+    let right = format!("Authorization: Token {}", keys[0]);
+    assert_eq!(server.curl("/selectstar/x", ["--header", &right]).status, 200);
+    for command in [&["token", "list"][..], &["ledger", "verify"]] {
+        let said = server.cli(command.iter().chain(&["--json"])).done();
+        stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
+    }
+    stage.search();
+}

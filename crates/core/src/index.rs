@@ -225,7 +225,9 @@ impl Index {
             Change::MembershipEnded { organization, account } => {
                 self.set_rank(*organization, *account, None)?;
             }
-            Change::TokenIssued(token) => self.load_token(token, State::Active, None)?,
+            Change::TokenIssued(token) | Change::TokenImported { token, .. } => {
+                self.load_token(token, State::Active, None)?;
+            }
             Change::TokenChanged { token, grant, expires_at, allowed_networks, .. } => {
                 let old = self.live(*token)?;
                 self.put(&Arc::new(Record {

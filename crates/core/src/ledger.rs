@@ -5,7 +5,7 @@
 
 mod change;
 
-pub use change::{Actor, Change, Subject};
+pub use change::{Actor, Change, ImportSource, Subject};
 
 use crate::{Timestamp, id::OrganizationId, token::Digest};
 use serde::{Deserialize, Serialize};

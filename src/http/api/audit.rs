@@ -143,6 +143,13 @@ fn details(change: &Change) -> Value {
             json!({"rank": rank})
         }
         Change::TokenIssued(token) => issued(token),
+        Change::TokenImported { token, from, entropy_bits } => {
+            let mut told = issued(token);
+            told["created_at"] = json!(Moment(token.created_at));
+            told["imported_from"] = json!(from);
+            told["entropy_bits"] = json!(entropy_bits);
+            told
+        }
         Change::TokenChanged {
             name,
             note,

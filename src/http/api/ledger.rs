@@ -17,7 +17,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 pub(super) fn calls() -> Calls<Arc<Service>> {
     Calls::new()
@@ -49,23 +48,12 @@ async fn verify(
     Asking(caller): Asking,
 ) -> Result<Lines, Problem> {
     caller.is_operator()?;
-    let (mut lines, answer) = Lines::new();
-    tokio::spawn(async move {
-        let (progress, mut steps) = mpsc::unbounded_channel();
+    Ok(Lines::of_work(|steps| async move {
         let report = move |checked, of| {
-            // The receiver is below, and stays until the work is done.
-            let _ = progress.send((checked, of));
+            // Who passes it on stays until the work is done.
+            let _ = steps.send(json!({"checked": checked, "of": of}));
         };
-        let work = service.inspect_ledger(&caller, Box::new(report));
-        let tell = async {
-            while let Some((checked, of)) = steps.recv().await {
-                // Nobody may be listening any more; the inspection ends by itself.
-                lines.send(&json!({"checked": checked, "of": of})).await;
-            }
-            lines
-        };
-        let (outcome, mut lines) = tokio::join!(work, tell);
-        let last = match outcome {
+        match service.inspect_ledger(&caller, Box::new(report)).await {
             Ok(inspection) => json!({
                 "agrees": inspection.findings.is_empty(),
                 "entries": inspection.head.number,
@@ -73,10 +61,8 @@ async fn verify(
                 "findings": inspection.findings,
             }),
             Err(error) => json!({"error": error.to_string()}),
-        };
-        lines.send(&last).await;
-    });
-    Ok(answer)
+        }
+    }))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -10,9 +10,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::channel::{Channel, Sender};
 use serde_json::{Value, json};
 use std::io;
+use tokio::sync::mpsc;
 
 /// What such an answer is called.
-const MEDIA_TYPE: &str = "application/jsonl";
+pub(super) const MEDIA_TYPE: &str = "application/jsonl";
+
+/// Where work tells how far it is.
+pub(super) type Steps = mpsc::UnboundedSender<Value>;
 
 /// Lines of JSON, as they come.
 pub(super) struct Lines(Body);
@@ -25,6 +29,29 @@ impl Lines {
     pub(super) fn new() -> (LineSender, Self) {
         let (sender, body) = Channel::new(4);
         (LineSender(sender), Self(Body::new(body)))
+    }
+
+    /// An answer of work that tells how far it is: begins the work at once, sends
+    /// each of its steps as it comes, and at last what it ends with. It goes on to
+    /// its end, whoever listens.
+    pub(super) fn of_work<W>(begin: impl FnOnce(Steps) -> W) -> Self
+    where
+        W: Future<Output = Value> + Send + 'static,
+    {
+        let (mut lines, answer) = Self::new();
+        let (tell, mut steps) = mpsc::unbounded_channel();
+        let work = begin(tell);
+        tokio::spawn(async move {
+            let pass_on = async {
+                while let Some(step) = steps.recv().await {
+                    lines.send(&step).await;
+                }
+                lines
+            };
+            let (outcome, mut lines) = tokio::join!(work, pass_on);
+            lines.send(&outcome).await;
+        });
+        answer
     }
 
     /// Whether the answer is to be in lines.

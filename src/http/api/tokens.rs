@@ -151,7 +151,7 @@ fn not_both() -> Value {
 
 /// A span of time: seconds, or a number with its unit, as in `"90d"`, `"24h"`, `"15m"`, `"30s"`.
 #[derive(Debug, Clone, Copy)]
-struct Span(Seconds);
+pub(super) struct Span(pub(super) Seconds);
 
 impl JsonSchema for Span {
     fn schema_name() -> Cow<'static, str> {

@@ -55,9 +55,15 @@ impl<'a> Operation<'a> {
     pub(crate) fn takes_json<T: JsonSchema>(&mut self) {
         let required = !self.schemas.may_be_empty::<T>();
         let schema = self.schemas.asked::<T>();
-        self.body = Some(
-            json!({"required": required, "content": {"application/json": {"schema": schema}}}),
-        );
+        self.takes_body("application/json", &schema);
+        if let Some(body) = &mut self.body {
+            body["required"] = required.into();
+        }
+    }
+
+    /// Has a body of this type.
+    pub(crate) fn takes_body(&mut self, content_type: &str, schema: &Value) {
+        self.body = Some(json!({"required": true, "content": {content_type: {"schema": schema}}}));
         self.fails(StatusCode::BAD_REQUEST);
         self.fails(StatusCode::REQUEST_TIMEOUT);
         self.fails(StatusCode::PAYLOAD_TOO_LARGE);

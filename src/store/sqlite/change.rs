@@ -111,7 +111,9 @@ pub(super) fn apply(
 
 fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(), ApplyError> {
     let rows = match change {
-        Change::TokenIssued(token) => issue(connection, token),
+        Change::TokenIssued(token) | Change::TokenImported { token, .. } => {
+            issue(connection, token)
+        }
         Change::TokenChanged {
             token,
             organization,
@@ -159,21 +161,29 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
             digest,
             prefix,
             last_four,
-        } => run(
-            connection,
-            "UPDATE token SET digest = ?4, prefix = ?5, last_four = ?6, previous_until = ?7,
-             previous_digest = CASE WHEN ?7 IS NULL THEN NULL ELSE digest END
-             WHERE id = ?1 AND organization = ?2 AND digest = ?3 AND revoked_at IS NULL",
-            params![
-                token.as_bytes(),
-                organization.as_bytes(),
-                replaces.as_bytes(),
-                digest.as_bytes(),
-                prefix,
-                last_four,
-                previous_until.map(Timestamp::as_millis)
-            ],
-        ),
+        } => {
+            // Whoever imports tokens later must not bring this secret back.
+            run(
+                connection,
+                "INSERT INTO replaced_digest (digest) VALUES (?)",
+                params![replaces.as_bytes()],
+            )?;
+            run(
+                connection,
+                "UPDATE token SET digest = ?4, prefix = ?5, last_four = ?6, previous_until = ?7,
+                 previous_digest = CASE WHEN ?7 IS NULL THEN NULL ELSE digest END
+                 WHERE id = ?1 AND organization = ?2 AND digest = ?3 AND revoked_at IS NULL",
+                params![
+                    token.as_bytes(),
+                    organization.as_bytes(),
+                    replaces.as_bytes(),
+                    digest.as_bytes(),
+                    prefix,
+                    last_four,
+                    previous_until.map(Timestamp::as_millis)
+                ],
+            )
+        }
         Change::TokenRevoked { token, organization, reason } => run(
             connection,
             "UPDATE token SET revoked_at = ?3, revoke_reason = ?4
@@ -199,7 +209,8 @@ fn issue(connection: &Connection, token: &Token) -> Result<usize, rusqlite::Erro
             JOIN organization ON organization.id = membership.organization
             WHERE membership.organization = ?3 AND membership.account = ?4
             AND membership.ended_at IS NULL AND account.disabled_at IS NULL
-            AND organization.closed_at IS NULL)",
+            AND organization.closed_at IS NULL)
+         AND NOT EXISTS (SELECT 1 FROM replaced_digest WHERE digest = ?11)",
         params![
             token.id.as_bytes(),
             token.api,

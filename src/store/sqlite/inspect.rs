@@ -12,11 +12,12 @@ use rusqlite::{Connection, Error, types::Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The tables that are a function of the ledger, with the columns that order them.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 5] = [
     ("organization", "id"),
     ("account", "id"),
     ("membership", "organization, account"),
     ("token", "id"),
+    ("replaced_digest", "digest"),
 ];
 /// How many findings are worth reading.
 const FINDINGS: usize = 20;

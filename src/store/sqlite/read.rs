@@ -21,7 +21,7 @@ use rusqlite::{
     Connection, Error, OptionalExtension as _, Row, ToSql,
     types::{Type, ValueRef},
 };
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
 const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id FROM organization";
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
@@ -177,6 +177,24 @@ pub(super) fn tokens(
     query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));
     query.page(page, |id| id.as_bytes().to_vec());
     query.all(connection, token_row)
+}
+
+/// Those of `digests` that are a token's, or were.
+pub(super) fn known_digests(
+    connection: &Connection,
+    digests: &[Digest],
+) -> Result<HashSet<Digest>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM token WHERE digest = ?1)
+             OR EXISTS (SELECT 1 FROM replaced_digest WHERE digest = ?1)",
+    )?;
+    let mut known = HashSet::new();
+    for digest in digests {
+        if statement.query_row([digest.as_bytes()], |row| row.get(0))? {
+            known.insert(*digest);
+        }
+    }
+    Ok(known)
 }
 
 /// A SELECT that grows by conditions. The parts are literals of this directory.

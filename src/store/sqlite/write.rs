@@ -6,7 +6,7 @@ use super::{
     describe, once, refusals,
 };
 use crate::refusals::StoredRefusal;
-use crate::store::{Order, StoreError};
+use crate::store::{Order, Progress, StoreError};
 use counterfoil_core::{
     Timestamp,
     ledger::{self, EntryHash, Head},
@@ -20,15 +20,24 @@ const GROUP: usize = 256;
 /// How many orders wait at most before whoever brings the next one has to wait too.
 const QUEUE: usize = 1024;
 
+/// How often a large order tells how much of it is made.
+const PROGRESS_EVERY: u64 = 1_000;
+
 type Answer = oneshot::Sender<Result<Head, StoreError>>;
 
 /// Something that is written in one transaction.
 type Work = Box<dyn FnOnce(&Connection) -> Result<(), rusqlite::Error> + Send>;
 
+/// An order, and whom to tell how much of it is made.
+struct Watched {
+    order: Order,
+    progress: Progress,
+}
+
 /// What the writer is asked for.
 enum Job {
     /// Changes, in the ledger.
-    Order(Order, Answer),
+    Order(Watched, Answer),
     /// Something beside the ledger, in a transaction of its own.
     Beside(Work, oneshot::Sender<Result<(), StoreError>>),
 }
@@ -61,9 +70,13 @@ impl Writer {
         Ok(Self { jobs: Mutex::new(Some(jobs)), ended: tokio::sync::Mutex::new(Some(ended)) })
     }
 
-    pub(super) async fn commit(&self, order: Order) -> Result<Head, StoreError> {
+    pub(super) async fn commit(
+        &self,
+        order: Order,
+        progress: Progress,
+    ) -> Result<Head, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Job::Order(order, answer)).await?;
+        self.ask(Job::Order(Watched { order, progress }, answer)).await?;
         // The order was taken; what became of it nobody can say.
         answered.await.map_err(|_| StoreError::Unknown)?
     }
@@ -146,7 +159,7 @@ impl WriterThread {
         attempt(&mut self.connection).map_err(|error| StoreError::Unavailable(describe(&error)))
     }
 
-    fn commit(&mut self, group: Vec<(Order, Answer)>) {
+    fn commit(&mut self, group: Vec<(Watched, Answer)>) {
         if self.broken {
             // What the database holds may not be what the index has followed.
             let why = "an earlier commit ended unknown; restart the server".to_owned();
@@ -155,7 +168,7 @@ impl WriterThread {
             }
             return;
         }
-        let (orders, answers): (Vec<Order>, Vec<Answer>) = group.into_iter().unzip();
+        let (orders, answers): (Vec<Watched>, Vec<Answer>) = group.into_iter().unzip();
         let mut results = Vec::with_capacity(orders.len());
         if let Err(error) = transact(&mut self.connection, self.head, &orders, &mut results) {
             tracing::error!(%error, orders = orders.len(), "changes could not be committed");
@@ -174,10 +187,10 @@ impl WriterThread {
                 return;
             }
         }
-        for ((order, answer), result) in orders.iter().zip(answers).zip(results) {
+        for ((watched, answer), result) in orders.iter().zip(answers).zip(results) {
             if let Ok(head) = result {
                 self.head = head;
-                (self.follower)(order, head);
+                (self.follower)(&watched.order, head);
             }
             // Whoever asked may have gone.
             let _ = answer.send(result);
@@ -206,15 +219,15 @@ impl WriterThread {
 fn transact(
     connection: &mut Connection,
     mut head: Head,
-    orders: &[Order],
+    orders: &[Watched],
     results: &mut Vec<Result<Head, StoreError>>,
 ) -> Result<(), rusqlite::Error> {
     let mut transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for order in orders {
+    for watched in orders {
         // One that is dropped is rolled back.
         let savepoint = transaction.savepoint()?;
-        match make(&savepoint, head, order) {
+        match make(&savepoint, head, watched) {
             Ok(after) => {
                 savepoint.commit()?;
                 head = after;
@@ -230,8 +243,13 @@ fn transact(
     transaction.commit()
 }
 
-fn make(connection: &Connection, mut head: Head, order: &Order) -> Result<Head, ApplyError> {
-    for (change, salt) in &order.changes {
+fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<Head, ApplyError> {
+    let Watched { order, progress } = watched;
+    let total = order.changes.len() as u64;
+    for (done, (change, salt)) in (0u64..).zip(&order.changes) {
+        if done > 0 && done.is_multiple_of(PROGRESS_EVERY) {
+            progress(done, total);
+        }
         let stored = ledger::append(head, order.at, order.actor, change, *salt)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         super::ledger::append(connection, change, &stored)?;

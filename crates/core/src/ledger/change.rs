@@ -107,6 +107,15 @@ pub enum Change {
     },
     /// A token began.
     TokenIssued(Box<Token>),
+    /// A token that somebody else had issued goes on here, under its old secret.
+    TokenImported {
+        /// The token.
+        token: Box<Token>,
+        /// Where it comes from.
+        from: ImportSource,
+        /// How many bits of entropy its secret has, in the word of whoever imported it.
+        entropy_bits: u16,
+    },
     /// What is not the secret of a token was changed: all of it as it is now.
     TokenChanged {
         /// Which.
@@ -177,6 +186,20 @@ pub enum Change {
     },
 }
 
+/// What kept an imported token before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImportSource {
+    /// Somebody's own table, with SHA-256 of each secret.
+    Sha256,
+    /// Django REST framework's `authtoken`.
+    DrfAuthtoken,
+    /// django-rest-knox.
+    Knox,
+    /// better-auth's plugin `api-key`.
+    BetterAuth,
+}
+
 /// What a change is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -216,6 +239,7 @@ impl Change {
             Self::MembershipRankChanged { .. } => "membership_rank_changed",
             Self::MembershipEnded { .. } => "membership_ended",
             Self::TokenIssued(_) => "token_issued",
+            Self::TokenImported { .. } => "token_imported",
             Self::TokenChanged { .. } => "token_changed",
             Self::TokenPaused { .. } => "token_paused",
             Self::TokenResumed { .. } => "token_resumed",
@@ -244,7 +268,9 @@ impl Change {
             | Self::TokenResumed { organization, .. }
             | Self::TokenRotated { organization, .. }
             | Self::TokenRevoked { organization, .. } => Some(*organization),
-            Self::TokenIssued(token) => Some(token.organization),
+            Self::TokenIssued(token) | Self::TokenImported { token, .. } => {
+                Some(token.organization)
+            }
         }
     }
 
@@ -262,7 +288,9 @@ impl Change {
             | Self::MembershipAdded { account, .. }
             | Self::MembershipRankChanged { account, .. }
             | Self::MembershipEnded { account, .. } => Subject::Account(*account),
-            Self::TokenIssued(token) => Subject::Token(token.id),
+            Self::TokenIssued(token) | Self::TokenImported { token, .. } => {
+                Subject::Token(token.id)
+            }
             Self::TokenChanged { token, .. }
             | Self::TokenPaused { token, .. }
             | Self::TokenResumed { token, .. }

@@ -6,7 +6,7 @@ use counterfoil_core::{
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, TokenId},
     index::{Index, OutOfStep},
-    ledger::{self, Actor, Change, Head, Stored},
+    ledger::{self, Actor, Change, Head, ImportSource, Stored},
     token::{Digest, Previous, State, Token},
 };
 use proptest::{collection::vec, prelude::*};
@@ -151,7 +151,12 @@ impl Plain {
                 let token = Token { digest: fresh, ..token(t, "orders", organization, account) };
                 self.tokens.insert_new(token.id, (token.clone(), State::Active, None))?;
                 self.digests.push((fresh, token.id));
-                Some(Change::TokenIssued(Box::new(token)))
+                let token = Box::new(token);
+                Some(if t.is_multiple_of(2) {
+                    Change::TokenIssued(token)
+                } else {
+                    Change::TokenImported { token, from: ImportSource::Sha256, entropy_bits: 128 }
+                })
             }
             Attempt::Pause(t) => {
                 let (token, organization) = self.move_to(t, &[State::Active], State::Paused)?;

@@ -1,0 +1,76 @@
+//! Import: orders of many changes, and no way back for a secret.
+
+use super::{House, at, digest, import, organization, rotate, token, token_id};
+use crate::store::{Order, Store as _};
+use counterfoil_core::{
+    account::AccountKind,
+    id::AccountId,
+    ledger::{Actor, Change},
+    token::{Digest, Token},
+};
+
+#[tokio::test]
+async fn an_import_brings_no_secret_back() {
+    let house = House::with_member().await;
+    for n in 1..=3 {
+        house.made(import(n, digest(n, 0))).await;
+    }
+    let stored = house.store.token(token_id(1)).await.unwrap().unwrap();
+    assert_eq!((&*stored.token.prefix, stored.token.digest), ("", digest(1, 0)));
+    assert!(house.replica.index().unwrap().find(&digest(1, 0)).is_some());
+    // One that still works, two that have been replaced, one that is revoked.
+    house.made(rotate(1, 0, Some(at(9000)))).await;
+    house.made(rotate(2, 0, None)).await;
+    house.made(rotate(2, 1, None)).await;
+    let reason = String::new();
+    let organization = organization(1);
+    house.made(Change::TokenRevoked { token: token_id(3), organization, reason }).await;
+    let spent = [digest(1, 0), digest(2, 0), digest(2, 1), digest(3, 0)];
+    for secret in spent {
+        house.refused(import(4, secret)).await;
+        let issued = Token { digest: secret, ..token(4, 1, 1) };
+        house.refused(Change::TokenIssued(Box::new(issued))).await;
+    }
+    let live = [digest(1, 1), digest(2, 2)];
+    let asked = spent.into_iter().chain(live).chain([digest(4, 0), digest(5, 0)]).collect();
+    let known = house.store.known_digests(asked).await.unwrap();
+    assert_eq!(known, spent.into_iter().chain(live).collect());
+    house.made(import(4, digest(4, 0))).await;
+    house.is_sound().await;
+    // A database from before remembers them too, once it has been brought forward.
+    let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
+    by_hand.execute_batch("DROP TABLE replaced_digest").unwrap();
+    by_hand.execute_batch(include_str!("../../../migrations/sqlite/0005_import.sql")).unwrap();
+    house.is_sound().await;
+    // Whoever wants to bring one back by hand is found out.
+    by_hand.execute_batch("DELETE FROM replaced_digest").unwrap();
+    let inspection = house.store.inspect_ledger(Box::new(|_, _| {})).await.unwrap();
+    assert_eq!(inspection.findings.len(), 3);
+    assert!(inspection.findings[0].starts_with("replaced_digest "), "{:?}", inspection.findings);
+}
+
+#[tokio::test]
+async fn a_large_order_tells_how_far_it_is() {
+    let house = House::with_member().await;
+    let accounts = (0..2500u16).map(|n| {
+        // The index takes the end of an id for random.
+        let mut entropy = [0; 10];
+        entropy.copy_from_slice(&Digest::of(&n.to_string()).as_bytes()[..10]);
+        let change = Change::AccountCreated {
+            account: AccountId::new(at(2), entropy),
+            account_kind: AccountKind::Service,
+            email: None,
+            name: "a".into(),
+            external_id: None,
+        };
+        (change, [7; 16])
+    });
+    let changes = accounts.collect();
+    let order = Order { at: at(1000), actor: Actor::Operator, changes, once: None };
+    let (told, steps) = std::sync::mpsc::channel();
+    let progress = Box::new(move |done, of| told.send((done, of)).unwrap());
+    let head = house.store.commit_large(order, progress).await.unwrap();
+    assert_eq!(head.number, 3 + 2500);
+    assert_eq!(steps.iter().collect::<Vec<_>>(), [(1000, 2500), (2000, 2500)]);
+    house.is_sound().await;
+}
