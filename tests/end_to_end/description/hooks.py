@@ -35,6 +35,11 @@ def before_call(context, case, kwargs):
             setattr(case, part, other)
 
 
+@schemathesis.serializer("application/jsonl")
+def as_it_is(context, value):
+    return str(value).encode()
+
+
 if "COUNTERFOIL_STRANGER" in os.environ:
 
     @schemathesis.check
