@@ -172,6 +172,8 @@ pub(crate) struct Page<Id> {
 pub(crate) struct TokenFilter {
     pub(crate) api: Option<String>,
     pub(crate) external_id: Option<String>,
+    /// Whose secret this is of, or was before a rotation.
+    pub(crate) digest: Option<Digest>,
     pub(crate) organization: Option<OrganizationId>,
     pub(crate) owner: Option<AccountId>,
     /// What [`StoredToken::state_at`] this moment gives.

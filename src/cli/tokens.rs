@@ -2,13 +2,15 @@
 
 use super::{
     Failure, Global, Listing, Part,
-    operator::{Operator, segment, with_query},
+    operator::{Operator, read_secret, segment, with_query},
     output,
 };
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
+use counterfoil_core::token::Digest;
 use http::Method;
 use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -20,6 +22,12 @@ pub(crate) enum Command {
     Show {
         /// The token's id
         id: String,
+    },
+    /// Say which token a secret belongs to, or belonged to before a rotation
+    Find {
+        /// A file with the secret (its first line), which is not sent; - reads standard input
+        #[arg(long, value_name = "FILE")]
+        secret_file: PathBuf,
     },
     /// Refuse a token until it is resumed
     Pause {
@@ -121,6 +129,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
         Command::Create(create) => issue(global, &operator, create).await,
         Command::List(list) => self::list(global, &operator, list).await,
         Command::Show { id } => show_with_addresses(global, &operator, &id).await,
+        Command::Find { secret_file } => find(global, &operator, &secret_file).await,
         Command::Pause { id } => set_state(global, &operator, &id, "paused").await,
         Command::Resume { id } => set_state(global, &operator, &id, "active").await,
         Command::Rotate { id, overlap } => {
@@ -228,6 +237,17 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
         more: "--cursor",
     };
     listing.print(global, &found)
+}
+
+/// What leaves this process is a digest.
+async fn find(global: &Global, operator: &Operator, file: &Path) -> Result<(), Failure> {
+    let digest = json!(Digest::of(read_secret(file)?.trim()));
+    let query = with_query("/v1/tokens", &[("digest", Some(output::text(&digest)))]);
+    let found = operator.call(Method::GET, &query, None).await?;
+    match found["items"].as_array().map(Vec::as_slice) {
+        Some([token]) => show_with_addresses(global, operator, &output::text(&token["id"])).await,
+        _ => Err(Failure::Failed(anyhow!("no token has this secret, or ever had it"))),
+    }
 }
 
 async fn set_state(

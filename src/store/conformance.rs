@@ -419,6 +419,28 @@ async fn lists_are_filtered_and_paged() {
 }
 
 #[tokio::test]
+async fn a_secret_leads_to_its_token_also_after_rotations() {
+    let house = House::with_member().await;
+    house.made(issue(1, 1, 1)).await;
+    house.made(issue(2, 1, 1)).await;
+    house.made(rotate(1, 0, None)).await;
+    house.made(rotate(1, 1, Some(at(9000)))).await;
+    let find = async |digest, organization| {
+        let filter = TokenFilter { digest: Some(digest), organization, ..TokenFilter::default() };
+        let found = house.store.tokens(filter, first_page()).await.unwrap();
+        found.iter().map(|found| found.token.id).collect::<Vec<_>>()
+    };
+    for rotation in 0..3 {
+        assert_eq!(find(digest(1, rotation), None).await, [token_id(1)], "{rotation}");
+        assert_eq!(find(digest(1, rotation), Some(organization(1))).await, [token_id(1)]);
+        assert_eq!(find(digest(1, rotation), Some(organization(2))).await, []);
+    }
+    assert_eq!(find(digest(1, 3), None).await, []);
+    assert_eq!(find(digest(2, 0), None).await, [token_id(2)]);
+    house.is_sound().await;
+}
+
+#[tokio::test]
 async fn names_of_elsewhere_find_organizations_and_accounts() {
     let house = House::with_member().await;
     house.made(create_account(2)).await;

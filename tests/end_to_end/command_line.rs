@@ -2,6 +2,7 @@
 
 mod accounts;
 mod configuration;
+mod find;
 mod first_steps;
 mod invocation;
 mod organizations;

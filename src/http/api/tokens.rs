@@ -26,7 +26,7 @@ use counterfoil_core::{
     id::{AccountId, OrganizationId, TokenId},
     network::Network,
     time::Seconds,
-    token::Grant,
+    token::{Digest, Grant},
 };
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -406,6 +406,10 @@ struct ListQuery {
     api: Option<String>,
     /// Only those that you call so.
     external_id: Option<String>,
+    /// Only the one whose secret has this SHA-256, in hexadecimal digits, or had it before
+    /// a rotation: so a secret that was found need not be sent.
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9A-Fa-f]{64}$"))]
+    digest: Option<Digest>,
     /// Only those of this organization.
     organization: Option<OrganizationId>,
     /// Only this account's: an id or an e-mail address.
@@ -437,6 +441,7 @@ async fn list(
     let filter = TokenFilter {
         api: query.api,
         external_id: query.external_id,
+        digest: query.digest,
         organization: query.organization,
         owner,
         state: query.state.map(|state| (state, now)),

@@ -165,8 +165,8 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
             // Whoever imports tokens later must not bring this secret back.
             run(
                 connection,
-                "INSERT INTO replaced_digest (digest) VALUES (?)",
-                params![replaces.as_bytes()],
+                "INSERT INTO replaced_digest (digest, token) VALUES (?, ?)",
+                params![replaces.as_bytes(), token.as_bytes()],
             )?;
             run(
                 connection,

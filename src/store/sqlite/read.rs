@@ -151,6 +151,14 @@ pub(super) fn tokens(
     page: Page<TokenId>,
 ) -> Result<Vec<StoredToken>, Error> {
     let mut query = Query::new(TOKEN);
+    if let Some(digest) = filter.digest {
+        query.and(
+            "id IN (SELECT id FROM token WHERE digest = ?
+                UNION SELECT token FROM replaced_digest WHERE digest = ?)",
+        );
+        let digest = digest.as_bytes().to_vec();
+        query.parameters.extend([Box::new(digest.clone()) as Box<dyn ToSql>, Box::new(digest)]);
+    }
     query.and_if("api = ?", filter.api.clone());
     query.and_if("external_id = ?", filter.external_id.clone());
     query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
