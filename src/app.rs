@@ -1,5 +1,8 @@
 //! The application: store, index and operations, put together from a configuration.
 
+#[cfg(test)]
+mod confinement;
+
 use crate::{
     config::Config,
     refusals::Refusals,
@@ -31,11 +34,20 @@ impl App {
     ) -> anyhow::Result<Self> {
         let replica = Arc::new(Replica::default());
         let follower = replica.clone();
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(
+        let store = Arc::new(Sqlite::open(
             directory,
             &config.database.file,
             Box::new(move |order, head| follower.follow(order, head)),
         )?);
+        Self::on(config, store, replica)
+    }
+
+    /// Everything that stands on this store and this replica of it.
+    pub(crate) fn on(
+        config: &Config,
+        store: Arc<dyn Store>,
+        replica: Arc<Replica>,
+    ) -> anyhow::Result<Self> {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let service = Arc::new(Service {
             store: store.clone(),

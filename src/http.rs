@@ -7,6 +7,7 @@ pub(crate) mod door;
 pub(crate) mod extract;
 pub(crate) mod forward_auth;
 pub(crate) mod gateway;
+pub(crate) mod head;
 pub(crate) mod identity;
 pub(crate) mod leaks;
 pub(crate) mod listen;

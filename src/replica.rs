@@ -26,6 +26,13 @@ impl Default for Replica {
 }
 
 impl Replica {
+    /// One that trusts what is in `index`, wherever that came from.
+    #[cfg(test)]
+    pub(crate) fn trusting(index: Index) -> Self {
+        let trusted = AtomicBool::new(true);
+        Self { index: Arc::new(index), trusted, head: Mutex::new(Head::EMPTY) }
+    }
+
     /// Fills the index from the store; from then on it is trusted.
     pub(crate) async fn load(
         &self,

@@ -214,18 +214,38 @@ impl Service {
     }
 }
 
+/// The characters that no text may have, and `\r`, which only a line's end may have.
 macro_rules! unfit {
     () => {
-        r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+        r"\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    };
+}
+
+/// What is taken off around a line.
+macro_rules! margin {
+    () => {
+        r"([ \t\n]|\r\n)*"
     };
 }
 
 /// What [`check_text`] takes, as a regular expression.
-pub(crate) const TEXT: &str = concat!("^[^", unfit!(), "]*$");
+pub(crate) const TEXT: &str = concat!(r"^(\r\n|[^", unfit!(), "])*$");
 /// What [`check_line`] takes.
-pub(crate) const LINE: &str = concat!(r"^\s*[^\r\n", unfit!(), r"]*\s*$");
+pub(crate) const LINE: &str = concat!("^", margin!(), r"[^\n", unfit!(), "]*", margin!(), "$");
 /// What [`check_name`] takes.
-pub(crate) const NAME: &str = concat!(r"^\s*[^\s", unfit!(), r"][^\r\n", unfit!(), r"]*\s*$");
+pub(crate) const NAME: &str = concat!(
+    "^",
+    margin!(),
+    r"[^\n",
+    unfit!(),
+    r"]*[^\s",
+    unfit!(),
+    r"][^\n",
+    unfit!(),
+    "]*",
+    margin!(),
+    "$"
+);
 /// The longest external id, in characters.
 pub(crate) const EXTERNAL_ID: usize = 200;
 
@@ -260,15 +280,15 @@ fn check_name(text: &str, longest: usize) -> Result<String, ServiceError> {
 
 /// A note: the same, but of several lines if need be.
 fn check_text(field: &'static str, text: &str, longest: usize) -> Result<String, ServiceError> {
-    let text = text.trim().replace("\r\n", "\n").replace('\t', " ");
     let invalid = |message: String| Err(ServiceError::Invalid { field, message });
     if text.chars().count() > longest {
         return invalid(format!("must not be longer than {longest} characters"));
     }
+    let text = text.replace("\r\n", "\n").replace('\t', " ");
     if text.chars().any(|c| (c.is_control() && c != '\n') || is_invisible(c)) {
         return invalid("must not contain control characters or invisible ones".into());
     }
-    Ok(text)
+    Ok(text.trim().to_owned())
 }
 
 /// Characters that show nothing but change how what is around them reads.
@@ -296,6 +316,10 @@ mod tests {
             "evil\u{202e}txt.exe",
             "a\u{200b}b",
             "12345678901",
+            // Nothing is taken off before it is looked at.
+            " 1234567890",
+            "a\u{b}",
+            "a\r",
         ] {
             assert!(check_name(wrong, 10).is_err(), "{wrong:?}");
         }

@@ -7,7 +7,7 @@
 pub(crate) mod sqlite;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 
 use crate::{
     refusals::StoredRefusal,

@@ -1,5 +1,8 @@
 //! `counterfoil serve`: everything is opened, then served until a signal comes.
 
+#[cfg(test)]
+mod without_a_store;
+
 use super::{Failure, Global, configuration, demo, ledger::progress_bar, operator::lock, output};
 use crate::{
     app::App,

@@ -36,6 +36,7 @@ use counterfoil_core::{
 use http::{StatusCode, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -196,6 +197,19 @@ impl<T> List<T> {
     }
 }
 
+/// What no body has: a state, and names beside it.
+fn state_and_names() -> Value {
+    let text = json!({"type": "string"});
+    json!({
+        "required": ["state"],
+        "properties": {"state": text},
+        "anyOf": [
+            {"required": ["name"], "properties": {"name": text}},
+            {"required": ["external_id"]},
+        ],
+    })
+}
+
 /// One call is one change: half of it must not fail.
 fn state_changes_alone() -> Problem {
     Problem::bad_request("state: changes alone, not with other fields").about("state")
@@ -250,5 +264,17 @@ impl<'de> Deserialize<'de> for Moment {
             serde::de::Error::custom("expected a time as in \"2027-01-31T12:00:00Z\"")
         })?;
         Ok(Self(Timestamp::from_millis(moment.as_millisecond())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_time_is_written_and_read() {
+        let written = serde_json::to_string(&Moment(Timestamp::MAX)).unwrap();
+        assert_eq!(written, "\"9999-12-30T22:00:00Z\"");
+        assert_eq!(serde_json::from_str::<Moment>(&written).unwrap(), Moment(Timestamp::MAX));
     }
 }

@@ -33,6 +33,19 @@ pub(crate) struct Call {
     pub(crate) access: Access,
     /// Statuses of problems that the signature does not tell of.
     pub(crate) problems: &'static [StatusCode],
+    /// The calls that may follow.
+    pub(crate) leads: Option<Leads>,
+}
+
+/// Where an answer leads: what it names is a parameter of other calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leads {
+    /// What they call it.
+    pub(crate) parameter: &'static str,
+    /// Where the answer has it (RFC 6901).
+    pub(crate) pointer: &'static str,
+    /// Their names.
+    pub(crate) to: &'static [&'static str],
 }
 
 /// Who may make a call.
@@ -74,7 +87,17 @@ impl Call {
         name: &'static str,
     ) -> Self {
         let access = Access::Anybody;
-        Self { method, filter, path, name, summary: "", about: "", access, problems: &[] }
+        Self {
+            method,
+            filter,
+            path,
+            name,
+            summary: "",
+            about: "",
+            access,
+            problems: &[],
+            leads: None,
+        }
     }
 
     /// What it does, in a few words.
@@ -106,6 +129,16 @@ impl Call {
     /// Problems beyond those that come with what the handler takes.
     pub(crate) const fn fails(self, problems: &'static [StatusCode]) -> Self {
         Self { problems, ..self }
+    }
+
+    /// The calls whose `parameter` the answer has at `pointer`.
+    pub(crate) const fn leads(
+        self,
+        parameter: &'static str,
+        pointer: &'static str,
+        to: &'static [&'static str],
+    ) -> Self {
+        Self { leads: Some(Leads { parameter, pointer, to }), ..self }
     }
 }
 

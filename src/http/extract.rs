@@ -204,12 +204,16 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let text = inner.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     let path = error.path().to_string();
-    let is_about_a_key = ["unknown field ", "missing field ", "duplicate field "]
-        .iter()
-        .any(|beginning| text.starts_with(beginning));
-    let (field, expected) = if is_about_a_key {
+    // A key that is unknown is the path's end; the others are about what the path leads to.
+    let parent = if text.starts_with("unknown field ") {
+        Some(path.rsplit_once('.').map_or("", |(parent, _)| parent))
+    } else if text.starts_with("missing field ") || text.starts_with("duplicate field ") {
+        Some(path.trim_end_matches('.'))
+    } else {
+        None
+    };
+    let (field, expected) = if let Some(parent) = parent {
         let key = text.split('`').nth(1).unwrap_or_default();
-        let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
         let field = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
         (field, text)
     } else {
@@ -274,6 +278,26 @@ mod tests {
                 r#"{"password": "hunter2", "items": [{"kind": "hunter3"}]}"#,
                 Some("items[0].kind"),
                 "items[0].kind: expected `person` or `service` (line 1, column 52)",
+            ),
+            (
+                r#"{"password": "hunter2", "items": [{"kind": "person", "kin": "hunter3"}]}"#,
+                Some("items[0].kin"),
+                "items[0].kin: unknown field `kin`, expected `kind` (line 1, column 58)",
+            ),
+            (
+                r#"{"password": "hunter2", "items": [{"kind": "person"}, {}]}"#,
+                Some("items[1].kind"),
+                "items[1].kind: missing field `kind` (line 1, column 56)",
+            ),
+            (
+                r#"{"password": "hunter2", "items": [{"kind": "person", "kind": "hunter3"}]}"#,
+                Some("items[0].kind"),
+                "items[0].kind: duplicate field `kind` (line 1, column 59)",
+            ),
+            (
+                r#"{"password": "hunter2", "password": "hunter3"}"#,
+                Some("password"),
+                "password: duplicate field `password` (line 1, column 34)",
             ),
             (
                 r#"{"password": "hunter2", "items": ["hunter3, expected nothing"]}"#,

@@ -10,7 +10,7 @@ mod replays;
 use super::{
     client_address,
     door::{self, Doors, Seen},
-    identity,
+    head, identity,
     loggable::loggable,
     problem::{Problem, REQUEST_ID},
 };
@@ -124,6 +124,7 @@ impl ForwardAuth {
                 "only the proxies in forward_auth.trusted_proxies may ask here",
             ));
         }
+        head::check(request)?;
         let path = request.uri().path();
         let asked = path.strip_prefix("/auth/").ok_or_else(no_such_api)?;
         let (name, below) = match asked.find('/') {

@@ -14,6 +14,7 @@ use crate::{
     http::{
         client_address,
         door::{self, Seen},
+        head,
         loggable::loggable,
         places::Places,
         problem::{Problem, REQUEST_ID},
@@ -138,6 +139,7 @@ impl Gateway {
         peer: SocketAddr,
         request: &Request<Incoming>,
     ) -> Result<Passage<'a>, Stop<'a>> {
+        head::check(request).map_err(Stop::Problem)?;
         let host = host_of(request).map_err(Stop::Problem)?;
         if !is_only_chunked(request.headers()) {
             return Err(Stop::Problem(Problem::new(

@@ -1,5 +1,6 @@
 //! Listening: connections are accepted, served over HTTP/1.1 and ended gracefully.
 
+use super::head;
 use hyper::{
     body::{Body, Incoming},
     server::conn::http1,
@@ -18,8 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
-/// How large a request's head may be, in bytes.
-const HEAD_SIZE: usize = 64 * 1024;
 /// How long requests that are under way have to end, once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -74,7 +73,7 @@ pub(crate) async fn serve<L, S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_SIZE);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(head::READ);
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {

@@ -20,7 +20,8 @@ Issues, changes and revokes API tokens, and answers whether a request may pass.
 JSON in `snake_case`, times in RFC 3339 and UTC, ids UUIDs. Lists are continued with \
 `cursor`, which is the `next_cursor` of the part before. A field that is not known is an \
 error, and whatever is answered with an error has changed nothing. Every answer has an \
-`X-Request-Id` of its own.
+`X-Request-Id` of its own. A method that a path does not take is answered with 405 and \
+those that it does take.
 
 On the server's listener a caller shows a token of the API `counterfoil` and acts in its \
 organization, with its scopes and its owner's rank. On the operator's socket nothing need \
@@ -162,29 +163,33 @@ mod tests {
     #[test]
     fn everything_has_a_name_of_its_own_and_is_there() {
         let document: Value = serde_json::from_str(&PAGE.0).unwrap();
-        let mut names = BTreeSet::new();
+        let (mut names, mut count) = (BTreeSet::new(), 0);
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
                 let name = operation["operationId"].as_str().unwrap();
                 assert!(names.insert(name.to_owned()), "{name} twice");
+                count += 1;
                 assert_ne!(operation["summary"], "", "{method} {path}");
             }
         }
+        // What a link leads to is a call.
+        collect("operationId", &document, &mut names);
+        assert_eq!(names.len(), count, "{names:?}");
         let mut referred = BTreeSet::new();
-        collect_references(&document, &mut referred);
+        collect("$ref", &document, &mut referred);
         for reference in referred {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
         }
     }
 
-    fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
+    fn collect(key: &str, value: &Value, found: &mut BTreeSet<String>) {
         match value {
             Value::Object(fields) => {
-                found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
-                fields.values().for_each(|field| collect_references(field, found));
+                found.extend(fields.get(key).and_then(Value::as_str).map(str::to_owned));
+                fields.values().for_each(|field| collect(key, field, found));
             }
-            Value::Array(items) => items.iter().for_each(|item| collect_references(item, found)),
+            Value::Array(items) => items.iter().for_each(|item| collect(key, item, found)),
             _ => {}
         }
     }

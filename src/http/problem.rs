@@ -1,6 +1,6 @@
 //! Problem details (RFC 9457): how the management API and the gateway itself say no.
 
-use super::{calls::problems, loggable::loggable};
+use super::{calls::problems, head, loggable::loggable};
 use crate::service::ServiceError;
 use axum::{
     body::Body,
@@ -99,7 +99,10 @@ pub(crate) async fn name_answers(request: Request, next: Next) -> Response {
     let request_id = crate::entropy::request_id();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let mut response = next.run(request).await;
+    let mut response = match head::check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         debug_assert!(problems::is_described(problem.status, problem.code), "{problem:?}");
         tracing::info!(%request_id, %method, path = loggable(&path), code = problem.code, detail = loggable(&problem.detail), "problem");

@@ -104,6 +104,7 @@ struct Asked {
     /// Where the request came from, for tokens that are confined to networks.
     client_address: Option<String>,
     /// One more scope that is needed.
+    #[schemars(with = "Option<Scope>")]
     scope: Option<String>,
 }
 

@@ -24,7 +24,7 @@ pub(crate) const NAME: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(try_from = "String", into = "String", extend(
     "anyOf" = [{"format": "uuid"}, {"format": "email"}],
-    "examples" = ["ada@example.com"],
+    "examples" = ["01890a5b-3c1d-7d2e-9f60-51c2a47be813", "ada@example.com"],
 ))]
 pub(crate) enum AccountName {
     Id(AccountId),

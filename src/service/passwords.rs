@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 /// The shortest password that is accepted, in characters.
 pub(crate) const SHORTEST: usize = 8;
-/// The longest, in bytes: enough for any passphrase, and no work for an attacker to cause.
+/// The longest, in characters: enough for any passphrase, and no work for an attacker to cause.
 pub(crate) const LONGEST: usize = 1024;
 /// How many may wait for each one that is at work.
 const WAITING: usize = 16;
@@ -31,11 +31,12 @@ impl Passwords {
     /// The Argon2id hash of a new password, as a PHC string.
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, ServiceError> {
         let invalid = |message: String| ServiceError::Invalid { field: "password", message };
-        if password.chars().count() < SHORTEST {
+        let length = password.chars().count();
+        if length < SHORTEST {
             return Err(invalid(format!("must have at least {SHORTEST} characters")));
         }
-        if password.len() > LONGEST {
-            return Err(invalid(format!("must not be longer than {LONGEST} bytes")));
+        if length > LONGEST {
+            return Err(invalid(format!("must not be longer than {LONGEST} characters")));
         }
         let busy =
             || ServiceError::Busy("too many passwords are being worked on; try again".into());
@@ -72,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn lengths() {
         let passwords = Passwords::new(1);
-        for wrong in ["", "sevenly", &"x".repeat(1025)] {
+        for wrong in ["", "sevenly", &"x".repeat(1025), &"ö".repeat(1025)] {
             let error = passwords.hash(Zeroizing::new(wrong.to_owned())).await.unwrap_err();
             assert!(matches!(error, ServiceError::Invalid { field: "password", .. }));
         }

@@ -1,8 +1,14 @@
 //! `/openapi.json`: it is served, described as it is checked in, and known by its `ETag`.
 
-use crate::{caller::call, installation::Installation, response::curl};
+mod tried;
+
+use crate::{
+    caller::{Caller, SCOPES, call, says_no},
+    installation::{ADA, Installation},
+    response::curl,
+};
 use serde_json::Value;
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 const PATH: &str = "/openapi.json";
 
@@ -53,6 +59,28 @@ fn what_is_described_is_there() {
             let answers = &operation["responses"];
             assert!(answers[status.to_string()].is_object(), "{method} {path}: {status}");
             assert_eq!(status == 401, operation["security"].is_array(), "{method} {path}");
+        }
+    }
+}
+
+/// A path tells which methods it takes (RFC 9110 §15.5.6): those that are described,
+/// and HEAD where there is GET.
+#[test]
+fn another_method_hears_which_there_are() {
+    let server = Installation::without_configuration().set_up().start();
+    let ada = Caller::new(&server, ADA, &SCOPES, &[]);
+    let description: Value = serde_json::from_str(&checked_in()).unwrap();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        let mut expected: BTreeSet<_> =
+            methods.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+        if expected.contains("GET") {
+            expected.insert("HEAD".to_owned());
+        }
+        for method in ["TRACE", "OPTIONS", "QUERY", "FROB"] {
+            let refused = ada.call(method, path, "");
+            says_no(&refused, 405, "method_not_allowed");
+            let allowed = refused.header("allow").split(',').map(|m| m.trim().to_owned());
+            assert_eq!(allowed.collect::<BTreeSet<_>>(), expected, "{method} {path}");
         }
     }
 }

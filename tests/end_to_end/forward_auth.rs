@@ -18,7 +18,7 @@ use crate::{
 
 /// A kind of proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proxy {
+pub(crate) enum Proxy {
     Nginx,
     Haproxy,
     Traefik,
@@ -26,11 +26,11 @@ enum Proxy {
     Envoy,
 }
 
-const PROXIES: [Proxy; 5] =
+pub(crate) const PROXIES: [Proxy; 5] =
     [Proxy::Nginx, Proxy::Haproxy, Proxy::Traefik, Proxy::Caddy, Proxy::Envoy];
 
 impl Proxy {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
@@ -41,7 +41,7 @@ impl Proxy {
     }
 
     /// The fields in which it says method and target, where it does.
-    fn says_request_in(self) -> Option<[&'static str; 2]> {
+    pub(crate) fn says_request_in(self) -> Option<[&'static str; 2]> {
         match self {
             Self::Nginx | Self::Haproxy => Some(["X-Original-Method", "X-Original-URI"]),
             Self::Traefik | Self::Caddy => Some(["X-Forwarded-Method", "X-Forwarded-Uri"]),
@@ -50,7 +50,7 @@ impl Proxy {
     }
 
     /// The field in which it says where the request comes from.
-    fn says_client_in(self) -> &'static str {
+    pub(crate) fn says_client_in(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy => "X-Real-IP",
             Self::Traefik | Self::Caddy | Self::Envoy => "X-Forwarded-For",
@@ -58,7 +58,7 @@ impl Proxy {
     }
 
     /// What it asks about a request to `api`, whose own header lines are `lines`.
-    fn question(self, api: &str, method: &str, target: &str, lines: &str) -> String {
+    pub(crate) fn question(self, api: &str, method: &str, target: &str, lines: &str) -> String {
         let client = format!("{}: {CLIENT}\r\n", self.says_client_in());
         self.bare_question(api, method, target, &(client + lines))
     }
@@ -76,7 +76,7 @@ impl Proxy {
     }
 
     /// The status with which it hears of a problem: nginx knows two.
-    fn hears(self, status: u16) -> u16 {
+    pub(crate) fn hears(self, status: u16) -> u16 {
         match self {
             Self::Nginx if status != 401 => 403,
             _ => status,
@@ -152,14 +152,14 @@ fn ask(server: &Server, question: impl AsRef<[u8]>) -> Response {
     Wire::connect(server.forward_auth).unwrap().exchange(question).unwrap()
 }
 
-fn identity_fields(response: &Response) -> Vec<&str> {
+pub(crate) fn identity_fields(response: &Response) -> Vec<&str> {
     let names = response.headers.iter().map(|(name, _)| name.as_str());
     names.filter(|name| name.starts_with("x-counterfoil")).collect()
 }
 
 /// Whose request a door says it is. All five fields have to be there once.
 #[track_caller]
-fn identity(response: &Response) -> Identity {
+pub(crate) fn identity(response: &Response) -> Identity {
     assert_eq!(response.status, 200, "{response:?}");
     assert_eq!(response.body, b"");
     assert_eq!(identity_fields(response).len(), 5, "{response:?}");

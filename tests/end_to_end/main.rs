@@ -12,6 +12,7 @@ mod description;
 mod durability;
 mod forward_auth;
 mod gateway;
+mod hostile;
 mod import;
 mod installation;
 mod leaks;

@@ -3,12 +3,14 @@
 
 use crate::{
     installation::{ADA, Token},
+    process::PATIENCE,
     response::Response,
     server::Server,
     upstream::Identity,
     wire::Wire,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use std::time::Instant;
 
 /// A person who has been disabled.
 const BOB: &str = "bob@example.com";
@@ -16,6 +18,9 @@ const BOB: &str = "bob@example.com";
 const EVE: &str = "eve@example.com";
 /// An organization that is closed.
 const CLOSED: &str = "Former customer";
+
+/// Ada's, for signing in to the console.
+const PASSWORD: &str = "correct horse battery staple";
 
 /// Where every row's request comes from.
 pub(crate) const CLIENT: &str = "127.0.0.1";
@@ -26,8 +31,8 @@ pub(crate) struct Row {
     pub(crate) what: &'static str,
     pub(crate) api: &'static str,
     pub(crate) method: &'static str,
-    /// Below the API's mount.
-    pub(crate) path: &'static str,
+    /// Below the API's mount, with a query where there is one.
+    pub(crate) path: String,
     /// Header fields, in order.
     pub(crate) fields: Vec<Field>,
     pub(crate) outcome: Outcome,
@@ -54,6 +59,12 @@ impl Row {
         self.fields.iter().map(line).collect()
     }
 
+    /// How many `Authorization` lines it has.
+    pub(crate) fn authorization_lines(&self) -> usize {
+        let named = |(name, _): &&Field| name.eq_ignore_ascii_case("authorization");
+        self.fields.iter().filter(named).count()
+    }
+
     /// What the gateway answers.
     #[track_caller]
     pub(crate) fn at_the_gateway(&self, server: &Server) -> Response {
@@ -73,6 +84,8 @@ pub(crate) fn rows(server: &Server) -> Vec<Row> {
     server.cli(["account", "create", "--email", EVE]).done();
     server.cli(["organization", "create", "--name", CLOSED]).done();
     server.cli(["organization", "add-member", CLOSED, ADA]).done();
+    let set_password = ["account", "set-password", ADA, "--password-file", "-"];
+    server.cli_reading(PASSWORD, set_password).done();
     let rows: Vec<Row> = [facets, togai, selectstar, finout, aristotle]
         .into_iter()
         .flat_map(|contract| contract(server))
@@ -80,6 +93,12 @@ pub(crate) fn rows(server: &Server) -> Vec<Row> {
     server.cli(["account", "disable", BOB]).done();
     server.cli(["organization", "remove-member", "Default", EVE]).done();
     server.cli(["organization", "close", CLOSED]).done();
+    let deadline = Instant::now() + PATIENCE;
+    for row in rows.iter().filter(|row| row.outcome == Outcome::Refused(401, "expired")) {
+        while row.at_the_gateway(server).status == 200 {
+            assert!(Instant::now() < deadline, "{} at {}", row.what, row.api);
+        }
+    }
     rows
 }
 
@@ -107,7 +126,7 @@ impl Contract<'_> {
     }
 
     fn row(&self, what: &'static str, fields: Vec<Field>, outcome: Outcome) -> Row {
-        Row { what, api: self.api, method: "GET", path: self.path, fields, outcome }
+        Row { what, api: self.api, method: "GET", path: self.path.to_owned(), fields, outcome }
     }
 
     fn passes(&self, what: &'static str, fields: Vec<Field>, token: &Token) -> Row {
@@ -141,6 +160,18 @@ impl Contract<'_> {
             fields.extend(fields.last().cloned());
             fields
         };
+        let expired = self.issue(ADA, &["--expires-in", "1s"]);
+        let overlapped = self.issue(ADA, &[]);
+        self.server.cli(["token", "rotate", &overlapped.id, "--overlap", "1s"]).done();
+        let two_lines =
+            [send(&live), authorization("Digest a"), authorization("Digest b")].concat();
+        let beside = match self.api {
+            "finout" => authorization("Bearer whatever"),
+            _ => pair("whatever", "whatever"),
+        };
+        let truncated = live.secret[..live.secret.len() - 1].to_owned();
+        let truncated = Token { secret: truncated, ..live.clone() };
+        let in_query = format!("{0}?access_token={1}&token={1}", self.path, live.secret);
         let forbidden = Outcome::Refused(403, "network_not_allowed");
         vec![
             self.passes("a live token", send(&live), &live),
@@ -148,6 +179,12 @@ impl Contract<'_> {
             self.row("from elsewhere", send(&far), forbidden),
             self.fails("nothing", vec![], "missing_credential"),
             self.fails("twice", repeated, "malformed_credential"),
+            self.fails("two Authorization lines", two_lines, "malformed_credential"),
+            self.passes("beside another's", [send(&live), beside].concat(), &live),
+            Row { path: in_query, ..self.fails("in the query", vec![], "missing_credential") },
+            self.fails("truncated", send(&truncated), "unknown_token"),
+            self.fails("expired", send(&expired), "expired"),
+            self.fails("the old secret, its overlap over", send(&overlapped), "expired"),
             self.fails("mistyped", send(&mistyped), "unknown_token"),
             self.fails("another API's", send(&foreign), "wrong_api"),
             self.fails("revoked", send(&revoked), "revoked"),
@@ -176,7 +213,13 @@ fn facets(server: &Server) -> Vec<Row> {
     rows.extend([
         contract.passes("the scheme in capitals", shouted(ADA, &token), &token),
         contract.fails("somebody else's", (contract.send)(BOB, &token), "owner_mismatch"),
+        contract.passes("the address too", (contract.send)("ADA@Example.COM", &token), &token),
+        contract.fails("no address", (contract.send)("", &token), "owner_mismatch"),
+        contract.fails("a colon in it", (contract.send)("ada:", &token), "unknown_token"),
+        contract.fails("the password", basic(&format!("{ADA}:{PASSWORD}")), "unknown_token"),
+        contract.fails("a control character", (contract.send)("ada\n", &token), malformed),
         contract.fails("no pair", basic(&token.secret), malformed),
+        contract.fails("no padding", unpadded(), malformed),
         contract.fails("not base64", authorization("Basic ?"), malformed),
         contract.fails("a bearer", bearer(&token), "missing_credential"),
     ]);
@@ -248,10 +291,12 @@ fn finout(server: &Server) -> Vec<Row> {
     let home = ["--organization", "Default"];
     let editor = server.issue("finout", &[&home[..], &["--role", "editor"]].concat());
     let post = |row: Row| Row { method: "POST", ..row };
-    let insufficient = Outcome::Refused(403, "insufficient_scope");
+    let insufficient = || Outcome::Refused(403, "insufficient_scope");
+    let read = || pair(&viewer.id, &viewer.secret);
+    let half = "malformed_credential";
     let mut rows = contract.rows();
     rows.extend([
-        post(contract.row("a viewer writes", pair(&viewer.id, &viewer.secret), insufficient)),
+        post(contract.row("a viewer writes", read(), insufficient())),
         post(contract.row(
             "an editor writes",
             pair(&editor.id, &editor.secret),
@@ -259,6 +304,9 @@ fn finout(server: &Server) -> Vec<Row> {
         )),
         contract.fails("not its ID", pair(&other.id, &viewer.secret), "client_mismatch"),
         contract.fails("no ID", pair("x", &viewer.secret), "client_mismatch"),
+        Row { method: "OPTIONS", ..contract.passes("OPTIONS reads", read(), &viewer) },
+        Row { method: "BREW", ..contract.row("whatever else writes", read(), insufficient()) },
+        contract.fails("the other half", read()[1..].to_vec(), half),
         contract.fails("one half", pair(&viewer.id, "")[..1].to_vec(), "malformed_credential"),
         contract.fails("a bearer", bearer(&viewer), "missing_credential"),
     ]);
@@ -278,7 +326,7 @@ fn aristotle(server: &Server) -> Vec<Row> {
     let token = contract.issue(ADA, &[]);
     let right = || authorization(&format!("tOkEn {}", token.secret));
     let post = |row: Row| Row { method: "POST", ..row };
-    let at = |path, row: Row| Row { path, ..row };
+    let at = |path: &str, row: Row| Row { path: path.to_owned(), ..row };
     let insufficient = || Outcome::Refused(403, "insufficient_scope");
     let anonymous = || Outcome::Passes(Identity::default());
     let public = "/api/v4/public/pages/1";
@@ -325,6 +373,11 @@ fn bearer(token: &Token) -> Vec<Field> {
 
 fn basic(pair: &str) -> Vec<Field> {
     authorization(&format!("Basic {}", BASE64_STANDARD.encode(pair)))
+}
+
+fn unpadded() -> Vec<Field> {
+    let encoded = BASE64_STANDARD.encode("ada@example.com:");
+    authorization(&format!("Basic {}", encoded.trim_end_matches('=')))
 }
 
 fn shouted(email: &str, token: &Token) -> Vec<Field> {

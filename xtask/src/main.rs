@@ -9,6 +9,7 @@
 mod bench;
 mod packages;
 mod process;
+mod python;
 mod rules;
 mod source;
 mod test;

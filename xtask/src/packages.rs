@@ -6,36 +6,57 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-/// A Debian package, the program that shows that it is there, and what we want it for.
+/// A Debian package, what shows that it is there, and what we want it for.
 pub(crate) struct Package {
     name: &'static str,
-    program: &'static str,
+    shown_by: Shown,
     purpose: &'static str,
+}
+
+/// What shows that a package is there.
+enum Shown {
+    Program(&'static str),
+    /// A module of Python's, for packages that have no program.
+    Module(&'static str),
 }
 
 /// What `cargo xtask test` needs; a C compiler is there already, since Rust links with it.
 pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
         name: "nginx-light",
-        program: "nginx",
+        shown_by: Shown::Program("nginx"),
         purpose: "end-to-end tests have it ask about requests, as the documentation shows",
     },
     Package {
         name: "curl",
-        program: "curl",
+        shown_by: Shown::Program("curl"),
         purpose: "end-to-end tests run the commands that the documentation shows",
     },
-    Package { name: "git", program: "git", purpose: "cargo-deny fetches the advisories with it" },
+    Package {
+        name: "git",
+        shown_by: Shown::Program("git"),
+        purpose: "cargo-deny fetches the advisories with it",
+    },
+    Package {
+        name: "python3",
+        shown_by: Shown::Program("python3"),
+        purpose: "schemathesis holds the server against its description",
+    },
+    Package {
+        name: "python3-venv",
+        shown_by: Shown::Module("ensurepip"),
+        purpose: "schemathesis is installed into an environment of its own",
+    },
 ];
 
 /// What `cargo xtask bench` needs for its HTTP rows.
 pub(crate) const FOR_BENCHMARKS: &[Package] = &[
     Package {
         name: "nginx-light",
-        program: "nginx",
+        shown_by: Shown::Program("nginx"),
         purpose: "the proxy to compare with, and the upstream of both",
     },
-    Package { name: "wrk", program: "wrk", purpose: "makes the load" },
+    Package { name: "wrk", shown_by: Shown::Program("wrk"), purpose: "makes the load" },
 ];
 
 const CARGO_DENY: &str = "0.20.2";
@@ -75,7 +96,7 @@ pub(crate) fn ensure(packages: &[Package]) -> Result<()> {
     }
     match self::missing(packages).first() {
         None => Ok(()),
-        Some(package) => bail!("{} is installed, but has no {}", package.name, package.program),
+        Some(package) => bail!("{} is installed, but does not work", package.name),
     }
 }
 
@@ -121,7 +142,18 @@ pub(crate) fn ensure_cargo_deny() -> Result<PathBuf> {
 }
 
 fn missing(packages: &[Package]) -> Vec<&Package> {
-    packages.iter().filter(|package| find(package.program).is_none()).collect()
+    packages.iter().filter(|package| !package.shown_by.is_there()).collect()
+}
+
+impl Shown {
+    fn is_there(&self) -> bool {
+        match self {
+            Self::Program(program) => find(program).is_some(),
+            Self::Module(module) => {
+                quietly(Command::new("python3").args(["-c", &format!("import {module}")]))
+            }
+        }
+    }
 }
 
 /// A shell that may install, where one is to be had without a question.

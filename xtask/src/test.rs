@@ -2,7 +2,7 @@
 
 use crate::packages::{self, FOR_TESTS};
 use crate::process::{answer_within, cargo, name, root, succeeds};
-use crate::rules;
+use crate::{python, rules};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<bool> {
         succeeds(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     dependencies(&mut report);
+    report.step("programs of Python", python::ensure);
     report.tests();
     Ok(report.print())
 }

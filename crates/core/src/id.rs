@@ -2,7 +2,8 @@
 
 use crate::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Entropy for one identifier; ten bytes are drawn, 74 bits of them are used.
@@ -14,14 +15,13 @@ pub type Entropy = [u8; 10];
 pub struct NotAnId;
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, as in $example:literal) => {
         $(#[$doc])*
         #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-            JsonSchema,
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
         )]
         #[serde(transparent)]
-        #[schemars(extend("examples" = ["01890a5d-ac96-774b-bcce-b302099a8057"]))]
+        #[schemars(extend("examples" = [$example]))]
         pub struct $name(Uuid);
 
         impl $name {
@@ -54,6 +54,13 @@ macro_rules! id {
             }
         }
 
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Cow::<str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.hyphenated().fmt(f)
@@ -64,19 +71,19 @@ macro_rules! id {
 
 id! {
     /// Names a token. Public; it is also the token's client ID.
-    TokenId
+    TokenId, as in "01890a5d-ac96-774b-bcce-b302099a8057"
 }
 id! {
     /// Names an account.
-    AccountId
+    AccountId, as in "01890a5b-3c1d-7d2e-9f60-51c2a47be813"
 }
 id! {
     /// Names an organization.
-    OrganizationId
+    OrganizationId, as in "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74"
 }
 id! {
     /// Names one answer that we gave.
-    RequestId
+    RequestId, as in "01890a61-5e20-7b19-a4d7-0c8e35f2961a"
 }
 
 #[cfg(test)]
@@ -88,12 +95,15 @@ mod tests {
         let id = TokenId::new(Timestamp::from_millis(1_700_000_000_000), [7; 10]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse(), Ok(id));
+        let json = serde_json::to_value(id).unwrap();
+        assert_eq!(serde_json::from_value::<TokenId>(json).unwrap(), id);
         assert_eq!(TokenId::from_bytes(*id.as_bytes()), id);
         assert_eq!(&id.to_string()[14..15], "7");
         for wrong in
             ["", "0", "{00000000-0000-7000-8000-000000000000}", "00000000000070008000000000000000"]
         {
             assert_eq!(wrong.parse::<TokenId>(), Err(NotAnId));
+            assert!(serde_json::from_value::<TokenId>(wrong.into()).is_err());
         }
     }
 

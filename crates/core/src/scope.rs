@@ -1,10 +1,18 @@
 //! Scopes: `action` or `resource:action` within one API.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A scope as it is declared and granted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend(
+    "pattern" = "^([a-z0-9_.-]+:)?[a-z0-9_.-]+$",
+    "maxLength" = 100,
+    "examples" = ["read", "costs:read"],
+))]
 pub struct Scope {
     text: Box<str>,
     /// Where the colon stands.

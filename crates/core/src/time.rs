@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The last instant of the year 9999, beyond which RFC 3339 cannot write.
-    pub const MAX: Timestamp = Timestamp(253_402_300_799_999);
+    /// The last instant that RFC 3339 writes with any offset: it has years of four
+    /// digits, and an offset may be a whole day and more.
+    pub const MAX: Timestamp = Timestamp(253_402_207_200_000);
 
     /// From milliseconds since the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {

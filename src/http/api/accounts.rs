@@ -1,6 +1,8 @@
 //! `/v1/accounts`, and the first set-up.
 
-use super::{Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone};
+use super::{
+    Asking, Limit, List, Moment, bounded, field::Field, state_and_names, state_changes_alone,
+};
 use crate::{
     http::{
         calls::{self, Calls, Created},
@@ -8,7 +10,7 @@ use crate::{
         problem::Problem,
     },
     service::{
-        EXTERNAL_ID, LINE, NAME, Service,
+        EXTERNAL_ID, NAME, Service,
         accounts::{self, AccountChanges, AccountName, NewAccount},
         organizations,
         passwords::{LONGEST, SHORTEST},
@@ -44,7 +46,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                      are the operator's to make.",
                 )
                 .needs("accounts:write")
-                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT])
+                .leads("account", "/id", &["show_account", "change_account", "set_password"]),
             create,
         )
         .on(
@@ -65,7 +68,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
         )
         .on(
             calls::patch("/v1/accounts/{account}", "change_account")
-                .does("Disable an account, or enable it again")
+                .does("Disable an account, enable it again, or name it anew")
                 .about(
                     "With `disabled` all its tokens stop at once. An administrator may do this to \
                      service accounts, the operator to people too.",
@@ -137,7 +140,7 @@ fn default_organization() -> String {
     "Default".into()
 }
 
-/// A password: 1024 bytes at most.
+/// A password, as its owner typed it.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "password"))]
 struct Password(
@@ -175,7 +178,7 @@ async fn initialise(
     {
         "kind": "service",
         "name": "build",
-        "organization": "01890a5d-ac96-774b-bcce-b302099a8057",
+        "organization": "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74",
     },
 ]))]
 struct CreateBody {
@@ -187,7 +190,7 @@ struct CreateBody {
     #[schemars(length(max = accounts::NAME), regex(pattern = NAME))]
     name: Option<String>,
     /// What somebody else's system calls it.
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Option<String>,
     /// Only for people with an e-mail address.
     #[schemars(with = "Option<Password>")]
@@ -256,7 +259,10 @@ async fn show(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "ChangeAccount", extend("examples" = [{"state": "disabled"}]))]
+#[schemars(rename = "ChangeAccount", extend("not" = state_and_names(), "examples" = [
+    {"state": "disabled"},
+    {"name": "Deployments", "external_id": "ci/7"},
+]))]
 struct ChangeBody {
     /// Changes alone, not with other fields.
     state: Option<AccountState>,
@@ -264,7 +270,7 @@ struct ChangeBody {
     name: Option<String>,
     /// What somebody else's system calls it; null takes it away.
     #[serde(default)]
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Field<String>,
 }
 

@@ -46,6 +46,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
 struct AuditQuery {
     /// The `seq` of the last entry that is known already.
     #[serde(alias = "cursor", default)]
+    #[schemars(range(max = u64::MAX))]
     after: u64,
     /// Only what concerns this organization.
     organization: Option<OrganizationId>,

@@ -70,6 +70,7 @@ async fn verify(
 struct ExportQuery {
     /// The number of the last entry that is known already.
     #[serde(default)]
+    #[schemars(range(max = u64::MAX))]
     after: u64,
 }
 

@@ -1,6 +1,8 @@
 //! `/v1/organizations` and `/v1/memberships`.
 
-use super::{Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone};
+use super::{
+    Asking, Limit, List, Moment, bounded, field::Field, state_and_names, state_changes_alone,
+};
 use crate::{
     http::{
         calls::{self, Calls, Created},
@@ -8,7 +10,7 @@ use crate::{
         problem::Problem,
     },
     service::{
-        EXTERNAL_ID, LINE, NAME, Service,
+        EXTERNAL_ID, NAME, Service,
         accounts::AccountName,
         organizations::{self, OrganizationChanges},
     },
@@ -37,7 +39,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
             calls::post("/v1/organizations", "create_organization")
                 .does("Make an organization")
                 .for_the_operator()
-                .fails(&[StatusCode::CONFLICT]),
+                .fails(&[StatusCode::CONFLICT])
+                .leads("id", "/id", &["show_organization", "change_organization"]),
             create,
         )
         .on(
@@ -47,9 +50,9 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
             show,
         )
         .on(
-            calls::patch("/v1/organizations/{id}", "close_organization")
-                .does("Close an organization for good")
-                .about("All its tokens stop at once.")
+            calls::patch("/v1/organizations/{id}", "change_organization")
+                .does("Close an organization for good, or name it anew")
+                .about("With `closed` all its tokens stop at once.")
                 .for_the_operator()
                 .fails(&[StatusCode::CONFLICT]),
             change,
@@ -146,7 +149,7 @@ struct CreateBody {
     #[schemars(length(max = organizations::NAME), regex(pattern = NAME))]
     name: String,
     /// What somebody else's system calls it.
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Option<String>,
 }
 
@@ -195,7 +198,10 @@ async fn show(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "ChangeOrganization", extend("examples" = [{"state": "closed"}]))]
+#[schemars(rename = "ChangeOrganization", extend("not" = state_and_names(), "examples" = [
+    {"state": "closed"},
+    {"name": "Example & Sons", "external_id": "crm-7"},
+]))]
 struct ChangeBody {
     /// There is one value; it changes alone, not with other fields.
     state: Option<ClosedState>,
@@ -203,7 +209,7 @@ struct ChangeBody {
     name: Option<String>,
     /// What somebody else's system calls it; null takes it away.
     #[serde(default)]
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Field<String>,
 }
 
@@ -238,6 +244,9 @@ struct MembershipQuery {
     #[schemars(with = "Option<AccountName>")]
     account: Option<String>,
     /// Where the part begins: the `next_cursor` of the one before.
+    #[schemars(regex(
+        pattern = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+    ))]
     cursor: Option<String>,
     /// How many items at most.
     limit: Option<Limit>,
@@ -277,7 +286,13 @@ fn read_account(text: &str) -> Result<AccountName, Problem> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "SetMembership")]
+#[schemars(rename = "SetMembership", extend("examples" = [
+    {
+        "organization": "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74",
+        "account": "01890a5b-3c1d-7d2e-9f60-51c2a47be813",
+        "rank": "administrator",
+    },
+]))]
 struct SetBody {
     organization: OrganizationId,
     /// An id or an e-mail address.

@@ -31,8 +31,11 @@ use counterfoil_core::{
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::{borrow::Cow, sync::Arc};
+
+/// What may be done with a token whose secret was just told.
+const AFTER_ISSUE: [&str; 4] = ["show_token", "change_token", "rotate_token", "revoke_token"];
 
 pub(super) fn calls() -> Calls<Arc<Service>> {
     Calls::new()
@@ -44,7 +47,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                      `counterfoil` never reaches further than the caller's own.",
                 )
                 .needs("tokens:write")
-                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT])
+                .leads("id", "/client_id", &AFTER_ISSUE),
             issue,
         )
         .on(
@@ -75,7 +79,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                      a person's token.",
                 )
                 .needs("tokens:write")
-                .fails(&[StatusCode::CONFLICT]),
+                .fails(&[StatusCode::CONFLICT])
+                .leads("id", "/client_id", &AFTER_ISSUE),
             rotate,
         )
         .on(
@@ -93,7 +98,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "IssueToken", extend("examples" = [
+#[schemars(rename = "IssueToken", extend("not" = not_both(), "examples" = [
     {"api": "finout", "name": "ci", "role": "viewer", "expires_in": "90d"},
     {
         "api": "orders",
@@ -132,11 +137,16 @@ struct IssueBody {
     #[schemars(with = "Vec<Network>", length(max = PARTS))]
     allowed_networks: Vec<String>,
     /// What you call it.
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Option<String>,
     /// What you want to keep with it: 4096 bytes of JSON at most.
     #[schemars(with = "Option<Map<String, Value>>")]
     metadata: Option<Value>,
+}
+
+/// There are two ways to say when a token ends.
+fn not_both() -> Value {
+    json!({"required": ["expires_at", "expires_in"]})
 }
 
 /// A span of time: seconds, or a number with its unit, as in `"90d"`, `"24h"`, `"15m"`, `"30s"`.
@@ -152,8 +162,8 @@ impl JsonSchema for Span {
         json_schema!({
             "description": "Seconds, or a number with its unit: days, hours, minutes or seconds.",
             "anyOf": [
-                {"type": "integer", "minimum": 0},
-                {"type": "string", "pattern": "^[0-9]+[dhms]?$"},
+                {"type": "integer", "minimum": 0, "maximum": u64::MAX},
+                {"type": "string", "pattern": "^[0-9]{1,14}[dhms]?$"},
             ],
             "examples": ["90d", "24h", "15m", 30],
         })
@@ -173,6 +183,20 @@ impl<'de> Deserialize<'de> for Span {
 
             fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Span, E> {
                 Ok(Span(Seconds(seconds)))
+            }
+
+            // To JSON Schema 3600.0 is an integer, and some programs write it so.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is whole, and within bounds"
+            )]
+            fn visit_f64<E: serde::de::Error>(self, seconds: f64) -> Result<Span, E> {
+                let fits = (0.0..18_446_744_073_709_551_616.0).contains(&seconds);
+                if seconds.fract() != 0.0 || !fits {
+                    return Err(E::invalid_type(serde::de::Unexpected::Float(seconds), &self));
+                }
+                Ok(Span(Seconds(seconds as u64)))
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
@@ -390,6 +414,7 @@ struct ListQuery {
     /// Only those in this state.
     state: Option<TokenState>,
     /// Only those made so many days ago or more, and not used since.
+    #[schemars(range(max = u32::MAX))]
     unused_days: Option<u32>,
     /// Only those that end before this moment.
     expires_before: Option<Moment>,
@@ -434,7 +459,7 @@ async fn show(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "ChangeToken", extend("examples" = [
+#[schemars(rename = "ChangeToken", extend("not" = not_both(), "examples" = [
     {"state": "paused"},
     {"name": "ci of payments", "expires_in": "30d", "external_id": null},
 ]))]
@@ -461,7 +486,7 @@ struct ChangeBody {
     allowed_networks: Option<Vec<String>>,
     /// What you call it. Null: it goes.
     #[serde(default)]
-    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Field<String>,
     /// What you want to keep with it: 4096 bytes of JSON at most. Null: it goes.
     #[serde(default)]

@@ -194,6 +194,7 @@ impl From<Origin<String>> for OriginView {
 #[serde(deny_unknown_fields)]
 struct OriginQuery {
     /// Of so many days; 30, where absent.
+    #[schemars(range(max = u32::MAX))]
     days: Option<u32>,
 }
 

@@ -1,6 +1,6 @@
 //! What one call takes and answers, as it is written in the description.
 
-use super::{Access, Call, Created, Schemas, Unkept, problems};
+use super::{Access, Call, Created, Leads, Schemas, Unkept, problems};
 use axum::{extract::State, response::NoContent};
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -37,6 +37,8 @@ impl<'a> Operation<'a> {
             responses: BTreeMap::new(),
             takes_tokens: false,
         };
+        // Whatever is called: its head may be too large.
+        operation.fails(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         call.problems.iter().for_each(|status| operation.fails(*status));
         operation
     }
@@ -109,6 +111,14 @@ impl<'a> Operation<'a> {
         let mut response = json!({"description": about, "headers": problems::headers()});
         if let Some((content_type, schema)) = body {
             response["content"] = json!({content_type: {"schema": schema}});
+        }
+        if let Some(Leads { parameter, pointer, to }) = self.call.leads {
+            let value = format!("$response.body#{pointer}");
+            let link = |to: &&str| {
+                let link = json!({"operationId": to, "parameters": {parameter: value}});
+                ((*to).to_owned(), link)
+            };
+            response["links"] = to.iter().map(link).collect::<Map<_, _>>().into();
         }
         self.responses.insert(status.as_u16(), response);
     }

@@ -76,6 +76,12 @@ const KINDS: &[Kind] = &[
         codes: &["rate_limited"],
     },
     Kind {
+        status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        name: "HeadTooLarge",
+        about: "The request's head is larger than 64 KiB; `field` says which part is largest.",
+        codes: &["head_too_large"],
+    },
+    Kind {
         status: StatusCode::INTERNAL_SERVER_ERROR,
         name: "Internal",
         about: "A mistake of ours.",

@@ -140,7 +140,7 @@ fn set_password_reads_a_file_or_standard_input() {
         let error = installation.cli_reading("short", &from_input).failed(2);
         assert_eq!(error, "counterfoil: password: must have at least 8 characters\n");
         let error = installation.cli_reading(&"x".repeat(1025), &from_input).failed(2);
-        assert_eq!(error, "counterfoil: password: must not be longer than 1024 bytes\n");
+        assert_eq!(error, "counterfoil: password: must not be longer than 1024 characters\n");
         installation.cli(set.iter().chain(&["/nowhere"])).failed(2);
         installation.cli(["account", "set-password", ADA]).failed(2);
 

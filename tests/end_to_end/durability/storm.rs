@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 50;
 const CLIENTS: usize = 8;
 
 /// What a client saw.
@@ -101,7 +101,8 @@ fn killed_in_the_middle_of_a_storm_it_loses_nothing() {
     let (_upstream, mut server) = stage();
     let mut known = Known::default();
     for round in 0..ROUNDS {
-        let enough = known.acknowledged() + 20 + 7 * round;
+        // Early in the storm, and later in it.
+        let enough = known.acknowledged() + 20 + 7 * (round % 10);
         let (sender, events) = mpsc::channel();
         thread::scope(|scope| {
             let raging: Vec<_> = (0..CLIENTS)

@@ -23,7 +23,7 @@ fn a_refusal_is_told_once_more_in_full() {
     for row in rows {
         let Outcome::Refused(status, _) = row.outcome else { continue };
         statuses.push(status);
-        let question = Proxy::Nginx.question(row.api, row.method, row.path, &row.lines());
+        let question = Proxy::Nginx.question(row.api, row.method, &row.path, &row.lines());
         let refusal = super::ask(&server, question);
         assert!([401, 403].contains(&refusal.status), "{refusal:?}");
         let path = format!("/auth/refusals/{}", refusal.request_id());

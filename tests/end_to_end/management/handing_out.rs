@@ -162,6 +162,7 @@ fn some_apis_tokens_are_for_administrators_to_issue() {
 #[test]
 fn what_cannot_be_issued_is_named() {
     let stage = Stage::set();
+    let braced = format!("{{{}}}", stage.own_organization());
     stage.changes_nothing(|| {
         for (body, status, field) in [
             (json!({}), 400, "api"),
@@ -175,9 +176,13 @@ fn what_cannot_be_issued_is_named() {
             (json!({"api": "orders", "owner": "x"}), 400, "owner"),
             (json!({"api": "orders", "expires_in": "soon"}), 400, "expires_in"),
             (json!({"api": "orders", "expires_in": 0}), 400, "expires_in"),
+            (json!({"api": "orders", "expires_in": 0.5}), 400, "expires_in"),
+            (json!({"api": "orders", "expires_in": -3600.0}), 400, "expires_in"),
+            (json!({"api": "orders", "expires_in": 1e20}), 400, "expires_in"),
             (json!({"api": "orders", "expires_at": "2001-01-01T00:00:00Z"}), 400, "expires_at"),
             (json!({"api": "orders", "allowed_networks": ["x"]}), 400, "allowed_networks"),
             (json!({"api": "orders", "organization": "x"}), 400, "organization"),
+            (json!({"api": "orders", "organization": braced}), 400, "organization"),
         ] {
             let response = stage.ada.post("/v1/tokens", &body);
             crate::caller::says_no(&response, status, "invalid_request");
@@ -188,6 +193,17 @@ fn what_cannot_be_issued_is_named() {
         let response = stage.ada.call("POST", "/v1/tokens", "{\"api\": \"orders\"");
         crate::caller::says_no(&response, 400, "invalid_json");
     });
+}
+
+#[test]
+fn an_end_is_told_however_it_was_given() {
+    let stage = Stage::set();
+    let end = |body| stage.ada.post("/v1/tokens", &body).json()["token"]["expires_at"].clone();
+    assert_eq!(end(json!({"api": "orders", "expires_in": u64::MAX})), "9999-12-30T22:00:00Z");
+    assert!(end(json!({"api": "orders", "expires_in": 3600.0})).is_string());
+    let at = "2999-01-31T12:00:00Z";
+    assert_eq!(end(json!({"api": "orders", "expires_at": at})), at);
+    assert!(end(json!({"api": "orders", "expires_at": null})).is_null());
 }
 
 #[test]

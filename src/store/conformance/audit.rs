@@ -1,0 +1,44 @@
+//! Reading the ledger, by whom it concerns.
+
+use super::*;
+
+#[tokio::test]
+async fn an_organization_reads_its_part_of_the_ledger() {
+    let house = House::with_member().await; // entries 1 to 3
+    for change in [
+        create_organization(2),                                        // 4
+        create_account(2),                                             // 5, a service account
+        create_account(3),                                             // 6
+        join(2, 2),                                                    // 7
+        join(1, 3),                                                    // 8
+        issue(7, 1, 1),                                                // 9
+        Change::PasswordSet { account: account(1), hash: "h".into() }, // 10
+        Change::AccountDisabled { account: account(3) },               // 11
+        Change::AccountDisabled { account: account(2) },               // 12
+    ] {
+        house.made(change).await;
+    }
+    let numbers = async |organization: Option<u8>, subject, after, limit| {
+        let organization = organization.map(self::organization);
+        let filter = EntryFilter { organization, subject };
+        let found = house.store.entries(filter, after, limit).await.unwrap();
+        found.iter().map(|found| found.entry.number).collect::<Vec<u64>>()
+    };
+    assert_eq!(numbers(None, None, 0, 100).await, (1..=12).collect::<Vec<_>>());
+    assert_eq!(numbers(None, None, 10, 1).await, [11]);
+    assert_eq!(numbers(None, None, u64::MAX, 9).await, [0_u64; 0]);
+    assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 6, 8, 9, 11]);
+    assert_eq!(numbers(Some(1), None, 2, 3).await, [3, 6, 8]);
+    assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12]);
+    let third = Some(*account(3).as_bytes());
+    assert_eq!(numbers(Some(1), third, 0, 100).await, [6, 8, 11]);
+    assert_eq!(numbers(Some(2), third, 0, 100).await, [0_u64; 0]);
+    assert_eq!(numbers(None, Some(*token_id(7).as_bytes()), 0, 100).await, [9]);
+    // A person who has left is nothing to the organization; a program stays its own.
+    for (o, a) in [(1, 3), (2, 2)] {
+        let (organization, account) = (organization(o), account(a));
+        house.made(Change::MembershipEnded { organization, account }).await;
+    }
+    assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 8, 9, 13]);
+    assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12, 14]);
+}

@@ -1,0 +1,187 @@
+//! The description, held against the server by schemathesis, which tries whatever the
+//! description lets it think of; and read by a validator that is not ours.
+
+use super::checked_in;
+use crate::{
+    caller::{Caller, SCOPES},
+    installation::{ADA, Installation, Token},
+    process::run,
+    server::Server,
+};
+use serde_json::{Value, json};
+use std::{
+    fs::write,
+    io::copy,
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+/// The APIs that the description's examples are about.
+const APIS: &str = r#"
+[api.orders]
+upstream = "http://127.0.0.1:9"
+
+[api.finout]
+upstream = "http://127.0.0.1:9"
+schemes = ["header-pair"]
+header_pair = ["x-finout-client-id", "x-finout-secret-key"]
+[api.finout.scopes]
+read = "Read costs"
+[api.finout.roles]
+viewer = ["read"]
+"#;
+
+/// Ids that the description's examples name, and what stands in for them.
+struct Examples {
+    token: Token,
+    /// A service account that may be disabled and thrown out.
+    account: String,
+}
+
+impl Examples {
+    /// Makes what they name, and whom they name by e-mail address.
+    fn make(server: &Server) -> Self {
+        let token = server.issue("orders", &[]);
+        let account = |name: &str, email: Value| {
+            let organization = &token.organization;
+            let body = json!({"kind": "service", "name": name, "email": email, "organization": organization});
+            let mut operator = server.operator().unwrap();
+            let made = operator.call("POST", "/v1/accounts", &body.to_string()).unwrap();
+            made.json()["id"].as_str().unwrap().to_owned()
+        };
+        account("build", json!("build@example.com"));
+        let account = account("temporary", Value::Null);
+        Self { token, account }
+    }
+
+    fn stand_ins(&self) -> Value {
+        let description: Value = serde_json::from_str(&checked_in()).unwrap();
+        let example = |name: &str| {
+            let schema = &description["components"]["schemas"][name];
+            schema["examples"][0].as_str().unwrap().to_owned()
+        };
+        json!({
+            example("TokenId"): self.token.id,
+            example("AccountId"): self.account,
+            example("OrganizationId"): self.token.organization,
+        })
+    }
+}
+
+#[test]
+fn whatever_an_administrator_tries_is_described() {
+    let server = Installation::new(APIS).set_up().start();
+    let examples = Examples::make(&server);
+    let scopes = SCOPES.iter().chain(&["orders:verify", "finout:verify"]);
+    let scopes: Vec<&str> = scopes.copied().collect();
+    let ada = Caller::new(&server, ADA, &scopes, &[]);
+    // Nobody saws off the branch that they sit on.
+    let mut stand_ins = examples.stand_ins();
+    stand_ins[&ada.token.id] = json!(examples.token.id);
+    for own in [ADA, &ada.token.owner] {
+        stand_ins[own] = json!(examples.account);
+    }
+
+    let authorization = format!("Authorization: Bearer {}", ada.token.secret);
+    let mut command = schemathesis(&server, server.main, &checked_in(), &stand_ins);
+    succeeds(command.args(["-H", &authorization]));
+    // What comes after a caller has lost its token shows nothing.
+    assert_eq!(ada.get("/v1/tokens").status, 200);
+}
+
+#[test]
+fn whatever_the_operator_tries_is_described() {
+    let server = Installation::new(APIS).set_up().start();
+    let examples = Examples::make(&server);
+    // On the operator's socket nothing need be shown.
+    let mut description: Value = serde_json::from_str(&checked_in()).unwrap();
+    for methods in description["paths"].as_object_mut().unwrap().values_mut() {
+        for operation in methods.as_object_mut().unwrap().values_mut() {
+            operation.as_object_mut().unwrap().remove("security");
+        }
+    }
+    let address = to_the_operators_socket(server.data());
+    let description = description.to_string();
+    let mut command = schemathesis(&server, address, &description, &examples.stand_ins());
+    // These are on the server's own listener alone.
+    succeeds(command.args(["--exclude-path-regex", "^/(v1/revoke|healthz|readyz)"]));
+}
+
+#[test]
+fn whatever_a_stranger_tries_leads_nowhere() {
+    let server = Installation::new(APIS).set_up().start();
+    let mut command = schemathesis(&server, server.main, &checked_in(), &json!({}));
+    succeeds(command.env("COUNTERFOIL_STRANGER", "1"));
+}
+
+#[test]
+fn another_validator_agrees() {
+    let mut command = Command::new(tool("openapi-spec-validator"));
+    succeeds(command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json")));
+}
+
+/// A program of the Python environment that `cargo xtask test` makes.
+fn tool(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let program = target.join("tools/python/bin").join(name);
+    assert!(program.exists(), "{} is not there: `cargo xtask test` installs it", program.display());
+    program
+}
+
+/// schemathesis, about to be called.
+fn schemathesis(
+    server: &Server,
+    address: SocketAddr,
+    description: &str,
+    stand_ins: &Value,
+) -> Command {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/description");
+    let described = server.home().join("openapi.json");
+    write(&described, description).unwrap();
+    let mut command = Command::new(tool("schemathesis"));
+    // Its own files go with the server's.
+    command.current_dir(server.home());
+    command.arg("--config-file").arg(ours.join("schemathesis.toml"));
+    command.arg("run").arg(described).args(["--url", &format!("http://{address}")]);
+    command.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", ours);
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("COUNTERFOIL_STAND_INS", stand_ins.to_string());
+    command
+}
+
+#[track_caller]
+fn succeeds(command: &mut Command) {
+    let outcome = run(command, &[]);
+    assert_eq!(outcome.code, Some(0), "{}{}", outcome.out, outcome.err);
+}
+
+/// An address at which the operator's socket is reached: schemathesis speaks TCP alone.
+fn to_the_operators_socket(data: PathBuf) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let socket = UnixStream::connect(data.join("operator.sock")).unwrap();
+            pass_on(client, socket);
+        }
+    });
+    address
+}
+
+/// Passes on what either side says, until it has said all; whoever went away cannot listen.
+fn pass_on(client: TcpStream, socket: UnixStream) {
+    let (mut from_client, mut to_client) = (client.try_clone().unwrap(), client);
+    let (mut from_socket, mut to_socket) = (socket.try_clone().unwrap(), socket);
+    thread::spawn(move || {
+        let _ = copy(&mut from_client, &mut to_socket);
+        let _ = to_socket.shutdown(Shutdown::Write);
+    });
+    thread::spawn(move || {
+        let _ = copy(&mut from_socket, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Write);
+    });
+}
