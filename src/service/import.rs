@@ -198,7 +198,12 @@ impl Service {
         let mut outcome = Imported { rows: total as u64, ..Imported::default() };
         let mut seen: HashMap<Digest, u32> = HashMap::with_capacity(total);
         let mut changes = Vec::new();
-        for (at, row) in rows.into_iter().enumerate() {
+        // In order, so that tokens are listed as the file has them, and their rows
+        // are written side by side.
+        let mut ids: Vec<TokenId> =
+            rows.iter().map(|_| TokenId::new(now, entropy::bytes())).collect();
+        ids.sort_unstable();
+        for (at, (row, id)) in rows.into_iter().zip(ids).enumerate() {
             if at.is_multiple_of(PROGRESS_EVERY) {
                 checking(at as u64, total as u64);
                 tokio::task::yield_now().await;
@@ -217,13 +222,13 @@ impl Service {
                 Ok(Err(Skip::Expired))
             } else {
                 let paused = row.state == RowState::Paused;
-                desk.token(self, row).await?.map(|token| Ok((token, paused)))
+                desk.token(self, row, id).await?.map(|token| Ok((token, paused)))
             };
             seen.entry(digest).or_insert(line);
             match judged {
                 Ok(Ok((token, paused))) => {
                     outcome.tokens += 1;
-                    let (id, organization) = (token.id, token.organization);
+                    let organization = token.organization;
                     let (from, entropy_bits) = (import.from, import.entropy_bits);
                     changes.push(Change::TokenImported {
                         token: Box::new(token),
@@ -318,6 +323,7 @@ impl Desk<'_> {
         &mut self,
         service: &Service,
         mut row: Row,
+        id: TokenId,
     ) -> Result<Result<Token, Wrong>, ServiceError> {
         let Some(owner) = self.import.owner.clone().or(row.owner.take()) else {
             return Ok(wrong(
@@ -345,7 +351,7 @@ impl Desk<'_> {
             self.grants.insert(asked, decided.clone());
             decided
         };
-        Ok(grant.and_then(|grant| self.finish(organization, owner, grant, row)))
+        Ok(grant.and_then(|grant| self.finish(id, (organization, owner), grant, row)))
     }
 
     /// The account that is to own a row's token, and in which organization.
@@ -400,8 +406,8 @@ impl Desk<'_> {
 
     fn finish(
         &self,
-        organization: OrganizationId,
-        owner: AccountId,
+        id: TokenId,
+        (organization, owner): (OrganizationId, AccountId),
         grant: Grant,
         row: Row,
     ) -> Result<Token, Wrong> {
@@ -418,7 +424,7 @@ impl Desk<'_> {
         })?;
         let external_id = row.external_id.as_deref().map(check_external_id).transpose();
         Ok(Token {
-            id: TokenId::new(self.now, entropy::bytes()),
+            id,
             api: self.api.name.clone(),
             organization,
             owner,

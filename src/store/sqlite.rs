@@ -275,6 +275,8 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     // In WAL mode only `full` syncs the log at every commit.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // A large order makes a large log, which is not to stay.
+    connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

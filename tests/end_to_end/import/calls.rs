@@ -25,7 +25,10 @@ fn lines(server: &Server, lines: &[Value]) -> Vec<Value> {
 fn it_answers_with_progress_and_an_outcome() {
     let stage = Stage::set().start();
     let server = &stage.installation;
-    let row = |n: u32| json!({"line": 100 + n, "digest": sha256(&n.to_string()), "owner": ADA});
+    let row = |n: u32| {
+        let name = n.to_string();
+        json!({"line": 100 + n, "digest": sha256(&name), "owner": ADA, "name": name})
+    };
     let rows: Vec<Value> = std::iter::once(order()).chain((0..2500).map(row)).collect();
     let answer = lines(server, &rows);
     let steps: Vec<(&Value, &Value, &Value)> =
@@ -51,8 +54,25 @@ fn it_answers_with_progress_and_an_outcome() {
     let again = lines(server, &rows[..3]);
     assert_eq!(again.last().unwrap()["skipped"][0]["reason"], "known");
     assert_eq!(again.last().unwrap()["skipped"][0]["lines"], json!([100, 101]));
-    // Each is an entry of the ledger, by its own name.
+    // They are listed as they came, and each is an entry of the ledger.
+    let listed = server.cli(["token", "list", "--limit", "1000", "--json"]).done().json();
+    let names = listed["items"].as_array().unwrap().iter().map(|item| item["name"].as_str());
+    assert!(
+        names.eq((0..1000)
+            .map(|n: u32| n.to_string())
+            .collect::<Vec<_>>()
+            .iter()
+            .map(|n| Some(&**n)))
+    );
     assert_eq!(ledger(server).0, 3 + 4 + 2500);
+    let first = listed["items"][0]["id"].as_str().unwrap();
+    let mut operator = server.operator().unwrap();
+    let audit = operator.call("GET", &format!("/v1/audit?subject={first}"), "").unwrap().json();
+    let entry = &audit["items"][0];
+    assert_eq!(entry["kind"], "token_imported");
+    assert_eq!(entry["details"]["imported_from"], "sha256");
+    assert_eq!(entry["details"]["entropy_bits"], 192);
+    assert!(!audit.to_string().contains(&sha256("0")));
 }
 
 #[test]
