@@ -3,6 +3,7 @@
 mod accounts;
 mod authentication;
 mod handing_out;
+mod metadata;
 mod operators;
 mod scopes;
 mod sight;
