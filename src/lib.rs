@@ -8,6 +8,9 @@ mod cli;
 mod clock;
 mod config;
 mod entropy;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod generated_page;
 mod http;

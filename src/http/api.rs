@@ -1,10 +1,10 @@
 //! The management API, `/v1`: thin handlers over the operations.
 
-mod accounts;
+pub(crate) mod accounts;
 mod ledger;
-mod organizations;
+pub(crate) mod organizations;
 mod refusals;
-mod tokens;
+pub(crate) mod tokens;
 
 use super::{
     client_address,

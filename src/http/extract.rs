@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
 };
 use bytes::Bytes;
-use http::{StatusCode, request::Parts};
+use http::{StatusCode, Uri, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -65,13 +65,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| {
-                // What is wrong may be a secret in the wrong place.
-                Problem::bad_request(format!("query string: {}", loggable(&error.body_text())))
-            })
+        read_query(&parts.uri).map(Self)
     }
+}
+
+pub(crate) fn read_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    axum::extract::Query::try_from_uri(uri).map(|axum::extract::Query(query)| query).map_err(
+        |error| {
+            // What is wrong may be a secret in the wrong place.
+            Problem::bad_request(format!("query string: {}", loggable(&error.body_text())))
+        },
+    )
 }
 
 /// An id or a name in the path.
@@ -92,7 +96,7 @@ impl<T: std::str::FromStr<Err: std::fmt::Display>, S: Send + Sync> FromRequestPa
     }
 }
 
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde would take a list for an object, its items for the fields in order.
     if bytes.trim_ascii_start().first().is_some_and(|first| b"[\"-0123456789tfn".contains(first)) {
         return Err(Problem::bad_request("the body: expected a JSON object"));

@@ -15,6 +15,7 @@ use crate::{
 use axum::{Router, extract::State, routing::post};
 use counterfoil_core::{
     Admitted, Code, Refusal,
+    api::Api,
     credential::Scheme,
     error_format::Answer,
     id::{AccountId, OrganizationId, TokenId},
@@ -29,7 +30,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
 };
-use std::sync::Arc;
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 /// How many questions one batch may hold.
 const BATCH: usize = 1000;
@@ -64,7 +65,7 @@ pub(crate) fn routes(verifier: Arc<Verifier>) -> Router {
 /// A question: what arrived, or a secret alone.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+pub(crate) struct Asked {
     api: String,
     headers: Option<Fields>,
     secret: Option<String>,
@@ -111,7 +112,7 @@ enum OneOrMore {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Batch {
+pub(crate) struct Batch {
     items: Vec<Asked>,
 }
 
@@ -194,31 +195,7 @@ impl Verifier {
             let detail = format!("there is no API {}", loggable(&asked.api));
             Problem::new(StatusCode::NOT_FOUND, "unknown_api", detail).about("api")
         })?;
-        let headers = asked.headers(door)?;
-        let client = match &asked.client_address {
-            Some(text) => Some(client_address::address(text).ok_or_else(|| {
-                Problem::bad_request("client_address: that is no IP address")
-                    .about("client_address")
-            })?),
-            None => None,
-        };
-        let scope =
-            match &asked.scope {
-                Some(text) => Some(text.parse::<Scope>().map_err(|error| {
-                    Problem::bad_request(format!("scope: {error}")).about("scope")
-                })?),
-                None => None,
-            };
-        let path = match &asked.path {
-            Some(path) => {
-                let path = path.split('?').next().unwrap_or_default();
-                Some(canonical(path).map_err(|error| {
-                    Problem::bad_request(format!("path: {error}")).about("path")
-                })?)
-            }
-            None => None,
-        };
-        let method = asked.method.as_deref().unwrap_or("GET");
+        let Question { headers, client, scope, path, method } = asked.read(&door.api)?;
         let requirement = match &path {
             Some(path) => door.api.requirement(method, path),
             None => Requirement::Any,
@@ -245,8 +222,48 @@ impl Verifier {
     }
 }
 
+/// What was asked, each part as its type.
+pub(crate) struct Question<'a> {
+    pub(crate) headers: HeaderMap,
+    pub(crate) client: Option<IpAddr>,
+    /// What is asked for besides the route's scope.
+    pub(crate) scope: Option<Scope>,
+    /// Canonical, without the query.
+    pub(crate) path: Option<Cow<'a, str>>,
+    pub(crate) method: &'a str,
+}
+
 impl Asked {
-    fn headers(&self, door: &Door) -> Result<HeaderMap, Problem> {
+    pub(crate) fn read(&self, api: &Api) -> Result<Question<'_>, Problem> {
+        let headers = self.headers(api)?;
+        let client = match &self.client_address {
+            Some(text) => Some(client_address::address(text).ok_or_else(|| {
+                Problem::bad_request("client_address: that is no IP address")
+                    .about("client_address")
+            })?),
+            None => None,
+        };
+        let scope =
+            match &self.scope {
+                Some(text) => Some(text.parse::<Scope>().map_err(|error| {
+                    Problem::bad_request(format!("scope: {error}")).about("scope")
+                })?),
+                None => None,
+            };
+        let path = match &self.path {
+            Some(path) => {
+                let path = path.split('?').next().unwrap_or_default();
+                Some(canonical(path).map_err(|error| {
+                    Problem::bad_request(format!("path: {error}")).about("path")
+                })?)
+            }
+            None => None,
+        };
+        let method = self.method.as_deref().unwrap_or("GET");
+        Ok(Question { headers, client, scope, path, method })
+    }
+
+    fn headers(&self, api: &Api) -> Result<HeaderMap, Problem> {
         let wrong = |field: &str, detail: String| Problem::bad_request(detail).about(field);
         match (&self.headers, &self.secret) {
             (Some(Fields(lines)), None) => {
@@ -282,15 +299,15 @@ impl Asked {
                 }
                 Ok(headers)
             }
-            (None, Some(secret)) => secret_alone(door, secret),
+            (None, Some(secret)) => secret_alone(api, secret),
             _ => Err(wrong("headers", "give headers or secret, one of the two".into())),
         }
     }
 }
 
 /// The header in which a secret alone would have come.
-fn secret_alone(door: &Door, secret: &str) -> Result<HeaderMap, Problem> {
-    let schemes = &door.api.schemes;
+fn secret_alone(api: &Api, secret: &str) -> Result<HeaderMap, Problem> {
+    let schemes = &api.schemes;
     let accepts = |scheme| schemes.accepted.contains(&scheme);
     let (name, before) = if accepts(Scheme::Bearer) {
         (header::AUTHORIZATION, "Bearer ")

@@ -64,7 +64,7 @@ impl From<StoredAccount> for AccountView {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct InitialiseBody {
+pub(crate) struct InitialiseBody {
     email: Email,
     #[serde(default = "default_organization")]
     organization: String,
@@ -100,7 +100,7 @@ async fn initialise(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CreateBody {
+pub(crate) struct CreateBody {
     #[serde(default = "person")]
     kind: AccountKind,
     email: Option<Email>,
@@ -137,7 +137,7 @@ async fn create(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub(crate) struct ListQuery {
     cursor: Option<AccountId>,
     limit: Option<u32>,
 }
@@ -163,7 +163,7 @@ async fn show(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ChangeBody {
+pub(crate) struct ChangeBody {
     state: AccountState,
 }
 
@@ -187,7 +187,7 @@ async fn change(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PasswordBody {
+pub(crate) struct PasswordBody {
     password: Zeroizing<String>,
 }
 

@@ -73,7 +73,7 @@ impl From<StoredMembership> for MembershipView {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CreateBody {
+pub(crate) struct CreateBody {
     name: String,
 }
 
@@ -88,7 +88,7 @@ async fn create(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub(crate) struct ListQuery {
     name: Option<String>,
     cursor: Option<OrganizationId>,
     limit: Option<u32>,
@@ -115,7 +115,7 @@ async fn show(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ChangeBody {
+pub(crate) struct ChangeBody {
     #[expect(dead_code, reason = "there is one value, and closing is what it asks for")]
     state: ClosedState,
 }
@@ -137,7 +137,7 @@ async fn change(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MembershipQuery {
+pub(crate) struct MembershipQuery {
     organization: Option<OrganizationId>,
     account: Option<String>,
     cursor: Option<String>,
@@ -162,7 +162,7 @@ async fn list_memberships(
     Ok(axum::Json(List::of(rows, limit, cursor, MembershipView::from)))
 }
 
-fn read_cursor(text: &str) -> Result<(OrganizationId, AccountId), Problem> {
+pub(crate) fn read_cursor(text: &str) -> Result<(OrganizationId, AccountId), Problem> {
     text.split_once('.')
         .and_then(|(organization, account)| {
             Some((organization.parse().ok()?, account.parse().ok()?))
@@ -178,7 +178,7 @@ fn read_account(text: &str) -> Result<AccountName, Problem> {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SetBody {
+pub(crate) struct SetBody {
     organization: OrganizationId,
     account: String,
     #[serde(default = "member")]
@@ -202,7 +202,7 @@ async fn set_membership(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EndQuery {
+pub(crate) struct EndQuery {
     organization: OrganizationId,
     account: String,
 }

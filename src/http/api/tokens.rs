@@ -41,7 +41,7 @@ pub(super) fn routes() -> Router<Arc<Service>> {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct IssueBody {
+pub(crate) struct IssueBody {
     api: String,
     organization: Option<OrganizationId>,
     name: Option<String>,
@@ -231,7 +231,7 @@ fn read_owner(text: &str) -> Result<AccountName, Problem> {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub(crate) struct ListQuery {
     api: Option<String>,
     external_id: Option<String>,
     organization: Option<OrganizationId>,
@@ -274,7 +274,7 @@ async fn show(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ChangeBody {
+pub(crate) struct ChangeBody {
     state: Option<ChangeableState>,
     name: Option<String>,
     note: Option<String>,
@@ -293,7 +293,7 @@ struct ChangeBody {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum ChangeableState {
+pub(crate) enum ChangeableState {
     Active,
     Paused,
 }
@@ -314,6 +314,21 @@ async fn change(
     Path(id): Path<TokenId>,
     Json(body): Json<ChangeBody>,
 ) -> Result<impl IntoResponse, Problem> {
+    let (state, changes) = read_changes(body)?;
+    let stored = match state {
+        Some(state) => {
+            let paused = state == ChangeableState::Paused;
+            service.set_token_paused(&caller, id, paused).await?
+        }
+        None => service.change_token(&caller, id, &changes).await?,
+    };
+    Ok(axum::Json(TokenView::from(stored)))
+}
+
+/// The state that is asked for, or else the other changes.
+pub(crate) fn read_changes(
+    body: ChangeBody,
+) -> Result<(Option<ChangeableState>, TokenChanges), Problem> {
     let changes = TokenChanges {
         name: body.name,
         note: body.note,
@@ -324,25 +339,18 @@ async fn change(
         external_id: body.external_id.into(),
         metadata: body.metadata.into(),
     };
-    let stored = match body.state {
-        // One call is one change: half of it must not fail.
-        Some(_) if changes.is_something() => {
-            return Err(
-                Problem::bad_request("state: changes alone, not with other fields").about("state")
-            );
-        }
-        Some(state) => {
-            let paused = state == ChangeableState::Paused;
-            service.set_token_paused(&caller, id, paused).await?
-        }
-        None => service.change_token(&caller, id, &changes).await?,
-    };
-    Ok(axum::Json(TokenView::from(stored)))
+    // One call is one change: half of it must not fail.
+    if body.state.is_some() && changes.is_something() {
+        return Err(
+            Problem::bad_request("state: changes alone, not with other fields").about("state")
+        );
+    }
+    Ok((body.state, changes))
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RotateBody {
+pub(crate) struct RotateBody {
     /// For how long the old secret works beside the new one.
     overlap: Option<Span>,
 }
@@ -360,7 +368,7 @@ async fn rotate(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RevokeBody {
+pub(crate) struct RevokeBody {
     #[serde(default)]
     reason: String,
 }
