@@ -72,6 +72,7 @@ impl std::fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn spans_read_and_print() {
@@ -96,5 +97,13 @@ mod tests {
     fn adding_stops_at_the_end_of_time() {
         assert_eq!(Timestamp::from_millis(5).plus(Seconds(2)), Timestamp::from_millis(2005));
         assert_eq!(Timestamp::from_millis(5).plus(Seconds(u64::MAX)), Timestamp::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn any_span_prints_and_reads(number: u64, unit in prop::sample::select(vec![1, 60, 86_400])) {
+            let span = Seconds(number / unit * unit);
+            prop_assert_eq!(span.to_string().parse(), Ok(span));
+        }
     }
 }
