@@ -202,9 +202,9 @@ impl Config {
     ) -> Result<Loaded, Mistakes> {
         let schema = schema::root();
         let mut document = Document::parse(source)?;
-        let warnings = variables::apply(&schema, environment, &mut document);
+        let warnings = variables::apply(schema, environment, &mut document);
         let mut report = Report::new(&document);
-        shape::check(&schema, &mut report);
+        shape::check(schema, &mut report);
         report.finish(Ok(()))?;
         let config = build::build(document.settings()?, &document)?;
         Ok(Loaded { config, warnings })

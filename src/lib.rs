@@ -1,6 +1,6 @@
 //! Counterfoil: the API-token server that a company runs beside its API.
 //!
-//! Direction: `main → cli → http → app → {service, replica} → store → core`.
+//! Direction: `main → lib → cli → http → app → {service, replica} → store → core`.
 //! A library only so that fuzzing reaches its parsers; nothing else is for others.
 
 mod app;
@@ -8,6 +8,9 @@ mod cli;
 mod clock;
 mod config;
 mod entropy;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod generated_page;
 mod http;

@@ -239,7 +239,7 @@ mod tests {
             }
         }
         let table: toml::Table = EXAMPLE.parse().unwrap();
-        check(&schema::root(), "", &[&table]);
+        check(schema::root(), "", &[&table]);
 
         let source = Source { name: "example".into(), text: EXAMPLE.into() };
         let loaded = Config::load(Some(&source), &Environment::default()).unwrap();

@@ -7,6 +7,7 @@ use schemars::{
     generate::{Contract, SchemaSettings},
 };
 use serde_json::Value;
+use std::sync::LazyLock;
 
 /// A setting, or a table of them.
 pub(super) struct Node {
@@ -40,8 +41,9 @@ pub(super) struct Choice {
 }
 
 /// The whole file.
-pub(super) fn root() -> Node {
-    Node::read(derived().as_value())
+pub(super) fn root() -> &'static Node {
+    static ROOT: LazyLock<Node> = LazyLock::new(|| Node::read(derived().as_value()));
+    &ROOT
 }
 
 fn derived() -> Schema {
@@ -160,6 +162,6 @@ mod tests {
             }
         }
         let schema = derived();
-        check("the file", schema.as_value(), &root());
+        check("the file", schema.as_value(), root());
     }
 }

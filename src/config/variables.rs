@@ -109,14 +109,14 @@ mod tests {
     #[test]
     fn no_two_settings_of_apis_can_share_a_variable() {
         let mut paths = Vec::new();
-        let Kind::Table { fields, .. } = schema::root().kind else { panic!("not a table") };
+        let Kind::Table { fields, .. } = &schema::root().kind else { panic!("not a table") };
         let Some((_, Node { kind: Kind::Map { item, .. }, .. })) =
-            fields.into_iter().find(|(key, _)| key == "api")
+            fields.iter().find(|(key, _)| key == "api")
         else {
             panic!("no APIs")
         };
         let mut known = BTreeMap::new();
-        collect(&item, None, &KeyPath::default(), &mut known);
+        collect(item, None, &KeyPath::default(), &mut known);
         for setting in known.values() {
             paths.push(name(&setting.path).replace(BEGINNING, "_"));
         }

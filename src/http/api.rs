@@ -1,15 +1,15 @@
 //! The management API, `/v1`: thin handlers over the operations.
 
-mod accounts;
-mod audit;
+pub(crate) mod accounts;
+pub(crate) mod audit;
 mod field;
 pub(crate) mod import;
-mod ledger;
+pub(crate) mod ledger;
 mod lines;
-mod organizations;
+pub(crate) mod organizations;
 mod refusals;
-mod tokens;
-mod usage;
+pub(crate) mod tokens;
+pub(crate) mod usage;
 
 use super::{
     calls::{Calls, Operation, Takes},

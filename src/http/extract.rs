@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use counterfoil_core::token::Digest;
-use http::{StatusCode, request::Parts};
+use http::{StatusCode, Uri, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -110,13 +110,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| {
-                // What is wrong may be a secret in the wrong place.
-                Problem::bad_request(format!("query string: {}", loggable(&error.body_text())))
-            })
+        read_query(&parts.uri).map(Self)
     }
+}
+
+pub(crate) fn read_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    axum::extract::Query::try_from_uri(uri).map(|axum::extract::Query(query)| query).map_err(
+        |error| {
+            // What is wrong may be a secret in the wrong place.
+            Problem::bad_request(format!("query string: {}", loggable(&error.body_text())))
+        },
+    )
 }
 
 /// An id or a name in the path.

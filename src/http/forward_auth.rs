@@ -51,11 +51,11 @@ pub(crate) struct ForwardAuth {
 }
 
 /// The request that is asked about.
-struct Original<'a> {
-    method: Cow<'a, str>,
+pub(crate) struct Original<'a> {
+    pub(crate) method: Cow<'a, str>,
     /// Path and query, as the client sent them.
-    target: Cow<'a, str>,
-    client: Option<IpAddr>,
+    pub(crate) target: Cow<'a, str>,
+    pub(crate) client: Option<IpAddr>,
 }
 
 impl ForwardAuth {
@@ -136,7 +136,7 @@ impl ForwardAuth {
         }
         let door = self.doors.find(name).ok_or_else(no_such_api)?;
 
-        let original = self.original(peer, request, below)?;
+        let original = Self::original(self.proxy, &self.trusted_proxies, peer, request, below)?;
         let path = original.target.split('?').next().unwrap_or_default();
         let path = canonical(path).map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string())
@@ -170,14 +170,15 @@ impl ForwardAuth {
     }
 
     /// The original request, from the one source that this kind of proxy has.
-    fn original<'a, B>(
-        &self,
+    pub(crate) fn original<'a, B>(
+        proxy: ProxyKind,
+        trusted: &[Network],
         peer: IpAddr,
         request: &'a Request<B>,
         below: &'a str,
     ) -> Result<Original<'a>, Problem> {
         let headers = request.headers();
-        let (method, target, client) = match self.proxy {
+        let (method, target, client) = match proxy {
             ProxyKind::Nginx | ProxyKind::Haproxy => (
                 said(headers, "x-original-method")?.into(),
                 said(headers, "x-original-uri")?.into(),
@@ -189,7 +190,7 @@ impl ForwardAuth {
             ProxyKind::Traefik | ProxyKind::Caddy => (
                 said(headers, "x-forwarded-method")?.into(),
                 said(headers, "x-forwarded-uri")?.into(),
-                self.forwarded_for(peer, headers)?,
+                forwarded_for(trusted, peer, headers)?,
             ),
             ProxyKind::Envoy => {
                 let query = request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
@@ -197,19 +198,11 @@ impl ForwardAuth {
                 (
                     request.method().as_str().into(),
                     format!("{path}{query}").into(),
-                    self.forwarded_for(peer, headers)?,
+                    forwarded_for(trusted, peer, headers)?,
                 )
             }
         };
         Ok(Original { method, target, client })
-    }
-
-    /// The proxy itself is no client: what it does not say is not known.
-    fn forwarded_for(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Option<IpAddr>, Problem> {
-        Ok(match once(headers, "x-forwarded-for")? {
-            Some(_) => client_address::forwarded_for(peer, headers, &self.trusted_proxies),
-            None => None,
-        })
     }
 
     /// nginx turns every status of a subrequest but 401 and 403 into 500.
@@ -251,6 +244,18 @@ impl ForwardAuth {
                 )
             })
     }
+}
+
+/// The proxy itself is no client: what it does not say is not known.
+fn forwarded_for(
+    trusted: &[Network],
+    peer: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Option<IpAddr>, Problem> {
+    Ok(match once(headers, "x-forwarded-for")? {
+        Some(_) => client_address::forwarded_for(peer, headers, trusted),
+        None => None,
+    })
 }
 
 fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {

@@ -4,7 +4,7 @@
 //! token is verified, then everything is removed that the upstream must not
 //! see, and only then is it told who the caller is.
 
-mod fields;
+pub(crate) mod fields;
 mod mounts;
 mod paced;
 
@@ -318,7 +318,7 @@ fn passed_on(mut response: Response<Incoming>) -> Result<Response<Body>, Failure
 }
 
 /// Any other coding would be lost on the way, for it ends here (RFC 9112 §6.1).
-fn is_only_chunked(headers: &HeaderMap) -> bool {
+pub(crate) fn is_only_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => true,
@@ -329,7 +329,7 @@ fn is_only_chunked(headers: &HeaderMap) -> bool {
 
 /// The host that the request is for (RFC 9112 §3.2): the target's, where it is
 /// in absolute form, and then the field must not say otherwise.
-fn host_of(request: &Request<Incoming>) -> Result<Option<&str>, Problem> {
+pub(crate) fn host_of<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
     let wrong = |detail: &str| Err(Problem::bad_request(detail));
     if request.method() == Method::CONNECT {
         return wrong("CONNECT is not for this server");

@@ -90,7 +90,7 @@ pub(crate) fn routes(leaks: Arc<Leaks>) -> Router {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "LeakReport", extend("examples" = [{"secrets": ["fin_live_…"]}]))]
-struct ReportBody {
+pub(crate) struct ReportBody {
     #[schemars(with = "Vec<String>", length(min = 1, max = MOST))]
     secrets: Vec<Zeroizing<String>>,
 }

@@ -16,6 +16,7 @@ use crate::{
 use axum::extract::State;
 use counterfoil_core::{
     Admitted, Code, Refusal,
+    api::Api,
     credential::Scheme,
     error_format::Answer,
     id::{AccountId, OrganizationId, TokenId},
@@ -31,7 +32,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// How many questions one batch may hold.
 const BATCH: usize = 1000;
@@ -90,7 +91,7 @@ pub(crate) fn calls() -> Calls<Arc<Verifier>> {
     "path": "/v1/costs",
     "client_address": "203.0.113.9",
 }]))]
-struct Asked {
+pub(crate) struct Asked {
     /// The API whose request it is, by its name in the configuration.
     api: String,
     /// The request's header fields: 200 lines at most. Or else `secret`.
@@ -149,7 +150,7 @@ enum OneOrMore {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Questions")]
-struct Batch {
+pub(crate) struct Batch {
     #[schemars(length(max = BATCH))]
     items: Vec<Asked>,
 }
@@ -246,31 +247,7 @@ impl Verifier {
             let detail = format!("there is no API {}", loggable(&asked.api));
             Problem::new(StatusCode::NOT_FOUND, "unknown_api", detail).about("api")
         })?;
-        let headers = asked.headers(door)?;
-        let client = match &asked.client_address {
-            Some(text) => Some(client_address::address(text).ok_or_else(|| {
-                Problem::bad_request("client_address: that is no IP address")
-                    .about("client_address")
-            })?),
-            None => None,
-        };
-        let scope =
-            match &asked.scope {
-                Some(text) => Some(text.parse::<Scope>().map_err(|error| {
-                    Problem::bad_request(format!("scope: {error}")).about("scope")
-                })?),
-                None => None,
-            };
-        let path = match &asked.path {
-            Some(path) => {
-                let path = path.split('?').next().unwrap_or_default();
-                Some(canonical(path).map_err(|error| {
-                    Problem::bad_request(format!("path: {error}")).about("path")
-                })?)
-            }
-            None => None,
-        };
-        let method = asked.method.as_deref().unwrap_or("GET");
+        let Question { headers, client, scope, path, method } = asked.read(&door.api)?;
         let requirement = match &path {
             Some(path) => door.api.requirement(method, path),
             None => Requirement::Any,
@@ -296,8 +273,48 @@ impl Verifier {
     }
 }
 
+/// What was asked, each part as its type.
+pub(crate) struct Question<'a> {
+    pub(crate) headers: HeaderMap,
+    pub(crate) client: Option<IpAddr>,
+    /// What is asked for besides the route's scope.
+    pub(crate) scope: Option<Scope>,
+    /// Canonical, without the query.
+    pub(crate) path: Option<Cow<'a, str>>,
+    pub(crate) method: &'a str,
+}
+
 impl Asked {
-    fn headers(&self, door: &Door) -> Result<HeaderMap, Problem> {
+    pub(crate) fn read(&self, api: &Api) -> Result<Question<'_>, Problem> {
+        let headers = self.headers(api)?;
+        let client = match &self.client_address {
+            Some(text) => Some(client_address::address(text).ok_or_else(|| {
+                Problem::bad_request("client_address: that is no IP address")
+                    .about("client_address")
+            })?),
+            None => None,
+        };
+        let scope =
+            match &self.scope {
+                Some(text) => Some(text.parse::<Scope>().map_err(|error| {
+                    Problem::bad_request(format!("scope: {error}")).about("scope")
+                })?),
+                None => None,
+            };
+        let path = match &self.path {
+            Some(path) => {
+                let path = path.split('?').next().unwrap_or_default();
+                Some(canonical(path).map_err(|error| {
+                    Problem::bad_request(format!("path: {error}")).about("path")
+                })?)
+            }
+            None => None,
+        };
+        let method = self.method.as_deref().unwrap_or("GET");
+        Ok(Question { headers, client, scope, path, method })
+    }
+
+    fn headers(&self, api: &Api) -> Result<HeaderMap, Problem> {
         let wrong = |field: &str, detail: String| Problem::bad_request(detail).about(field);
         match (&self.headers, &self.secret) {
             (Some(Fields(lines)), None) => {
@@ -333,15 +350,15 @@ impl Asked {
                 }
                 Ok(headers)
             }
-            (None, Some(secret)) => secret_alone(door, secret),
+            (None, Some(secret)) => secret_alone(api, secret),
             _ => Err(wrong("headers", "give headers or secret, one of the two".into())),
         }
     }
 }
 
 /// The header in which a secret alone would have come.
-fn secret_alone(door: &Door, secret: &str) -> Result<HeaderMap, Problem> {
-    let schemes = &door.api.schemes;
+fn secret_alone(api: &Api, secret: &str) -> Result<HeaderMap, Problem> {
+    let schemes = &api.schemes;
     let accepts = |scheme| schemes.accepted.contains(&scheme);
     let (name, before) = if accepts(Scheme::Bearer) {
         (header::AUTHORIZATION, "Bearer ")

@@ -476,7 +476,7 @@ impl Service {
 }
 
 /// The token as it is to be.
-fn changed(
+pub(crate) fn changed(
     caller: &Caller,
     api: &Api,
     token: Token,

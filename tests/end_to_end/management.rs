@@ -5,6 +5,7 @@ mod audit;
 mod authentication;
 mod handing_out;
 mod idempotency;
+mod metadata;
 mod names;
 mod operators;
 mod scopes;

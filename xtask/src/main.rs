@@ -1,4 +1,4 @@
-//! What the project does to itself: its tests, its house rules, its benchmarks.
+//! What the project does to itself: its tests, its house rules, its benchmarks, its fuzzing.
 
 #![expect(
     clippy::print_stdout,
@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod fuzz;
 mod packages;
 mod process;
 mod python;
@@ -26,7 +27,11 @@ Usage: cargo xtask <command>
       what              all (the default), process, http, or nginx (the
                         baseline of http without the gateway)
       --rounds N        rounds of the HTTP rows (default 5)
-      --seconds N       seconds of load a round and server (default 5)";
+      --seconds N       seconds of load a round and server (default 5)
+  fuzz [options] [TARGET...]
+                        feed parsers until they break or the time is over; all
+                        targets, where none is named
+      --seconds N       seconds a target (default 60)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +41,10 @@ fn main() -> ExitCode {
         ["rules"] => rules::run(),
         ["bench", options @ ..] => match bench::Options::parse(options) {
             Ok(options) => bench::run(&options).map(|()| true),
+            Err(error) => return misused(&error.to_string()),
+        },
+        ["fuzz", options @ ..] => match fuzz::Options::parse(options) {
+            Ok(options) => fuzz::run(&options),
             Err(error) => return misused(&error.to_string()),
         },
         ["help" | "--help" | "-h"] => {

@@ -59,7 +59,17 @@ pub(crate) const FOR_BENCHMARKS: &[Package] = &[
     Package { name: "wrk", shown_by: Shown::Program("wrk"), purpose: "makes the load" },
 ];
 
-const CARGO_DENY: &str = "0.20.2";
+/// A program of somebody's crate, in the version that is known to do what we want of it.
+pub(crate) struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// Checks licences, sources, layering and advisories.
+pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+
+/// Builds for libFuzzer.
+pub(crate) const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
 
 /// Installs in one go. Debian starts a server once it is installed, unless
 /// policy-rc.d says no; one that is there already has its own opinion.
@@ -115,27 +125,33 @@ pub(crate) fn ensure_components() -> Result<()> {
     Ok(())
 }
 
-/// The cargo-deny of our version; builds it, once, where there is none.
-pub(crate) fn ensure_cargo_deny() -> Result<PathBuf> {
+/// Whether rustup has a nightly toolchain. One is not installed without being asked for.
+pub(crate) fn has_nightly() -> bool {
+    quietly(Command::new("rustup").args(["run", "nightly", "rustc", "--version"]))
+}
+
+/// The tool in our version; builds it, once, where there is none.
+pub(crate) fn ensure_tool(tool: &Tool) -> Result<PathBuf> {
+    let Tool { name, version } = tool;
     let tools = target_dir().join("tools");
-    let ours = tools.join("bin/cargo-deny");
-    let found = find("cargo-deny").into_iter().chain([ours.clone()]);
+    let ours = tools.join("bin").join(name);
+    let found = find(name).into_iter().chain([ours.clone()]);
     for program in found {
-        if is_cargo_deny(&program) {
+        if is(tool, &program) {
             return Ok(program);
         }
     }
-    println!("missing: cargo-deny {CARGO_DENY}; building it once, for about a minute");
+    println!("missing: {name} {version}; building it once, for about a minute");
     let start = Instant::now();
-    // An unoptimised one is sooner built, and its checks take about a second.
-    let mut install = cargo(&["install", "--locked", "--debug", "--force", "cargo-deny"]);
+    // An unoptimised one is sooner built, and its own work takes about a second.
+    let mut install = cargo(&["install", "--locked", "--debug", "--force", name]);
     install
-        .args(["--version", CARGO_DENY, "--root"])
+        .args(["--version", version, "--root"])
         .arg(&tools)
         .env("CARGO_TARGET_DIR", tools.join("build"))
         .env("CARGO_PROFILE_DEV_DEBUG", "0");
-    if !succeeds(&mut install)? || !is_cargo_deny(&ours) {
-        bail!("cannot build cargo-deny {CARGO_DENY}");
+    if !succeeds(&mut install)? || !is(tool, &ours) {
+        bail!("cannot build {name} {version}");
     }
     println!("built in {} s", start.elapsed().as_secs());
     Ok(ours)
@@ -170,9 +186,9 @@ fn root_shell() -> Option<Command> {
     })
 }
 
-fn is_cargo_deny(program: &PathBuf) -> bool {
+fn is(tool: &Tool, program: &PathBuf) -> bool {
     Command::new(program).arg("--version").output().context("not there").is_ok_and(|output| {
         let said = String::from_utf8_lossy(&output.stdout);
-        said.trim() == format!("cargo-deny {CARGO_DENY}")
+        said.trim() == format!("{} {}", tool.name, tool.version)
     })
 }

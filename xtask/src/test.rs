@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change is merged.
 
-use crate::packages::{self, FOR_TESTS};
+use crate::packages::{self, CARGO_DENY, FOR_TESTS};
 use crate::process::{answer_within, cargo, name, root, succeeds};
 use crate::{python, rules};
 use anyhow::{Context, Result};
@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<bool> {
 }
 
 fn dependencies(report: &mut Report) {
-    let cargo_deny = match packages::ensure_cargo_deny() {
+    let cargo_deny = match packages::ensure_tool(&CARGO_DENY) {
         Ok(program) => program,
         Err(error) => return report.step("cargo-deny", || Err(error)),
     };

@@ -117,5 +117,11 @@ mod tests {
                 prop_assert!(email.is(&text));
             }
         }
+
+        #[test]
+        fn print_and_read(text in "[^\\s\\pC:@]{1,20}@[^\\s\\pC:@]{1,20}") {
+            let email: Email = text.parse().unwrap();
+            prop_assert_eq!(email.to_string().parse(), Ok(email));
+        }
     }
 }

@@ -89,6 +89,7 @@ id! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn print_and_read() {
@@ -112,5 +113,14 @@ mod tests {
         let early = TokenId::new(Timestamp::from_millis(1000), [255; 10]);
         let late = TokenId::new(Timestamp::from_millis(1001), [0; 10]);
         assert!(early < late);
+    }
+
+    proptest! {
+        #[test]
+        fn any_id_prints_and_reads(bytes: [u8; 16]) {
+            let id = TokenId::from_bytes(bytes);
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+            prop_assert_eq!(*id.as_bytes(), bytes);
+        }
     }
 }

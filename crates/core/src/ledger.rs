@@ -177,6 +177,7 @@ mod tests {
         id::{AccountId, TokenId},
         token::{Grant, Token},
     };
+    use proptest::prelude::*;
 
     fn change(name: &str) -> Change {
         Change::OrganizationCreated {
@@ -336,6 +337,30 @@ mod tests {
             for personal in ["hush", "example.com", &hex[1..65]] {
                 assert!(!text.contains(personal), "{text}");
             }
+        }
+    }
+
+    proptest! {
+        /// Metadata comes from outside; a replay has to come to the very same number.
+        #[test]
+        fn any_number_is_kept(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?") {
+            let Ok(number) = serde_json::from_str::<serde_json::Value>(&text) else {
+                return Ok(());
+            };
+            let change = Change::TokenChanged {
+                token: TokenId::from_bytes([1; 16]),
+                organization: OrganizationId::from_bytes([2; 16]),
+                name: "nightly".into(),
+                note: String::new(),
+                grant: Grant::Any,
+                expires_at: None,
+                allowed_networks: Vec::new(),
+                external_id: None,
+                metadata: Some(serde_json::json!({"n": number})),
+            };
+            let at = Timestamp::from_millis(2);
+            let stored = append(Head::EMPTY, at, Actor::Operator, &change, [9; 16]).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<Change>(&stored.detail).unwrap(), change);
         }
     }
 

@@ -101,6 +101,7 @@ impl std::fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn spans_read_and_print() {
@@ -140,5 +141,13 @@ mod tests {
             assert_eq!(at.beginning(Seconds::DAY), Timestamp::from_millis(day));
         }
         assert_eq!(Timestamp::MAX.beginning(Seconds(u64::MAX)), Timestamp::from_millis(0));
+    }
+
+    proptest! {
+        #[test]
+        fn any_span_prints_and_reads(number: u64, unit in prop::sample::select(vec![1, 60, 86_400])) {
+            let span = Seconds(number / unit * unit);
+            prop_assert_eq!(span.to_string().parse(), Ok(span));
+        }
     }
 }

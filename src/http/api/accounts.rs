@@ -124,7 +124,7 @@ impl From<StoredAccount> for AccountView {
 #[schemars(rename = "Initialise", extend("examples" = [
     {"email": "ada@example.com", "organization": "Example"},
 ]))]
-struct InitialiseBody {
+pub(crate) struct InitialiseBody {
     /// The administrator's.
     email: Email,
     /// What the organization is called.
@@ -181,7 +181,7 @@ async fn initialise(
         "organization": "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74",
     },
 ]))]
-struct CreateBody {
+pub(crate) struct CreateBody {
     #[serde(default = "person")]
     kind: AccountKind,
     /// Without one it can neither sign in nor use the scheme `basic`.
@@ -229,7 +229,7 @@ async fn create(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub(crate) struct ListQuery {
     /// Only those that somebody else's system calls so.
     external_id: Option<String>,
     /// Where the part begins: the `next_cursor` of the one before.
@@ -263,7 +263,7 @@ async fn show(
     {"state": "disabled"},
     {"name": "Deployments", "external_id": "ci/7"},
 ]))]
-struct ChangeBody {
+pub(crate) struct ChangeBody {
     /// Changes alone, not with other fields.
     state: Option<AccountState>,
     #[schemars(length(max = accounts::NAME), regex(pattern = NAME))]
@@ -304,7 +304,7 @@ async fn change(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SetPassword")]
-struct PasswordBody {
+pub(crate) struct PasswordBody {
     #[schemars(with = "Password")]
     password: Zeroizing<String>,
 }

@@ -43,7 +43,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct AuditQuery {
+pub(crate) struct AuditQuery {
     /// The `seq` of the last entry that is known already.
     #[serde(alias = "cursor", default)]
     #[schemars(range(max = u64::MAX))]

@@ -77,7 +77,7 @@ impl Takes for Rows {
 /// The first line: what holds for all rows.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ImportLine {
+pub(crate) struct ImportLine {
     api: String,
     from: ImportSource,
     entropy_bits: u16,
@@ -93,7 +93,7 @@ struct ImportLine {
 /// Each line after it: one token.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RowLine {
+pub(crate) struct RowLine {
     /// That of the body, when absent.
     line: Option<u32>,
     digest: Digest,

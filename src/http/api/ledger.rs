@@ -67,7 +67,7 @@ async fn verify(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ExportQuery {
+pub(crate) struct ExportQuery {
     /// The number of the last entry that is known already.
     #[serde(default)]
     #[schemars(range(max = u64::MAX))]

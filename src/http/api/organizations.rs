@@ -145,7 +145,7 @@ impl From<StoredMembership> for MembershipView {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "CreateOrganization", extend("examples" = [{"name": "Example"}]))]
-struct CreateBody {
+pub(crate) struct CreateBody {
     #[schemars(length(max = organizations::NAME), regex(pattern = NAME))]
     name: String,
     /// What somebody else's system calls it.
@@ -165,7 +165,7 @@ async fn create(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub(crate) struct ListQuery {
     /// Only those that are called so.
     name: Option<String>,
     /// Only those that somebody else's system calls so.
@@ -202,7 +202,7 @@ async fn show(
     {"state": "closed"},
     {"name": "Example & Sons", "external_id": "crm-7"},
 ]))]
-struct ChangeBody {
+pub(crate) struct ChangeBody {
     /// There is one value; it changes alone, not with other fields.
     state: Option<ClosedState>,
     #[schemars(length(max = organizations::NAME), regex(pattern = NAME))]
@@ -237,7 +237,7 @@ async fn change(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct MembershipQuery {
+pub(crate) struct MembershipQuery {
     /// Only those in this organization.
     organization: Option<OrganizationId>,
     /// Only this account's: an id or an e-mail address.
@@ -270,7 +270,7 @@ async fn list_memberships(
     Ok(axum::Json(List::of(rows, limit, cursor, MembershipView::from)))
 }
 
-fn read_cursor(text: &str) -> Result<(OrganizationId, AccountId), Problem> {
+pub(crate) fn read_cursor(text: &str) -> Result<(OrganizationId, AccountId), Problem> {
     text.split_once('.')
         .and_then(|(organization, account)| {
             Some((organization.parse().ok()?, account.parse().ok()?))
@@ -293,7 +293,7 @@ fn read_account(text: &str) -> Result<AccountName, Problem> {
         "rank": "administrator",
     },
 ]))]
-struct SetBody {
+pub(crate) struct SetBody {
     organization: OrganizationId,
     /// An id or an e-mail address.
     #[schemars(with = "AccountName")]
@@ -319,7 +319,7 @@ async fn set_membership(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct EndQuery {
+pub(crate) struct EndQuery {
     organization: OrganizationId,
     /// An id or an e-mail address.
     #[schemars(with = "AccountName")]

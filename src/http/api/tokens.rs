@@ -108,7 +108,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
         "metadata": {"team": "payments"},
     },
 ]))]
-struct IssueBody {
+pub(crate) struct IssueBody {
     /// The API that it is for, by its name in the configuration.
     api: String,
     /// Needed only where the owner belongs to several.
@@ -401,7 +401,7 @@ fn read_owner(text: &str) -> Result<AccountName, Problem> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub(crate) struct ListQuery {
     /// Only those for this API.
     api: Option<String>,
     /// Only those that you call so.
@@ -468,7 +468,7 @@ async fn show(
     {"state": "paused"},
     {"name": "ci of payments", "expires_in": "30d", "external_id": null},
 ]))]
-struct ChangeBody {
+pub(crate) struct ChangeBody {
     /// Changes alone.
     state: Option<ChangeableState>,
     #[schemars(length(max = tokens::NAME), regex(pattern = NAME))]
@@ -501,7 +501,7 @@ struct ChangeBody {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum ChangeableState {
+pub(crate) enum ChangeableState {
     /// It works.
     Active,
     /// It is held back.
@@ -514,6 +514,21 @@ async fn change(
     Path(id): Path<TokenId>,
     Json(body): Json<ChangeBody>,
 ) -> Result<axum::Json<TokenView>, Problem> {
+    let (state, changes) = read_changes(body)?;
+    let stored = match state {
+        Some(state) => {
+            let paused = state == ChangeableState::Paused;
+            service.set_token_paused(&caller, id, paused).await?
+        }
+        None => service.change_token(&caller, id, &changes).await?,
+    };
+    Ok(axum::Json(TokenView::from(stored)))
+}
+
+/// The state that is asked for, or else the other changes.
+pub(crate) fn read_changes(
+    body: ChangeBody,
+) -> Result<(Option<ChangeableState>, TokenChanges), Problem> {
     let changes = TokenChanges {
         name: body.name,
         note: body.note,
@@ -524,21 +539,16 @@ async fn change(
         external_id: body.external_id.into(),
         metadata: body.metadata.into(),
     };
-    let stored = match body.state {
-        Some(_) if changes.is_something() => return Err(state_changes_alone()),
-        Some(state) => {
-            let paused = state == ChangeableState::Paused;
-            service.set_token_paused(&caller, id, paused).await?
-        }
-        None => service.change_token(&caller, id, &changes).await?,
-    };
-    Ok(axum::Json(TokenView::from(stored)))
+    if body.state.is_some() && changes.is_something() {
+        return Err(state_changes_alone());
+    }
+    Ok((body.state, changes))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RotateToken", extend("examples" = [{"overlap": "15m"}]))]
-struct RotateBody {
+pub(crate) struct RotateBody {
     /// For how long the old secret works beside the new one.
     overlap: Option<Span>,
 }
@@ -557,7 +567,7 @@ async fn rotate(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RevokeToken", extend("examples" = [{"reason": "the laptop is lost"}]))]
-struct RevokeBody {
+pub(crate) struct RevokeBody {
     #[serde(default)]
     #[schemars(length(max = tokens::REASON), regex(pattern = LINE))]
     reason: String,
@@ -565,7 +575,7 @@ struct RevokeBody {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RevokeQuery {
+pub(crate) struct RevokeQuery {
     /// Whether the answer waits until no node accepts the token.
     #[serde(default = "yes")]
     wait: bool,

@@ -129,7 +129,7 @@ const NOT_A_CURSOR: &str = "cursor: expected the next_cursor of the list before"
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct UsageQuery {
+pub(crate) struct UsageQuery {
     /// Only of this token.
     token: Option<TokenId>,
     /// Only of tokens of this API.
@@ -192,7 +192,7 @@ impl From<Origin<String>> for OriginView {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OriginQuery {
+pub(crate) struct OriginQuery {
     /// Of so many days; 30, where absent.
     #[schemars(range(max = u32::MAX))]
     days: Option<u32>,

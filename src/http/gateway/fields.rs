@@ -32,7 +32,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What the gateway knows of fields.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     /// The fields that credentials travel in, folded.
     credentials: HashSet<String>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Fields {
 impl Fields {
     /// Credentials are removed for every API: one that was sent to the wrong
     /// place is a credential all the same.
-    pub(super) fn new(apis: &[ProtectedApi]) -> Self {
+    pub(crate) fn new(apis: &[ProtectedApi]) -> Self {
         let names = apis.iter().flat_map(|protected| {
             let schemes = &protected.api.schemes;
             schemes.header.iter().chain(schemes.header_pair.iter().flatten())
@@ -57,14 +57,7 @@ impl Fields {
         mounted: &Mounted,
         admitted: &Admitted,
     ) {
-        remove_hop_by_hop(headers);
-        let unwanted: Vec<HeaderName> =
-            headers.keys().filter(|name| self.is_dropped(name)).cloned().collect();
-        for name in unwanted {
-            headers.remove(name);
-        }
-        remove_own_cookie(headers);
-
+        self.remove_unwanted(headers);
         let client_host = headers.insert(header::HOST, mounted.upstream_host.clone());
         if let Some(host) = client_host {
             headers.insert(FORWARDED_HOST, host);
@@ -80,7 +73,7 @@ impl Fields {
     }
 
     /// Makes an upstream's fields fit for the client.
-    pub(super) fn for_client(headers: &mut HeaderMap) {
+    pub(crate) fn for_client(headers: &mut HeaderMap) {
         // The body has been read by its coding; a length beside it is wrong (RFC 9112 §6.3).
         if headers.contains_key(header::TRANSFER_ENCODING) {
             headers.remove(header::CONTENT_LENGTH);
@@ -98,6 +91,16 @@ impl Fields {
                 headers.append(header::SET_COOKIE, value);
             }
         }
+    }
+
+    pub(crate) fn remove_unwanted(&self, headers: &mut HeaderMap) {
+        remove_hop_by_hop(headers);
+        let unwanted: Vec<HeaderName> =
+            headers.keys().filter(|name| self.is_dropped(name)).cloned().collect();
+        for name in unwanted {
+            headers.remove(name);
+        }
+        remove_own_cookie(headers);
     }
 
     fn is_dropped(&self, name: &HeaderName) -> bool {
