@@ -199,14 +199,15 @@ pub(crate) fn token_seeds() -> Vec<Vec<u8>> {
     let prefix = |name: &str| Prefix::try_from(name.to_owned()).unwrap();
     let minted = |name: &str, entropy| Secret::mint(&prefix(name), entropy).reveal().to_owned();
     let ascending: [u8; 24] = std::array::from_fn(|at| u8::try_from(at * 11 % 256).unwrap());
-    let largest = "acme_2lFA6LboL2xx0ldQH2K1TdSrwuqMMiME4000000";
+    // 2^192, with the checksum that belongs to it.
+    let too_large = "acme_2lFA6LboL2xx0ldQH2K1TdSrwuqMMiME40TSJfY";
     seeds([
         format!("acme\n{}\n{}", minted("acme", &[0xa5; 24]), "0123456789abcdefghijklmn"),
         format!("a\n{}\n{}", minted("a", &[0xff; 24]), "~".repeat(24)),
         format!("fin_live\n{}\n{}", minted("fin_live", &ascending), "Zz".repeat(12)),
         format!("acme\n{}\n{}", minted("acme_live", &ascending), "\0".repeat(24)),
         format!("abcdefghijklmno\n{}\n", minted("abcdefghijklmno", &[0; 24])),
-        format!("acme\n{largest}\n"),
+        format!("acme\n{too_large}\n"),
         "acme_live\nwx1.0123456789abcdef\n".into(),
     ])
 }
