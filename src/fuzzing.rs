@@ -23,7 +23,7 @@ use crate::{
         gateway::{self, fields::Fields},
         leaks::ReportBody,
         problem::Problem,
-        verify::{Asked, Batch, Question},
+        verify::{self, Asked, Batch},
     },
     loggable, reserved_fields,
     service::{Caller, accounts::AccountName, tokens::changed},
@@ -148,7 +148,7 @@ pub struct Read {
 #[inline]
 pub fn question(api: &Api, bytes: &[u8]) -> Result<Read, Said> {
     let asked: Asked = read_json(bytes)?;
-    let Question { headers, client, scope, path, method } = asked.read(api)?;
+    let verify::Read { headers, client, scope, path, method } = asked.read(api)?;
     let (path, method) = (path.map(Into::into), method.to_owned());
     Ok(Read { headers, client, scope, path, method })
 }

@@ -213,7 +213,8 @@ async fn verify(
     asking: Asking,
     Json(asked): Json<Asked>,
 ) -> Result<axum::Json<Verified>, Problem> {
-    verifier.answer(&asking, &asked).map(axum::Json)
+    let question = verifier.question(&asking, &asked)?;
+    Ok(axum::Json(verifier.answer(&question)))
 }
 
 async fn verify_batch(
@@ -225,19 +226,22 @@ async fn verify_batch(
         let detail = format!("items: at most {BATCH} in one batch");
         return Err(Problem::bad_request(detail).about("items"));
     }
-    let items = batch.items.iter().enumerate().map(|(at, asked)| {
-        verifier.answer(&asking, asked).map_err(|problem| {
+    let questions = batch.items.iter().enumerate().map(|(at, asked)| {
+        verifier.question(&asking, asked).map_err(|problem| {
             let place = format!("items[{at}]");
             let detail = format!("{place}: {}", problem.detail);
             let field = problem.field.map_or(place.clone(), |field| format!("{place}.{field}"));
             Problem { detail, field: Some(field), ..problem }
         })
     });
-    Ok(axum::Json(Answers { items: items.collect::<Result<_, _>>()? }))
+    // All of them are read before one is judged: what is wrong leaves nothing behind.
+    let questions = questions.collect::<Result<Vec<_>, _>>()?;
+    let items = questions.iter().map(|question| verifier.answer(question)).collect();
+    Ok(axum::Json(Answers { items }))
 }
 
 impl Verifier {
-    fn answer(&self, asking: &Asking, asked: &Asked) -> Result<Verified, Problem> {
+    fn question<'a>(&'a self, asking: &Asking, asked: &'a Asked) -> Result<Question<'a>, Problem> {
         // Whoever may not ask about an API does not learn whether it exists.
         asking
             .0
@@ -247,16 +251,20 @@ impl Verifier {
             let detail = format!("there is no API {}", loggable(&asked.api));
             Problem::new(StatusCode::NOT_FOUND, "unknown_api", detail).about("api")
         })?;
-        let Question { headers, client, scope, path, method } = asked.read(&door.api)?;
-        let requirement = match &path {
+        Ok(Question { door, read: asked.read(&door.api)? })
+    }
+
+    fn answer(&self, Question { door, read }: &Question<'_>) -> Verified {
+        let Read { headers, client, scope, path, method } = read;
+        let requirement = match path {
             Some(path) => door.api.requirement(method, path),
             None => Requirement::Any,
         };
-        let seen = Seen::now(method, path.as_deref().unwrap_or(""), client, &headers);
+        let seen = Seen::now(method, path.as_deref().unwrap_or(""), *client, headers);
         let judged = door
             .judge(&self.replica, seen, requirement)
             .and_then(|admitted| holds(door, admitted, scope.as_ref()));
-        Ok(match judged {
+        match judged {
             Ok(admitted) => {
                 door.let_through(&admitted, seen);
                 Verified::Active(active(door, &admitted))
@@ -269,12 +277,18 @@ impl Verifier {
                     refusal: answer.into(),
                 })
             }
-        })
+        }
     }
 }
 
+/// What was asked, and at which door.
+struct Question<'a> {
+    door: &'a Door,
+    read: Read<'a>,
+}
+
 /// What was asked, each part as its type.
-pub(crate) struct Question<'a> {
+pub(crate) struct Read<'a> {
     pub(crate) headers: HeaderMap,
     pub(crate) client: Option<IpAddr>,
     /// What is asked for besides the route's scope.
@@ -285,7 +299,7 @@ pub(crate) struct Question<'a> {
 }
 
 impl Asked {
-    pub(crate) fn read(&self, api: &Api) -> Result<Question<'_>, Problem> {
+    pub(crate) fn read(&self, api: &Api) -> Result<Read<'_>, Problem> {
         let headers = self.headers(api)?;
         let client = match &self.client_address {
             Some(text) => Some(client_address::address(text).ok_or_else(|| {
@@ -311,7 +325,7 @@ impl Asked {
             None => None,
         };
         let method = self.method.as_deref().unwrap_or("GET");
-        Ok(Question { headers, client, scope, path, method })
+        Ok(Read { headers, client, scope, path, method })
     }
 
     fn headers(&self, api: &Api) -> Result<HeaderMap, Problem> {

@@ -107,4 +107,13 @@ fn an_error_in_one_is_named_and_answers_none() {
     assert_eq!(response.json()["field"], "items[1].scpoe");
     let response = ask(&stage, &[right.clone(), wrong(json!({"method": 7}))]);
     assert_eq!(response.json()["field"], "items[1].method");
+    // What stood before it has not been judged either.
+    let counted = stage.server.scrape();
+    let judged: Vec<&str> = counted
+        .lines()
+        .filter(|line| line.contains("door=\"verify\"") && !line.ends_with(" 0"))
+        .collect();
+    assert_eq!(judged, [""; 0]);
+    assert_eq!(ask(&stage, &[right]).status, 200);
+    assert_ne!(stage.server.scrape(), counted);
 }
