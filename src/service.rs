@@ -19,6 +19,7 @@ pub(crate) use caller::{Caller, Member};
 
 use crate::{
     clock, entropy,
+    loggable::loggable,
     refusals::{Refusals, StoredRefusal},
     store::{Inspection, Once, Order, Progress, Store, StoreError},
     usage::Usage,
@@ -209,7 +210,7 @@ impl Service {
             } else {
                 format!("the configuration has {}", known.join(", "))
             };
-            ServiceError::NotFound(format!("there is no API {name:?}; {hint}"))
+            ServiceError::NotFound(format!("there is no API {:?}; {hint}", loggable(name)))
         })
     }
 }

@@ -5,6 +5,7 @@ use super::{
     operator::{Operator, segment, with_query},
     output,
 };
+use crate::loggable::loggable;
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 use counterfoil_core::id::OrganizationId;
@@ -203,9 +204,10 @@ pub(crate) async fn resolve(operator: &Operator, name: &str) -> Result<String, F
     match found["items"].as_array().map(Vec::as_slice) {
         Some([only]) => Ok(output::text(&only["id"])),
         Some([_, _, ..]) => Err(Failure::Wrong(anyhow!(
-            "more than one organization is called {name:?}; give the id of one"
+            "more than one organization is called {:?}; give the id of one",
+            loggable(name)
         ))),
-        _ => Err(Failure::Failed(anyhow!("there is no organization {name:?}"))),
+        _ => Err(Failure::Failed(anyhow!("there is no organization {:?}", loggable(name)))),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     clock, entropy,
+    loggable::loggable,
     store::{
         MembershipFilter, Once, Page, StoreError, StoredAccount, StoredToken, TokenFilter,
         TokenState,
@@ -586,7 +587,10 @@ pub(super) fn decide_grant(
             }
             None => {
                 let known: Vec<&str> = api.roles.iter().map(|role| &*role.name).collect();
-                invalid("role", format!("no role {name:?}; the API has {}", known.join(", ")))
+                invalid(
+                    "role",
+                    format!("no role {:?}; the API has {}", loggable(name), known.join(", ")),
+                )
             }
         },
         (None, Some(texts)) => {
@@ -599,7 +603,10 @@ pub(super) fn decide_grant(
                 let Some(scope) = known.clone().find(|scope| scope.as_str() == text) else {
                     let known: Vec<&str> = known.map(Scope::as_str).collect();
                     let hint = if known.is_empty() { "none".into() } else { known.join(", ") };
-                    return invalid("scopes", format!("no scope {text:?}; the API has {hint}"));
+                    return invalid(
+                        "scopes",
+                        format!("no scope {:?}; the API has {hint}", loggable(text)),
+                    );
                 };
                 if !scopes.contains(scope) {
                     scopes.push(scope.clone());
@@ -665,7 +672,7 @@ pub(super) fn read_networks(texts: &[String]) -> Result<Vec<Network>, ServiceErr
     }
     texts
         .iter()
-        .map(|text| text.parse().map_err(|error| invalid(format!("{text:?}: {error}"))))
+        .map(|text| text.parse().map_err(|error| invalid(format!("{:?}: {error}", loggable(text)))))
         .collect()
 }
 

@@ -1,12 +1,14 @@
 //! Secrets: in one answer, and nowhere else.
 
 use crate::{
+    caller::{Caller, SCOPES, call},
     installation::{ADA, Installation, Token},
     response::Response,
     server::Server,
     upstream::Upstream,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
 use std::path::Path;
 
 const PASSWORDS: [&str; 3] = ["tr0ub4dor-and-3", "correct-horse-battery", "hunter2-hunter2"];
@@ -243,6 +245,54 @@ fn a_secret_in_place_of_an_id_is_not_written_down_either() {
         let said = stage.server.cli(["token", command, &token.secret]).failed(2);
         stage.hushed.is_not_in("what a command says", &said);
     }
+    stage.search();
+}
+
+/// Secrets that are shown on purpose, but not to a door.
+#[test]
+fn nor_are_those_that_are_reported_looked_up_or_asked_about() {
+    let mut stage = Stage::set();
+    let [leaked, asked] = [stage.issue("togai", &[]), stage.issue("togai", &[])];
+    let server = &stage.server;
+    let ada = Caller::new(server, ADA, &SCOPES, &[]);
+    stage.hushed.token(&ada.token.secret);
+    // The log has all its levels.
+    let right = format!("Authorization: Bearer {}", asked.secret);
+    assert_eq!(server.curl("/togai/x", ["--header", &right]).status, 200);
+
+    for command in [&["token", "find"][..], &["verify", "--api", "togai"]] {
+        let said = server.cli_reading(&asked.secret, command.iter().chain(&["--secret-file", "-"]));
+        let said = said.done();
+        stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
+    }
+    // In places where it does not belong.
+    let key = format!("idempotency-key: {}\r\n", asked.secret);
+    let made = ada.post_with(&key, "/v1/tokens", &json!({"api": "togai"}));
+    assert_eq!(made.status, 201);
+    stage.hushed.token(made.json()["secret"].as_str().unwrap());
+    for (path, body) in [
+        ("/v1/revoke", json!({"secrets": asked.secret})),
+        ("/v1/revoke", json!({&asked.secret: []})),
+        ("/v1/tokens", json!({"api": asked.secret})),
+        ("/v1/accounts", json!({"kind": asked.secret})),
+    ] {
+        stage.hushed.is_not_in_refusal(&ada.post(path, &body));
+    }
+    for query in ["audit?subject=", "usage?token=", "tokens?digest=", "audit?"] {
+        stage.hushed.is_not_in_refusal(&ada.get(&format!("/v1/{query}{}", asked.secret)));
+    }
+    let reported = call(
+        server.main,
+        "",
+        "POST",
+        "/v1/revoke",
+        &json!({"secrets": [leaked.secret]}).to_string(),
+    );
+    assert_eq!(reported.status, 202);
+    stage.hushed.is_not_in("an answer", reported.text());
+    let told = ada.get("/v1/audit?limit=1000");
+    assert!(told.text().contains("token_issued"));
+    stage.hushed.is_not_in("the audit log", told.text());
     stage.search();
 }
 
