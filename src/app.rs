@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     refusals::Refusals,
     replica::Replica,
-    service::{Apis, Service, management_api, passwords::Passwords},
+    service::{Apis, Leaked, Service, management_api, passwords::Passwords},
     store::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
@@ -56,6 +56,7 @@ impl App {
             usage: Arc::new(Usage::new(store)),
             passwords: Passwords::new(at_once),
             initialising: tokio::sync::Mutex::default(),
+            leaked: Leaked::default(),
             under_way: TaskTracker::new(),
         });
         Ok(Self { service, replica })
@@ -93,6 +94,7 @@ impl App {
     pub(crate) async fn close(&self) {
         self.service.under_way.close();
         self.service.under_way.wait().await;
+        self.service.end_leaked().await;
         self.service.refusals.flush().await;
         self.service.usage.flush().await;
         self.service.store.close().await;

@@ -33,13 +33,17 @@ pub(crate) async fn log_head(replica: Arc<Replica>, stop: CancellationToken) {
     }
 }
 
-/// Writes refusals down, and forgets what is kept for a while only.
+/// Ends leaked tokens that could not be ended before, writes refusals down, and forgets
+/// what is kept for a while only.
 pub(crate) async fn keep_books(service: Arc<Service>, stop: CancellationToken) {
     let mut flushes = tokio::time::interval(refusals::FLUSH_EVERY);
     let mut forgets = tokio::time::interval(FORGET_EVERY);
     loop {
         tokio::select! {
-            _ = flushes.tick() => service.refusals.flush().await,
+            _ = flushes.tick() => {
+                service.end_leaked().await;
+                service.refusals.flush().await;
+            }
             _ = forgets.tick() => {
                 service.refusals.forget(clock::now()).await;
                 idempotency::forget(&*service.store).await;

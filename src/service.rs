@@ -16,6 +16,7 @@ pub(crate) mod tokens;
 pub(crate) mod usage;
 
 pub(crate) use caller::{Caller, Member};
+pub(crate) use leaks::Leaked;
 
 use crate::{
     clock, entropy,
@@ -46,11 +47,13 @@ pub(crate) struct Service {
     pub(crate) passwords: passwords::Passwords,
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,
+    pub(crate) leaked: Leaked,
     /// Work that nobody waits for until the end.
     pub(crate) under_way: TaskTracker,
 }
 
-/// Why an operation was not done. Nothing was changed.
+/// Why an operation was not done. Nothing was changed, but perhaps where it is
+/// [`Self::Unknown`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServiceError {
     /// Something that was asked for makes no sense: which field, and what would be right.
@@ -74,6 +77,9 @@ pub(crate) enum ServiceError {
     /// The store cannot do it now; later it may.
     #[error("{0}")]
     Unavailable(String),
+    /// Whether it was done nobody can say.
+    #[error("whether this was done is unknown; look before you try again")]
+    Unknown,
 }
 
 impl From<StoreError> for ServiceError {
@@ -85,9 +91,7 @@ impl From<StoreError> for ServiceError {
             StoreError::Unavailable(why) => {
                 Self::Unavailable(format!("nothing was changed, because {why}"))
             }
-            StoreError::Unknown => Self::Unavailable(
-                "whether this was done is unknown; look before you try again".into(),
-            ),
+            StoreError::Unknown => Self::Unknown,
         }
     }
 }

@@ -321,6 +321,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Those of `digests` that are a token's, whatever its state, or once were.
     async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError>;
 
+    /// The ledger's head.
+    async fn head(&self) -> Result<Head, StoreError>;
     /// Entries of the ledger behind the one of number `after`, in their order.
     async fn entries(
         &self,

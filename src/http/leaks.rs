@@ -147,6 +147,6 @@ async fn revoke(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     })?;
     tracing::info!(received, found = found.len(), "a report of leaked secrets");
-    leaks.service.clone().revoke_leaked(found);
+    leaks.service.revoke_leaked(found);
     Ok(Accepted(ReportView { received }))
 }

@@ -19,7 +19,8 @@ Issues, changes and revokes API tokens, and answers whether a request may pass.
 
 JSON in `snake_case`, times in RFC 3339 and UTC, ids UUIDs. Lists are continued with \
 `cursor`, which is the `next_cursor` of the part before. A field that is not known is an \
-error, and whatever is answered with an error has changed nothing. Every answer has an \
+error, and whatever is answered with an error has changed nothing, but perhaps where its \
+code is `outcome_unknown`. Every answer has an \
 `X-Request-Id` of its own. A method that a path does not take is answered with 405 and \
 those that it does take.
 

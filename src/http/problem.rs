@@ -81,6 +81,9 @@ impl From<ServiceError> for Problem {
             ServiceError::Unavailable(detail) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             }
+            ServiceError::Unknown => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", error.to_string())
+            }
         }
     }
 }

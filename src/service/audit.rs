@@ -22,6 +22,12 @@ impl Service {
         Ok(self.store.entries(filter, after, limit).await?)
     }
 
+    /// The number of the last entry there is. A caller's rights hold for what is up to it:
+    /// whatever comes later may be none of theirs.
+    pub(crate) async fn last_entry(&self) -> Result<u64, ServiceError> {
+        Ok(self.store.head().await?.number)
+    }
+
     /// The chain itself, for a copy elsewhere.
     pub(crate) async fn chain(
         &self,

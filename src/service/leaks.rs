@@ -5,28 +5,48 @@ use counterfoil_core::{
     id::TokenId,
     ledger::{Actor, Change},
 };
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// What the ledger says of such an end.
 const REASON: &str = "reported as leaked";
 
+/// Tokens that are to be ended and are not yet: no more than there are tokens.
+#[derive(Debug, Default)]
+pub(crate) struct Leaked(Mutex<BTreeSet<TokenId>>);
+
 impl Service {
-    /// Ends tokens without anybody waiting for it; before the server stops, it is done.
-    pub(crate) fn revoke_leaked(self: Arc<Self>, tokens: Vec<TokenId>) {
-        let under_way = self.under_way.clone();
-        under_way.spawn(async move {
-            for token in tokens {
-                match self.end_leaked(token).await {
-                    Ok(()) => tracing::warn!(%token, "revoked: its secret was reported as leaked"),
-                    Err(error) => {
-                        tracing::error!(%token, %error, "a leaked token could not be revoked");
-                    }
-                }
-            }
-        });
+    /// Ends tokens without anybody waiting for it. What cannot be done now is tried
+    /// again, and once more before the server stops.
+    pub(crate) fn revoke_leaked(self: &Arc<Self>, tokens: Vec<TokenId>) {
+        self.leaked.0.lock().unwrap_or_else(PoisonError::into_inner).extend(&tokens);
+        let service = self.clone();
+        self.under_way.spawn(async move { service.end_those(tokens).await });
     }
 
-    async fn end_leaked(&self, token: TokenId) -> Result<(), ServiceError> {
+    /// Tries again what could not be done before.
+    pub(crate) async fn end_leaked(&self) {
+        let tokens = self.leaked.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.end_those(tokens).await;
+    }
+
+    async fn end_those(&self, tokens: impl IntoIterator<Item = TokenId>) {
+        for token in tokens {
+            match self.end_one(token).await {
+                Ok(()) => {
+                    self.leaked.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
+                    tracing::warn!(%token, "revoked: its secret was reported as leaked");
+                }
+                Err(error) => {
+                    tracing::error!(%token, %error, "a leaked token could not be revoked yet");
+                }
+            }
+        }
+    }
+
+    async fn end_one(&self, token: TokenId) -> Result<(), ServiceError> {
         self.settle(Actor::LeakReport, async |_| {
             let stored = self.stored_token(token).await?;
             let change = stored.revoked_at.is_none().then(|| Change::TokenRevoked {

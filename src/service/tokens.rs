@@ -142,9 +142,11 @@ impl Service {
         match self.keep_token(caller, minted, Some(idempotency)).await {
             Ok(issued) => Ok(Issuance::New(issued)),
             // Somebody may have come first with the same key.
-            Err(error) => match self.issued_before(caller, idempotency).await? {
-                Some(before) => Ok(Issuance::Repeat(before)),
-                None => Err(error),
+            Err(error) => match self.issued_before(caller, idempotency).await {
+                Ok(Some(before)) => Ok(Issuance::Repeat(before)),
+                Err(ServiceError::KeyReused) => Err(ServiceError::KeyReused),
+                // What cannot be read now must not tell of a change as if it were not made.
+                Ok(None) | Err(_) => Err(error),
             },
         }
     }

@@ -197,6 +197,10 @@ impl Store for Sqlite {
         self.read(move |connection| read::known_digests(connection, &digests)).await
     }
 
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.read(move |connection| write::head(connection)).await
+    }
+
     async fn entries(
         &self,
         filter: EntryFilter,

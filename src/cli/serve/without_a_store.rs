@@ -125,6 +125,10 @@ impl Store for Untouchable {
         self.touched("tokens")
     }
 
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.touched("head")
+    }
+
     async fn entries(
         &self,
         _: EntryFilter,

@@ -256,6 +256,7 @@ async fn audit(
         subject: query.subject.map(|id| *id.as_bytes()),
     };
     let limit = bounded(query.limit);
+    let last = if wants_lines { service.last_entry().await? } else { u64::MAX };
     let rows = service.audit(&caller, filter, query.after, limit + 1).await?;
     if !wants_lines {
         let cursor = |row: &StoredEntry| row.entry.number.to_string();
@@ -263,16 +264,25 @@ async fn audit(
     }
     let most = query.limit.map(|_| limit);
     let (lines, answer) = Lines::new();
-    tokio::spawn(send(service, caller, filter, most, rows, lines));
+    tokio::spawn(send(service, caller, filter, Extent { last, most }, rows, lines));
     Ok(Log::Lines(answer))
 }
 
-/// Sends entries until there are no more, or as many as were asked for.
+/// How far lines go.
+struct Extent {
+    /// The last entry's number.
+    last: u64,
+    /// How many there are to be, where that was said.
+    most: Option<u32>,
+}
+
+/// Sends entries until there are no more, or as many as were asked for. Whoever reads
+/// slowly does not see what was written since.
 async fn send(
     service: Arc<Service>,
     caller: Caller,
     filter: EntryFilter,
-    most: Option<u32>,
+    Extent { last: end, most }: Extent,
     mut rows: Vec<StoredEntry>,
     mut lines: LineSender,
 ) {
@@ -280,7 +290,7 @@ async fn send(
     while let Some(last) = rows.last() {
         let after = last.entry.number;
         for row in rows {
-            if left == 0 {
+            if left == 0 || row.entry.number > end {
                 return;
             }
             left -= 1;

@@ -90,8 +90,8 @@ const KINDS: &[Kind] = &[
     Kind {
         status: StatusCode::SERVICE_UNAVAILABLE,
         name: "ServiceUnavailable",
-        about: "Not now; later it may work.",
-        codes: &["node_stale", "busy", "unavailable"],
+        about: "Not now; later it may work. With `outcome_unknown` it may have been done: look.",
+        codes: &["node_stale", "busy", "unavailable", "outcome_unknown"],
     },
 ];
 

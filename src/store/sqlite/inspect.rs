@@ -7,7 +7,10 @@ use super::{
     write::to_sql,
 };
 use crate::store::{Inspection, Progress};
-use counterfoil_core::ledger::{self, Head};
+use counterfoil_core::{
+    id::AccountId,
+    ledger::{self, EntryHash, Head},
+};
 use rusqlite::{Connection, Error, types::Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -188,7 +191,7 @@ fn values(row: Option<&rusqlite::Row<'_>>) -> Result<Option<Vec<Value>>, Error> 
         .map(Some)
 }
 
-/// The key's bytes; every key is made of ids.
+/// The key's bytes; every key is made of ids, or is a digest.
 fn row_key(row: &[Value], keys: usize) -> Vec<&[u8]> {
     row.iter()
         .take(keys)
@@ -202,9 +205,11 @@ fn row_key(row: &[Value], keys: usize) -> Vec<&[u8]> {
 fn name(row: Option<&[Value]>, keys: usize) -> String {
     let ids: Vec<String> = row_key(row.unwrap_or_default(), keys)
         .into_iter()
-        .map(|bytes| match bytes.try_into() {
-            Ok(bytes) => counterfoil_core::id::AccountId::from_bytes(bytes).to_string(),
-            Err(_) => "with a key that is no id".to_owned(),
+        .map(|bytes| match (bytes.try_into(), bytes.try_into()) {
+            (Ok(id), _) => AccountId::from_bytes(id).to_string(),
+            // As a chain's hashes are written.
+            (_, Ok(digest)) => EntryHash(digest).to_string(),
+            _ => "with a key that is no id".to_owned(),
         })
         .collect();
     ids.join(" / ")

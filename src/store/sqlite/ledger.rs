@@ -8,21 +8,37 @@ use rusqlite::{Connection, Error, Row, named_params, params, types::Type};
 const ENTRY: &str = "SELECT ledger.number, entry, hash, detail FROM ledger
      LEFT JOIN ledger_detail ON ledger_detail.number = ledger.number";
 
-/// Two lists that an index each has in order, so that a page costs what it holds.
-const OF_AN_ORGANIZATION: &str = "ledger.number IN (
+/// Entries about accounts of an organization, but for what is theirs alone.
+macro_rules! about_its_accounts {
+    () => {
+        "organization IS NULL AND CAST(entry AS TEXT) ->> '$.kind' <> 'password_set'
+         AND subject IN (
+            SELECT account FROM membership JOIN account ON account.id = membership.account
+            WHERE membership.organization = :organization
+            AND (ended_at IS NULL OR account.kind = 'service'))"
+    };
+}
+
+/// The first list is in an index as it is wanted; the second is sorted, and has what
+/// became of accounts, which is little beside what becomes of tokens.
+const OF_AN_ORGANIZATION: &str = concat!(
+    "ledger.number IN (
         SELECT number FROM (
             SELECT number FROM ledger WHERE organization = :organization AND number > :after
-            AND (:subject IS NULL OR subject = :subject) ORDER BY number LIMIT :limit)
+            ORDER BY number LIMIT :limit)
         UNION ALL
         SELECT number FROM (
-            SELECT number FROM ledger WHERE organization IS NULL AND number > :after
-            AND (:subject IS NULL OR subject = :subject)
-            AND CAST(entry AS TEXT) ->> '$.kind' <> 'password_set'
-            AND subject IN (
-                SELECT account FROM membership JOIN account ON account.id = membership.account
-                WHERE organization = :organization
-                AND (ended_at IS NULL OR account.kind = 'service'))
-            ORDER BY number LIMIT :limit))";
+            SELECT number FROM ledger WHERE ",
+    about_its_accounts!(),
+    " AND number > :after ORDER BY number LIMIT :limit))"
+);
+
+/// By way of the subject, of which there are few entries.
+const OF_AN_ORGANIZATION_ABOUT: &str = concat!(
+    "subject = :subject AND ledger.number > :after AND (organization = :organization OR (",
+    about_its_accounts!(),
+    "))"
+);
 
 pub(super) fn append(
     connection: &Connection,
@@ -57,9 +73,18 @@ pub(super) fn entries(
 ) -> Result<Vec<StoredEntry>, Error> {
     let (after, subject) = (to_sql(after), filter.subject);
     match (filter.organization, subject) {
-        (Some(organization), _) => all(
+        (Some(organization), None) => all(
             connection,
             OF_AN_ORGANIZATION,
+            named_params! {
+                ":organization": organization.as_bytes(),
+                ":after": after,
+                ":limit": limit,
+            },
+        ),
+        (Some(organization), Some(subject)) => all(
+            connection,
+            OF_AN_ORGANIZATION_ABOUT,
             named_params! {
                 ":organization": organization.as_bytes(),
                 ":subject": subject,
