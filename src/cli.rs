@@ -36,7 +36,7 @@ struct CommandLine {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 it could not be done; 2 the command line, a value \
-     in it or the configuration is wrong.\nSecrets go to standard output, everything else to \
+     in it or the configuration is wrong.\nWhat was asked for goes to standard output, everything else to \
      standard error.";
 
 /// What every command takes.

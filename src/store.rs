@@ -251,6 +251,8 @@ pub(crate) struct EntryFilter {
     pub(crate) organization: Option<OrganizationId>,
     /// The id of what they are about.
     pub(crate) subject: Option<[u8; 16]>,
+    /// The token with which they were asked for.
+    pub(crate) actor: Option<TokenId>,
 }
 
 /// What an inspection of the ledger found.

@@ -14,6 +14,9 @@ pub(crate) struct Audit {
     /// Only what is about this token, account or organization: its id
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
+    /// Only what was asked for with this token of the management API: its id
+    #[arg(long, value_name = "ID")]
+    actor: Option<String>,
     /// Only what concerns this organization: an id or a name
     #[arg(long)]
     organization: Option<String>,
@@ -55,6 +58,7 @@ async fn find(operator: &Operator, audit: Audit) -> Result<Value, Failure> {
     };
     let parameters = [
         ("subject", audit.subject),
+        ("actor", audit.actor),
         ("organization", organization),
         ("after", audit.after.map(|after| after.to_string())),
         ("limit", Some(audit.limit.to_string())),
@@ -73,8 +77,13 @@ fn by(actor: &Value) -> String {
 /// What is there, as `name=value`.
 fn details(details: &Value) -> String {
     let Some(details) = details.as_object() else { return "erased".to_owned() };
-    let told = details.iter().filter(|(_, value)| !output::text(value).is_empty());
-    told.map(|(name, value)| format!("{name}={}", output::text(value)))
+    // What is not there says something too: no end, no networks.
+    details
+        .iter()
+        .map(|(name, value)| match output::text(value) {
+            text if text.is_empty() => format!("{name}=none"),
+            text => format!("{name}={text}"),
+        })
         .collect::<Vec<_>>()
         .join(" ")
 }

@@ -156,6 +156,7 @@ pub(crate) async fn introduce(
     app: &App,
     config: &Config,
     gateway: SocketAddr,
+    data: &Path,
 ) -> Result<(), Failure> {
     let email: Email = EMAIL.parse().context("the demonstration's address")?;
     let password = Zeroizing::new(random_password());
@@ -199,6 +200,11 @@ pub(crate) async fn introduce(
         output::print(format_args!("# refused: {}", act.mistake))?;
         output::print(format_args!("curl -i {refused}\n"))?;
     }
+    output::note(format_args!(
+        "Why was one refused? Its X-Request-Id says: {} --data {} why X-REQUEST-ID",
+        program(),
+        data.display()
+    ));
     Ok(())
 }
 

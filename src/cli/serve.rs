@@ -106,7 +106,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     let operator = tokio::spawn(operator::serve(socket, stop_operator.clone(), router));
 
     match mode {
-        Mode::Demo => demo::introduce(&app, &config, gateway_address).await?,
+        Mode::Demo => demo::introduce(&app, &config, gateway_address, &data).await?,
         Mode::Sample => introduce_sample(global, gateway_address)?,
         Mode::Configured => {}
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
-use counterfoil_core::token::Digest;
+use counterfoil_core::token::{Digest, Prefix};
 use http::Method;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -241,13 +241,27 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
 
 /// What leaves this process is a digest.
 async fn find(global: &Global, operator: &Operator, file: &Path) -> Result<(), Failure> {
-    let digest = json!(Digest::of(read_secret(file)?.trim()));
+    let secret = read_secret(file)?;
+    let secret = secret.trim();
+    if secret.is_empty() || secret.contains(char::is_whitespace) {
+        let why = "that is not a secret alone: give it without the words around it";
+        return Err(Failure::Wrong(anyhow!("{why}")));
+    }
+    let digest = json!(Digest::of(secret));
     let query = with_query("/v1/tokens", &[("digest", Some(output::text(&digest)))]);
     let found = operator.call(Method::GET, &query, None).await?;
-    match found["items"].as_array().map(Vec::as_slice) {
-        Some([token]) => show_with_addresses(global, operator, &output::text(&token["id"])).await,
-        _ => Err(Failure::Failed(anyhow!("no token has this secret, or ever had it"))),
+    if let Some([token]) = found["items"].as_array().map(Vec::as_slice) {
+        return show_with_addresses(global, operator, &output::text(&token["id"])).await;
     }
+    let hint =
+        if is_mistyped(secret) { "; its checksum is wrong: it is mistyped or cut off" } else { "" };
+    Err(Failure::Failed(anyhow!("no token has this secret, or ever had it{hint}")))
+}
+
+/// Whether it looks like a secret that we minted, but for its checksum.
+fn is_mistyped(secret: &str) -> bool {
+    let prefix = secret.rsplit_once('_').map(|(prefix, _)| Prefix::try_from(prefix.to_owned()));
+    matches!(prefix, Some(Ok(prefix)) if !prefix.is_plausible(secret))
 }
 
 async fn set_state(
@@ -267,15 +281,15 @@ async fn revoke(
     id: &str,
     reason: &str,
 ) -> Result<(), Failure> {
+    let before = operator.call(Method::GET, &path(id, ""), None).await?;
     let body = json!({ "reason": reason });
     let revoked = operator.call(Method::POST, &path(id, "/revoke"), Some(&body)).await?;
     if global.json {
         return Ok(output::json(&revoked)?);
     }
-    output::note(format_args!(
-        "Revoked at {}; refused everywhere.",
-        output::text(&revoked["revoked_at"])
-    ));
+    let (name, at) = (output::text(&before["name"]), output::text(&revoked["revoked_at"]));
+    let already = if before["state"] == "revoked" { "had been revoked already" } else { "revoked" };
+    output::note(format_args!("{name} ({id}): {already} at {at}; refused everywhere."));
     Ok(())
 }
 
@@ -285,11 +299,12 @@ async fn show_with_addresses(
     operator: &Operator,
     id: &str,
 ) -> Result<(), Failure> {
-    let token = operator.call(Method::GET, &path(id, ""), None).await?;
-    show(global, &token)?;
+    let mut token = operator.call(Method::GET, &path(id, ""), None).await?;
     if global.json || global.quiet {
-        return Ok(());
+        return show(global, &token);
     }
+    name_holders(operator, &mut token).await?;
+    show(global, &token)?;
     let found = operator.call(Method::GET, &path(id, "/addresses"), None).await?;
     let items: Vec<&Value> = found["items"].as_array().into_iter().flatten().collect();
     if items.is_empty() {
@@ -307,6 +322,28 @@ async fn show_with_addresses(
         ]
     });
     Ok(output::table(&["day", "address", "admitted", "refused", "last"], rows)?)
+}
+
+/// Puts names to whom a token belongs, and says where it is dead by them.
+async fn name_holders(operator: &Operator, token: &mut Value) -> Result<(), Failure> {
+    let account = format!("/v1/accounts/{}", segment(&output::text(&token["owner"])));
+    let account = operator.call(Method::GET, &account, None).await?;
+    let home = format!("/v1/organizations/{}", segment(&output::text(&token["organization"])));
+    let home = operator.call(Method::GET, &home, None).await?;
+    let called = |field: &str| account[field].as_str().filter(|name| !name.is_empty());
+    let name = called("email").or(called("name")).unwrap_or_default();
+    for (is_dead, why) in [
+        (account["state"] == "disabled", "its owner is disabled"),
+        (home["state"] == "closed", "its organization is closed"),
+    ] {
+        if is_dead && token["state"] == "active" {
+            token["state"] = json!(format!("active, but refused: {why}"));
+        }
+    }
+    token["owner"] = json!(format!("{name} ({})", output::text(&token["owner"])));
+    let home = output::text(&home["name"]);
+    token["organization"] = json!(format!("{home} ({})", output::text(&token["organization"])));
+    Ok(())
 }
 
 fn show(global: &Global, token: &Value) -> Result<(), Failure> {

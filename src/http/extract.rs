@@ -118,9 +118,19 @@ pub(crate) fn read_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     axum::extract::Query::try_from_uri(uri).map(|axum::extract::Query(query)| query).map_err(
         |error| {
             // What is wrong may be a secret in the wrong place.
-            Problem::bad_request(format!("query string: {}", loggable(&error.body_text())))
+            let said = loggable(&error.body_text());
+            let said = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
+            let problem = Problem::bad_request(format!("query string: {said}"));
+            match said.split_once(": ") {
+                Some((field, _)) if is_name(field) => problem.about(field),
+                _ => problem,
+            }
         },
     )
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
 /// An id or a name in the path.

@@ -1,7 +1,8 @@
 //! `POST /v1/revoke`: secrets that have leaked are ended by whoever found them.
 //!
 //! No credential is asked for, since the secret is one. The answer is the same
-//! whether a secret was a token or not, and does not wait for what it asks for.
+//! whether a secret was a token or not, and takes the same time: long enough for
+//! tokens to be ended meanwhile.
 
 use super::{
     api::Peer,
@@ -27,11 +28,16 @@ use counterfoil_core::{
 use http::{StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 /// How many secrets one report may hold.
 const MOST: usize = 100;
+
+/// How long an answer takes. An answer that came when the work was done would tell
+/// whether there was any.
+const ANSWER_AFTER: Duration = Duration::from_millis(250);
 
 /// How many reports one address may make in a minute.
 const REPORTS: u32 = 30;
@@ -75,7 +81,7 @@ pub(crate) fn calls() -> Calls<Arc<Leaks>> {
         .does("Have the tokens of leaked secrets ended")
         .about(
             "For whoever finds secrets where they should not be. The answer is the same whether \
-             any was a token, and comes at once.",
+             any was a token, and takes the same time, in which those that were are ended.",
         )
         .fails(&[StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]);
     Calls::new().on(call, revoke)
@@ -102,7 +108,7 @@ struct ReportView {
     received: usize,
 }
 
-/// 202: it will be done.
+/// 202: what is not done yet will be.
 struct Accepted(ReportView);
 
 impl IntoResponse for Accepted {
@@ -113,7 +119,10 @@ impl IntoResponse for Accepted {
 
 impl Answers for Accepted {
     fn describe(operation: &mut Operation<'_>) {
-        operation.answers_json::<ReportView>(StatusCode::ACCEPTED, "It will be done.");
+        operation.answers_json::<ReportView>(
+            StatusCode::ACCEPTED,
+            "It is done, or will be as soon as it can be.",
+        );
     }
 }
 
@@ -137,6 +146,7 @@ async fn revoke(
     State(leaks): State<Arc<Leaks>>,
     Json(report): Json<ReportBody>,
 ) -> Result<Accepted, Problem> {
+    let answer_at = Instant::now() + ANSWER_AFTER;
     let received = report.secrets.len();
     if !(1..=MOST).contains(&received) {
         let detail = format!("secrets: 1 to {MOST} in one report");
@@ -148,5 +158,6 @@ async fn revoke(
     })?;
     tracing::info!(received, found = found.len(), "a report of leaked secrets");
     leaks.service.revoke_leaked(found);
+    tokio::time::sleep_until(answer_at).await;
     Ok(Accepted(ReportView { received }))
 }

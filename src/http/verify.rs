@@ -10,15 +10,20 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    config::Config, entropy, refusals::Refusals, replica::Replica,
-    service::management_api::verify_scope, telemetry::Metrics, usage::Usage,
+    config::Config,
+    entropy,
+    refusals::Refusals,
+    replica::Replica,
+    service::{Caller, management_api::verify_scope},
+    telemetry::Metrics,
+    usage::Usage,
 };
 use axum::extract::State;
 use counterfoil_core::{
     Admitted, Code, Refusal,
     api::Api,
     credential::Scheme,
-    error_format::Answer,
+    error_format::{self, Answer},
     id::{AccountId, OrganizationId, TokenId},
     path::canonical,
     refusal::About,
@@ -214,7 +219,7 @@ async fn verify(
     Json(asked): Json<Asked>,
 ) -> Result<axum::Json<Verified>, Problem> {
     let question = verifier.question(&asking, &asked)?;
-    Ok(axum::Json(verifier.answer(&question)))
+    Ok(axum::Json(verifier.answer(&question, &asking.0)))
 }
 
 async fn verify_batch(
@@ -236,7 +241,7 @@ async fn verify_batch(
     });
     // All of them are read before one is judged: what is wrong leaves nothing behind.
     let questions = questions.collect::<Result<Vec<_>, _>>()?;
-    let items = questions.iter().map(|question| verifier.answer(question)).collect();
+    let items = questions.iter().map(|question| verifier.answer(question, &asking.0)).collect();
     Ok(axum::Json(Answers { items }))
 }
 
@@ -254,7 +259,9 @@ impl Verifier {
         Ok(Question { door, read: asked.read(&door.api)? })
     }
 
-    fn answer(&self, Question { door, read }: &Question<'_>) -> Verified {
+    fn answer(&self, Question { door, read }: &Question<'_>, caller: &Caller) -> Verified {
+        // The operator looks; what tokens did must not show that.
+        let is_use = *caller != Caller::Operator;
         let Read { headers, client, scope, path, method } = read;
         let requirement = match path {
             Some(path) => door.api.requirement(method, path),
@@ -266,11 +273,18 @@ impl Verifier {
             .and_then(|admitted| holds(door, admitted, scope.as_ref()));
         match judged {
             Ok(admitted) => {
-                door.let_through(&admitted, seen);
+                if is_use {
+                    door.let_through(&admitted, seen);
+                }
                 Verified::Active(active(door, &admitted))
             }
             Err(refusal) => {
-                let answer = door.refuse(&refusal, entropy::request_id(), seen);
+                let request_id = entropy::request_id();
+                let answer = if is_use {
+                    door.refuse(&refusal, request_id, seen)
+                } else {
+                    error_format::answer(&door.api, &refusal, request_id)
+                };
                 Verified::Refused(Refused {
                     active: false,
                     code: refusal.code.as_str(),

@@ -561,6 +561,7 @@ async fn whoever_changes_the_database_by_hand_is_found_out() {
         ("DELETE FROM ledger_detail WHERE number = 2", "entry 2:"),
         ("UPDATE ledger SET subject = zeroblob(16) WHERE number = 4", "entry 4: it is not filed"),
         ("UPDATE ledger SET organization = NULL WHERE number = 4", "entry 4: it is not filed"),
+        ("UPDATE ledger SET actor = zeroblob(16) WHERE number = 4", "entry 4: it is not filed"),
         (
             "CREATE TRIGGER t AFTER INSERT ON token BEGIN UPDATE token SET revoked_at = NULL; END",
             "trigger t: its definition",

@@ -42,6 +42,10 @@ fn a_leaked_secret_ends_its_token() {
         report(&server, &json!({"secrets": [format!(" {}\n", leaked.secret), "nonsense"]}));
     assert_eq!(answer.status, 202, "{answer:?}");
     assert_eq!(answer.json(), json!({"received": 2}));
+    // Revoked means revoked: also by whoever found it, and for good.
+    assert_eq!(status(&server, &leaked.secret), 401);
+    let server = server.kill().start();
+    assert_eq!(status(&server, &leaked.secret), 401);
     // The same answer again, and for what never was a token.
     let again = report(&server, &json!({"secrets": [leaked.secret, "nonsense"]}));
     let never = report(&server, &json!({"secrets": ["nothing", "at all"]}));
@@ -133,8 +137,12 @@ fn one_address_reports_so_often_and_no_more() {
     let upstream = Upstream::start();
     let server = started(&upstream);
     let body = json!({"secrets": ["x"]});
-    // At most two windows of thirty begin while this loop runs.
-    let refused = (0..91).map(|_| report(&server, &body)).find(|answer| answer.status != 202);
+    // At most two windows of thirty begin while these run.
+    let answers: Vec<Response> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..91).map(|_| scope.spawn(|| report(&server, &body))).collect();
+        asking.into_iter().map(|answer| answer.join().unwrap()).collect()
+    });
+    let refused = answers.into_iter().find(|answer| answer.status != 202);
     let refused = refused.expect("somebody is stopped");
     says_no(&refused, 429, "rate_limited");
     let wait: u64 = refused.header("retry-after").parse().unwrap();

@@ -94,6 +94,7 @@ pub(super) enum Operation {
     Audit {
         organization: Option<Pick>,
         subject: Option<Pick>,
+        actor: Option<Pick>,
     },
     Usage {
         organization: Option<Pick>,
@@ -205,8 +206,9 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
             account,
         }),
         3 => pick().prop_map(Operation::Refusal),
-        3 => (maybe(), maybe())
-            .prop_map(|(organization, subject)| Operation::Audit { organization, subject }),
+        3 => (maybe(), maybe(), maybe()).prop_map(|(organization, subject, actor)| {
+            Operation::Audit { organization, subject, actor }
+        }),
         3 => (maybe(), maybe())
             .prop_map(|(organization, token)| Operation::Usage { organization, token }),
         3 => pick().prop_map(Operation::Origins),
@@ -438,10 +440,11 @@ impl Operation {
                 let id = names.refusal(*token);
                 told.refusals.push(service.refusal(caller, id).await?);
             }
-            Self::Audit { organization, subject } => {
+            Self::Audit { organization, subject, actor } => {
                 let filter = EntryFilter {
                     organization: organization.map(|pick| names.organization(pick)),
                     subject: subject.map(|pick| *names.token(pick).as_bytes()),
+                    actor: actor.map(|pick| names.token(pick)),
                 };
                 told.entries = service.audit(caller, filter, 0, 10_000).await?;
             }

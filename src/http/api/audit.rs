@@ -52,6 +52,8 @@ pub(crate) struct AuditQuery {
     organization: Option<OrganizationId>,
     /// The id of the token, account or organization that the entries are to be about.
     subject: Option<RequestId>,
+    /// Only what was asked for with this token.
+    actor: Option<TokenId>,
     /// How many items at most.
     limit: Option<Limit>,
 }
@@ -254,6 +256,7 @@ async fn audit(
     let filter = EntryFilter {
         organization: query.organization,
         subject: query.subject.map(|id| *id.as_bytes()),
+        actor: query.actor,
     };
     let limit = bounded(query.limit);
     let last = if wants_lines { service.last_entry().await? } else { u64::MAX };

@@ -20,7 +20,7 @@ async fn an_organization_reads_its_part_of_the_ledger() {
     }
     let numbers = async |organization: Option<u8>, subject, after, limit| {
         let organization = organization.map(self::organization);
-        let filter = EntryFilter { organization, subject };
+        let filter = EntryFilter { organization, subject, actor: None };
         let found = house.store.entries(filter, after, limit).await.unwrap();
         found.iter().map(|found| found.entry.number).collect::<Vec<u64>>()
     };

@@ -59,7 +59,7 @@ fn follow(
     let total = super::write::head(snapshot)?.number;
     let mut head = Head::EMPTY;
     let mut statement = snapshot.prepare(
-        "SELECT ledger.number, entry, hash, salt, detail, organization, subject FROM ledger
+        "SELECT ledger.number, entry, hash, salt, detail, organization, subject, actor FROM ledger
          LEFT JOIN ledger_detail ON ledger_detail.number = ledger.number ORDER BY ledger.number",
     )?;
     let mut rows = statement.query([])?;
@@ -85,8 +85,13 @@ fn follow(
             findings.push(format!("entry {number}: its detail is missing"));
             return Ok(head);
         };
-        let filed = (row.get(5)?, row.get(6)?);
-        if filed != (entry.organization.map(|id| *id.as_bytes()), Some(*entry.subject.id())) {
+        let filed = (row.get(5)?, row.get(6)?, row.get(7)?);
+        let belongs = (
+            entry.organization.map(|id| *id.as_bytes()),
+            Some(*entry.subject.id()),
+            entry.actor.token().map(|id| *id.as_bytes()),
+        );
+        if filed != belongs {
             findings.push(format!("entry {number}: it is not filed where it belongs"));
             return Ok(head);
         }

@@ -2,7 +2,7 @@
 
 use super::{change::run, write::to_sql};
 use crate::store::{EntryFilter, StoredEntry};
-use counterfoil_core::ledger::{Change, Entry, EntryHash, Stored};
+use counterfoil_core::ledger::{Actor, Change, Entry, EntryHash, Stored};
 use rusqlite::{Connection, Error, Row, named_params, params, types::Type};
 
 const ENTRY: &str = "SELECT ledger.number, entry, hash, detail FROM ledger
@@ -33,28 +33,28 @@ const OF_AN_ORGANIZATION: &str = concat!(
     " AND number > :after ORDER BY number LIMIT :limit))"
 );
 
-/// By way of the subject, of which there are few entries.
-const OF_AN_ORGANIZATION_ABOUT: &str = concat!(
-    "subject = :subject AND ledger.number > :after AND (organization = :organization OR (",
-    about_its_accounts!(),
-    "))"
-);
+/// Those of them that something else has found already.
+const AND_OF_AN_ORGANIZATION: &str =
+    concat!(" AND (organization = :organization OR (", about_its_accounts!(), "))");
 
 pub(super) fn append(
     connection: &Connection,
+    actor: Actor,
     change: &Change,
     stored: &Stored,
 ) -> Result<(), Error> {
     let number = to_sql(stored.head.number);
     run(
         connection,
-        "INSERT INTO ledger (number, entry, hash, organization, subject) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO ledger (number, entry, hash, organization, subject, actor)
+         VALUES (?, ?, ?, ?, ?, ?)",
         params![
             number,
             stored.entry,
             stored.head.hash.0,
             change.organization().map(|id| *id.as_bytes()),
             change.subject().id(),
+            actor.token().map(|id| *id.as_bytes()),
         ],
     )?;
     run(
@@ -71,47 +71,34 @@ pub(super) fn entries(
     after: u64,
     limit: u32,
 ) -> Result<Vec<StoredEntry>, Error> {
-    let (after, subject) = (to_sql(after), filter.subject);
-    match (filter.organization, subject) {
-        (Some(organization), None) => all(
-            connection,
-            OF_AN_ORGANIZATION,
-            named_params! {
-                ":organization": organization.as_bytes(),
-                ":after": after,
-                ":limit": limit,
-            },
-        ),
-        (Some(organization), Some(subject)) => all(
-            connection,
-            OF_AN_ORGANIZATION_ABOUT,
-            named_params! {
-                ":organization": organization.as_bytes(),
-                ":subject": subject,
-                ":after": after,
-                ":limit": limit,
-            },
-        ),
-        (None, Some(_)) => all(
-            connection,
-            "subject = :subject AND ledger.number > :after",
-            named_params! { ":subject": subject, ":after": after, ":limit": limit },
-        ),
-        (None, None) => all(
-            connection,
-            "ledger.number > :after",
-            named_params! { ":after": after, ":limit": limit },
-        ),
+    let EntryFilter { organization, subject, actor } = filter;
+    // What is rare leads: there is little about one subject, and by one token.
+    let condition = match (organization, subject, actor) {
+        (None, None, None) => "ledger.number > :after".to_owned(),
+        (Some(_), None, None) => OF_AN_ORGANIZATION.to_owned(),
+        _ => {
+            let mut condition = "ledger.number > :after".to_owned();
+            condition.push_str(subject.map_or("", |_| " AND subject = :subject"));
+            condition.push_str(actor.map_or("", |_| " AND actor = :actor"));
+            condition.push_str(organization.map_or("", |_| AND_OF_AN_ORGANIZATION));
+            condition
+        }
+    };
+    let after = to_sql(after);
+    let organization = organization.map(|id| *id.as_bytes());
+    let actor = actor.map(|id| *id.as_bytes());
+    let mut parameters = named_params! { ":after": after, ":limit": limit }.to_vec();
+    if organization.is_some() {
+        parameters.push((":organization", &organization));
     }
-}
-
-fn all(
-    connection: &Connection,
-    condition: &str,
-    parameters: &[(&str, &dyn rusqlite::ToSql)],
-) -> Result<Vec<StoredEntry>, Error> {
+    if subject.is_some() {
+        parameters.push((":subject", &subject));
+    }
+    if actor.is_some() {
+        parameters.push((":actor", &actor));
+    }
     let sql = format!("{ENTRY} WHERE {condition} ORDER BY ledger.number LIMIT :limit");
-    connection.prepare_cached(&sql)?.query_map(parameters, entry_row)?.collect()
+    connection.prepare_cached(&sql)?.query_map(&*parameters, entry_row)?.collect()
 }
 
 fn entry_row(row: &Row<'_>) -> Result<StoredEntry, Error> {

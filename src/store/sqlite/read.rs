@@ -179,7 +179,8 @@ pub(super) fn tokens(
         }
     }
     if let Some(since) = filter.unused_since {
-        query.and_if("created_at < ?", Some(since.as_millis()));
+        // An id is from when a token came here, which an import's beginning is not.
+        query.and_if("id < ?", Some(TokenId::new(since, [0; 10]).as_bytes().to_vec()));
         query.and_if("(at IS NULL OR at < ?)", Some(since.as_millis()));
     }
     query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));

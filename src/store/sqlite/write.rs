@@ -252,7 +252,7 @@ fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<He
         }
         let stored = ledger::append(head, order.at, order.actor, change, *salt)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        super::ledger::append(connection, change, &stored)?;
+        super::ledger::append(connection, order.actor, change, &stored)?;
         apply(connection, order.at, change)?;
         head = stored.head;
     }

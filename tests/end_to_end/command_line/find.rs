@@ -22,8 +22,19 @@ fn a_secret_that_was_found_leads_to_its_token() {
     assert_eq!(find(&other.secret).done().json()["id"], other.id);
     let nothing = find("nothing").failed(1);
     assert_eq!(nothing, "counterfoil: no token has this secret, or ever had it\n");
-    // Where people look first, it says so too.
-    let told = server.cli_reading(&other.secret, ["token", "find", "--secret-file", "-"]).done();
-    assert!(told.out.contains(&other.owner) && told.out.contains("active"), "{}", told.out);
+    let cut = find(&other.secret[..other.secret.len() - 1]).failed(1);
+    assert!(cut.contains("mistyped or cut off"), "{cut}");
+    let line = find(&format!("Authorization: Bearer {}", other.secret)).failed(2);
+    assert!(line.contains("give it without the words around it"), "{line}");
+    // To people it says whose it is, and where it is dead by whose it is.
+    let tell =
+        || server.cli_reading(&other.secret, ["token", "find", "--secret-file", "-"]).done().out;
+    let told = tell();
+    for fact in [ADA, &other.owner, "Default", &other.organization, "active"] {
+        assert!(told.contains(fact), "{told}");
+    }
+    assert!(!told.contains("refused"), "{told}");
+    server.cli(["account", "disable", ADA]).done();
+    assert!(tell().contains("active, but refused: its owner is disabled"));
     assert!(!server.process().log().contains(&other.secret));
 }

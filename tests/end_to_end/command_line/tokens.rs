@@ -341,10 +341,12 @@ fn revoke_says_when_and_keeps_why() {
         let revoke = ["token", "revoke", &token.id, "--reason", "the laptop was stolen"];
         let revoked = installation.cli(revoke).done();
         assert_eq!(revoked.out, "");
-        assert!(revoked.err.starts_with("Revoked at 20"), "{}", revoked.err);
+        assert!(revoked.err.contains(&format!("({}): revoked at 20", token.id)), "{}", revoked.err);
         assert!(revoked.err.ends_with("Z; refused everywhere.\n"), "{}", revoked.err);
 
         // Again finds it ended, and says when that was.
+        let again = installation.cli(["token", "revoke", &token.id]).done().err;
+        assert!(again.contains("had been revoked already at 20"), "{again}");
         let again = installation.cli(["token", "revoke", &token.id, "--json"]).done().json();
         assert_eq!(
             keys(&again),

@@ -36,7 +36,7 @@ const INVALID: [Row; 20] = [
     ("POST /v1/tokens/x/revoke", "", ""),
     ("POST /v1/tokens/%00/revoke", "", ""),
     ("POST /v1/tokens/orders_x/revoke", "", ""),
-    ("GET /v1/tokens?stat=active", "", ""),
+    ("GET /v1/tokens?stat=active", "", "stat"),
 ];
 
 const NO_JSON: [(&str, &str); 5] = [

@@ -60,6 +60,13 @@ fn an_administrator_sees_the_organizations_part_and_no_more() {
     );
     assert!(kinds(&ours).contains(&"account_disabled"));
 
+    // What was done with one token, which may have been a thief's.
+    let with_it = format!("/v1/audit?actor={}", stage.ada.token.id);
+    assert_eq!(kinds(&items(&stage.ada.get(&with_it))), ["token_revoked", "account_disabled"]);
+    assert!(items(&stage.eve.get(&with_it)).is_empty());
+    let both = format!("{with_it}&subject={}", stage.bobs.id);
+    assert_eq!(kinds(&items(&stage.ada.get(&both))), ["token_revoked"]);
+
     let operators = stage.server.cli(["audit", "--json", "--limit", "1000"]).done().json();
     let operators = operators["items"].as_array().unwrap().clone();
     let seqs =

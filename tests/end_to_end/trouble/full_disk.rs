@@ -2,12 +2,14 @@
 
 use super::small_disk::SmallDisk;
 use crate::{
+    caller::call,
     installation::{ADA, Installation, Token},
+    process::PATIENCE,
     server::Server,
     upstream::Upstream,
     wire::Wire,
 };
-use std::{collections::BTreeSet, os::unix::net::UnixStream};
+use std::{collections::BTreeSet, os::unix::net::UnixStream, time::Instant};
 
 /// Something to throw away when room is needed.
 const BALLAST: usize = 1024 * 1024;
@@ -126,6 +128,25 @@ fn it_goes_on_once_there_is_room() {
     full.server = full.server.kill().start();
     full.judges_all();
     full.server.cli(["ledger", "verify"]).done();
+}
+
+/// Nobody waits for a report of leaked secrets to be carried out, so nobody else tries again.
+#[test]
+fn what_has_leaked_is_ended_once_there_is_room() {
+    let mut full = FullDisk::fill();
+    let body = format!(r#"{{"secrets": ["{}"]}}"#, full.issued[0].secret);
+    let reported = call(full.server.main, "", "POST", "/v1/revoke", &body);
+    assert_eq!(reported.status, 202);
+    full.judges_all();
+    full.make_room();
+    let leaked = full.issued.swap_remove(0);
+    let mut wire = full.server.connect().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while wire.exchange(request(&leaked.secret)).unwrap().status == 200 {
+        assert!(Instant::now() < deadline, "it is not ended");
+    }
+    full.upstream.take();
+    full.judges_all();
 }
 
 #[test]

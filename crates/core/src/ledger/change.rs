@@ -316,3 +316,13 @@ pub enum Actor {
         token: TokenId,
     },
 }
+
+impl Actor {
+    /// The token with which it was asked for, where it was one.
+    pub fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Token { token, .. } => Some(*token),
+            Self::Operator | Self::LeakReport => None,
+        }
+    }
+}
