@@ -73,6 +73,8 @@ pub(crate) struct StoredOrganization {
     pub(crate) external_id: Option<Box<str>>,
     pub(crate) created_at: Timestamp,
     pub(crate) closed_at: Option<Timestamp>,
+    /// How often it has been changed.
+    pub(crate) revision: u64,
 }
 
 /// An account as it is stored.
@@ -86,6 +88,8 @@ pub(crate) struct StoredAccount {
     pub(crate) has_password: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
+    /// How often it has been changed.
+    pub(crate) revision: u64,
 }
 
 /// A membership as it is stored.
@@ -108,6 +112,8 @@ pub(crate) struct StoredToken {
     pub(crate) revoke_reason: String,
     /// As far as it is written down.
     pub(crate) last_used: Option<LastUse>,
+    /// How often it has been changed.
+    pub(crate) revision: u64,
 }
 
 impl StoredToken {
@@ -120,6 +126,7 @@ impl StoredToken {
             revoked_at: None,
             revoke_reason: String::new(),
             last_used: None,
+            revision: 0,
         }
     }
 

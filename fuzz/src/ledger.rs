@@ -74,10 +74,11 @@ pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
             name: "Ada".into(),
             external_id: Some("crm-7".into()),
         },
-        Change::AccountChanged { account, name: "Ada L.".into(), external_id: None },
+        Change::AccountChanged { account, revision: 1, name: "Ada L.".into(), external_id: None },
         Change::PasswordSet { account, hash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".into() },
         Change::MembershipAdded { organization, account, rank: Rank::Administrator },
         Change::TokenChanged {
+            revision: 1,
             token: id,
             organization,
             name: token.name.clone(),
@@ -90,6 +91,7 @@ pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
         },
         Change::TokenIssued(Box::new(token)),
         Change::TokenRotated {
+            revision: 0,
             token: id,
             organization,
             replaces: Digest::of("a"),

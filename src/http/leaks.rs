@@ -29,7 +29,6 @@ use http::{StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 /// How many secrets one report may hold.
@@ -146,7 +145,7 @@ async fn revoke(
     State(leaks): State<Arc<Leaks>>,
     Json(report): Json<ReportBody>,
 ) -> Result<Accepted, Problem> {
-    let answer_at = Instant::now() + ANSWER_AFTER;
+    let answer_at = clock::steady() + ANSWER_AFTER;
     let received = report.secrets.len();
     if !(1..=MOST).contains(&received) {
         let detail = format!("secrets: 1 to {MOST} in one report");
@@ -158,6 +157,6 @@ async fn revoke(
     })?;
     tracing::info!(received, found = found.len(), "a report of leaked secrets");
     leaks.service.revoke_leaked(found);
-    tokio::time::sleep_until(answer_at).await;
+    tokio::time::sleep_until(answer_at.into()).await;
     Ok(Accepted(ReportView { received }))
 }

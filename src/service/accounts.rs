@@ -183,6 +183,7 @@ impl Service {
             has_password: new.password.is_some(),
             created_at: at,
             disabled_at: None,
+            revision: 0,
         };
         let mut changes = vec![Change::AccountCreated {
             account: account.id,
@@ -269,12 +270,17 @@ impl Service {
                 account.name = check_name(name, NAME)?;
             }
             changes.external_id.apply(&mut account.external_id, |id| check_external_id(id))?;
-            let change = (account != stored).then(|| Change::AccountChanged {
+            if account == stored {
+                return Ok((None, stored));
+            }
+            account.revision += 1;
+            let change = Change::AccountChanged {
                 account: account.id,
+                revision: account.revision,
                 name: account.name.clone(),
                 external_id: account.external_id.clone(),
-            });
-            Ok((change, account))
+            };
+            Ok((Some(change), account))
         })
         .await
     }

@@ -102,12 +102,17 @@ impl Service {
                 organization.name = check_name(name, NAME)?;
             }
             changes.external_id.apply(&mut organization.external_id, |id| check_external_id(id))?;
-            let change = (organization != stored).then(|| Change::OrganizationChanged {
+            if organization == stored {
+                return Ok((None, stored));
+            }
+            organization.revision += 1;
+            let change = Change::OrganizationChanged {
                 organization: id,
+                revision: organization.revision,
                 name: organization.name.clone(),
                 external_id: organization.external_id.clone(),
-            });
-            Ok((change, organization))
+            };
+            Ok((Some(change), organization))
         })
         .await
     }
@@ -254,6 +259,7 @@ pub(super) fn new_organization(
         external_id: external_id.map(check_external_id).transpose()?,
         created_at,
         closed_at: None,
+        revision: 0,
     })
 }
 

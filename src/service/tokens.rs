@@ -276,9 +276,11 @@ impl Service {
             if token == stored.token {
                 return Ok((None, stored));
             }
+            let revision = stored.revision + 1;
             let change = Change::TokenChanged {
                 token: id,
                 organization: token.organization,
+                revision,
                 name: token.name.clone(),
                 note: token.note.clone(),
                 grant: token.grant.clone(),
@@ -287,7 +289,7 @@ impl Service {
                 external_id: token.external_id.clone(),
                 metadata: token.metadata.clone(),
             };
-            Ok((Some(change), StoredToken { token, ..stored }))
+            Ok((Some(change), StoredToken { token, revision, ..stored }))
         })
         .await
     }
@@ -352,6 +354,7 @@ impl Service {
         let rotated = Change::TokenRotated {
             token: id,
             organization,
+            revision: stored.revision,
             replaces,
             previous_until,
             digest: token.digest,

@@ -54,6 +54,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0005_import.sql"),
     include_str!("../../migrations/sqlite/0006_once.sql"),
     include_str!("../../migrations/sqlite/0007_audit.sql"),
+    include_str!("../../migrations/sqlite/0008_revisions.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.

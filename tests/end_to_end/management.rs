@@ -8,6 +8,7 @@ mod idempotency;
 mod metadata;
 mod names;
 mod operators;
+mod races;
 mod scopes;
 mod sight;
 

@@ -263,7 +263,12 @@ mod tests {
         let elsewhere = || Some("hush".into());
         vec![
             Change::OrganizationCreated { organization, name: name(), external_id: None },
-            Change::OrganizationChanged { organization, name: name(), external_id: elsewhere() },
+            Change::OrganizationChanged {
+                organization,
+                revision: 1,
+                name: name(),
+                external_id: elsewhere(),
+            },
             Change::OrganizationClosed { organization },
             Change::AccountCreated {
                 account,
@@ -279,7 +284,7 @@ mod tests {
                 name: name(),
                 external_id: None,
             },
-            Change::AccountChanged { account, name: name(), external_id: elsewhere() },
+            Change::AccountChanged { account, revision: 1, name: name(), external_id: elsewhere() },
             Change::AccountDisabled { account },
             Change::AccountEnabled { account },
             Change::PasswordSet { account, hash: name() },
@@ -306,6 +311,7 @@ mod tests {
             Change::TokenPaused { token, organization },
             Change::TokenResumed { token, organization },
             Change::TokenRotated {
+                revision: 0,
                 token,
                 organization,
                 replaces: Digest::of("hush"),
@@ -348,6 +354,7 @@ mod tests {
                 return Ok(());
             };
             let change = Change::TokenChanged {
+                revision: 1,
                 token: TokenId::from_bytes([1; 16]),
                 organization: OrganizationId::from_bytes([2; 16]),
                 name: "nightly".into(),

@@ -1,5 +1,6 @@
 //! What each change does to the tables, and under which condition.
 
+use super::write::to_sql;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
@@ -39,11 +40,11 @@ pub(super) fn apply(
             "INSERT INTO organization (id, name, external_id, created_at) VALUES (?, ?, ?, ?)",
             params![organization.as_bytes(), name, external_id, at],
         ),
-        Change::OrganizationChanged { organization, name, external_id } => run(
+        Change::OrganizationChanged { organization, revision, name, external_id } => run(
             connection,
-            "UPDATE organization SET name = ?2, external_id = ?3
-             WHERE id = ?1 AND closed_at IS NULL",
-            params![organization.as_bytes(), name, external_id],
+            "UPDATE organization SET name = ?2, external_id = ?3, revision = ?4
+             WHERE id = ?1 AND closed_at IS NULL AND revision = ?4 - 1",
+            params![organization.as_bytes(), name, external_id, to_sql(*revision)],
         ),
         Change::OrganizationClosed { organization } => run(
             connection,
@@ -63,10 +64,11 @@ pub(super) fn apply(
                 at
             ],
         ),
-        Change::AccountChanged { account, name, external_id } => run(
+        Change::AccountChanged { account, revision, name, external_id } => run(
             connection,
-            "UPDATE account SET name = ?2, external_id = ?3 WHERE id = ?1",
-            params![account.as_bytes(), name, external_id],
+            "UPDATE account SET name = ?2, external_id = ?3, revision = ?4
+             WHERE id = ?1 AND revision = ?4 - 1",
+            params![account.as_bytes(), name, external_id, to_sql(*revision)],
         ),
         Change::AccountDisabled { account } => run(
             connection,
@@ -117,6 +119,7 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
         Change::TokenChanged {
             token,
             organization,
+            revision,
             name,
             note,
             grant,
@@ -127,8 +130,8 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
         } => run(
             connection,
             "UPDATE token SET name = ?3, note = ?4, granted = ?5, expires_at = ?6,
-             allowed_networks = ?7, external_id = ?8, metadata = ?9
-             WHERE id = ?1 AND organization = ?2 AND revoked_at IS NULL",
+             allowed_networks = ?7, external_id = ?8, metadata = ?9, revision = ?10
+             WHERE id = ?1 AND organization = ?2 AND revoked_at IS NULL AND revision = ?10 - 1",
             params![
                 token.as_bytes(),
                 organization.as_bytes(),
@@ -139,6 +142,7 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
                 json(allowed_networks)?,
                 external_id,
                 metadata.as_ref().map(json).transpose()?,
+                to_sql(*revision),
             ],
         ),
         Change::TokenPaused { token, organization } => run(
@@ -156,6 +160,7 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
         Change::TokenRotated {
             token,
             organization,
+            revision,
             replaces,
             previous_until,
             digest,
@@ -172,7 +177,8 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
                 connection,
                 "UPDATE token SET digest = ?4, prefix = ?5, last_four = ?6, previous_until = ?7,
                  previous_digest = CASE WHEN ?7 IS NULL THEN NULL ELSE digest END
-                 WHERE id = ?1 AND organization = ?2 AND digest = ?3 AND revoked_at IS NULL",
+                 WHERE id = ?1 AND organization = ?2 AND digest = ?3 AND revoked_at IS NULL
+                 AND revision = ?8",
                 params![
                     token.as_bytes(),
                     organization.as_bytes(),
@@ -180,7 +186,8 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
                     digest.as_bytes(),
                     prefix,
                     last_four,
-                    previous_until.map(Timestamp::as_millis)
+                    previous_until.map(Timestamp::as_millis),
+                    to_sql(*revision),
                 ],
             )
         }

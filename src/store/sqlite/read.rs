@@ -23,14 +23,15 @@ use rusqlite::{
 };
 use std::{collections::HashSet, fmt::Write as _};
 
-const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id FROM organization";
+const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id, revision \
+     FROM organization";
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
-     disabled_at, external_id FROM account";
+     disabled_at, external_id, revision FROM account";
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
 const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
      expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata, at, door, address, \
-     user_agent, route FROM token LEFT JOIN last_use ON last_use.token = token.id";
+     user_agent, route, revision FROM token LEFT JOIN last_use ON last_use.token = token.id";
 
 /// How often a long reading tells how far it is.
 const PROGRESS_EVERY: u64 = 20_000;
@@ -289,6 +290,7 @@ fn organization_row(row: &Row<'_>) -> Result<StoredOrganization, Error> {
         created_at: time(row, 2)?,
         closed_at: optional_time(row, 3)?,
         external_id: row.get(4)?,
+        revision: revision(row, 5)?,
     })
 }
 
@@ -305,6 +307,7 @@ fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
         created_at: time(row, 5)?,
         disabled_at: optional_time(row, 6)?,
         external_id: row.get(7)?,
+        revision: revision(row, 8)?,
     })
 }
 
@@ -351,7 +354,12 @@ fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
         revoked_at: optional_time(row, 16)?,
         revoke_reason: row.get(17)?,
         last_used: last_use(row, 20)?,
+        revision: revision(row, 25)?,
     })
+}
+
+fn revision(row: &Row<'_>, column: usize) -> Result<u64, Error> {
+    row.get(column).map(i64::unsigned_abs)
 }
 
 pub(super) fn time(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {

@@ -27,6 +27,9 @@ pub enum Change {
     OrganizationChanged {
         /// Which.
         organization: OrganizationId,
+        /// How often it has been changed so, this time included: what was decided on
+        /// anything older is not made.
+        revision: u64,
         /// What it is called.
         name: String,
         /// What somebody else's system calls it.
@@ -57,6 +60,9 @@ pub enum Change {
     AccountChanged {
         /// Which.
         account: AccountId,
+        /// How often it has been changed so, this time included: what was decided on
+        /// anything older is not made.
+        revision: u64,
         /// What it is called.
         name: String,
         /// What somebody else's system calls it.
@@ -122,6 +128,9 @@ pub enum Change {
         token: TokenId,
         /// Whose.
         organization: OrganizationId,
+        /// How often it has been changed so, this time included: what was decided on
+        /// anything older is not made.
+        revision: u64,
         /// What people call it.
         name: String,
         /// What it is for.
@@ -162,6 +171,9 @@ pub enum Change {
         token: TokenId,
         /// Whose.
         organization: OrganizationId,
+        /// How often it had been changed when this was decided.
+        #[serde(default)]
+        revision: u64,
         /// The digest that was current before.
         replaces: Digest,
         /// Until when the secret before works; at once refused, when absent.

@@ -45,6 +45,7 @@ fn together(read: impl Fn(usize) + Sync, write: impl FnOnce()) {
 fn end(index: &Index, n: u32) {
     let (token, organization) = (token_id(n), organization(1));
     let rotated = |previous_until| Change::TokenRotated {
+        revision: 0,
         token,
         organization,
         replaces: secret(n).digest(),

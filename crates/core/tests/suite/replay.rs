@@ -182,6 +182,7 @@ impl Plain {
                 token.digest = fresh;
                 self.digests.push((fresh, token.id));
                 Some(Change::TokenRotated {
+                    revision: 0,
                     token: token.id,
                     organization: token.organization,
                     replaces,
@@ -343,6 +344,7 @@ fn a_change_to_something_unknown_changes_nothing() {
         Change::TokenResumed { token: nothing, organization: here },
         Change::TokenRevoked { token: nothing, organization: here, reason: String::new() },
         Change::TokenRotated {
+            revision: 0,
             token: nothing,
             organization: here,
             replaces: Digest::of("a"),

@@ -121,6 +121,7 @@ impl Scene {
     pub(crate) fn rotate(&self, to: u32, previous_until: Option<Timestamp>) {
         let new = secret(to);
         self.apply(&Change::TokenRotated {
+            revision: 0,
             token: self.token.id,
             organization: organization(1),
             replaces: self.index.find_by_id(self.token.id).unwrap().digest,

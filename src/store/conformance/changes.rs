@@ -1,0 +1,52 @@
+//! Changing what is there already.
+
+use super::*;
+
+#[tokio::test]
+async fn of_two_changes_decided_on_the_same_row_one_is_made() {
+    let house = House::with_member().await;
+    house.made(issue(1, 1, 1)).await;
+    let mut first = change_token(1);
+    let Change::TokenChanged { note, grant, .. } = &mut first else { unreachable!() };
+    (*note, *grant) = ("narrowed".into(), Grant::Role("viewer".into()));
+    house.made(first).await;
+    // Whoever had read it before would write back what was taken away.
+    house.refused(change_token(1)).await;
+    house.refused(rotate(1, 0, None)).await;
+    let stored = house.store.token(token_id(1)).await.unwrap().unwrap();
+    assert_eq!((&*stored.token.note, stored.revision), ("narrowed", 1));
+    for change in [rename_account(1, None), rename_organization(1, None)] {
+        house.made(change.clone()).await;
+        house.refused(change).await;
+    }
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn names_of_elsewhere_find_organizations_and_accounts() {
+    let house = House::with_member().await;
+    house.made(create_account(2)).await;
+    house.made(rename_account(1, Some("crm-1".into()))).await;
+    house.made(rename_organization(1, Some("crm-9".into()))).await;
+    house.refused(rename_account(3, None)).await;
+    house.refused(rename_organization(3, None)).await;
+    let accounts = async |id: &str, organization| {
+        let external_id = Some(id.to_owned());
+        let filter = AccountFilter { external_id, organization, account: None };
+        let found = house.store.accounts(filter, first_page()).await.unwrap();
+        found.into_iter().map(|found| (found.id, found.name)).collect::<Vec<_>>()
+    };
+    let found = [(account(1), "renamed 1".to_owned())];
+    assert_eq!(accounts("crm-1", None).await, found);
+    assert_eq!(accounts("crm-1", Some(organization(1))).await, found);
+    assert_eq!(accounts("crm-1", Some(organization(2))).await, []);
+    assert_eq!(accounts("crm-9", None).await, []);
+    let external_id = Some("crm-9".to_owned());
+    let filter = OrganizationFilter { name: None, external_id };
+    let organizations = house.store.organizations(filter, first_page()).await.unwrap();
+    assert_eq!(organizations.iter().map(|o| o.id).collect::<Vec<_>>(), [organization(1)]);
+    let closed = Change::OrganizationClosed { organization: organization(1) };
+    house.made(closed).await;
+    house.refused(rename_organization(1, None)).await;
+    house.is_sound().await;
+}
