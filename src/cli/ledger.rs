@@ -1,16 +1,24 @@
 //! `counterfoil ledger`.
 
 use super::{Failure, Global, operator::Operator, output};
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Recompute the chain of hashes and hold it against the database
-    Verify,
+    Verify {
+        /// A copy that `ledger export` made, with which it has to agree, too
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+    },
     /// Print the chain of hashes, a line of JSON for each entry: a copy to keep elsewhere
     Export {
         /// Only what comes behind the entry of this number
@@ -22,7 +30,19 @@ pub(crate) enum Command {
 pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failure> {
     let operator = Operator::reach_ledger(global).await?;
     match command {
-        Command::Verify => verify(global, operator).await,
+        Command::Verify { against } => {
+            let agrees = match against {
+                Some(file) => compare(&operator, file).await,
+                None => Ok(()),
+            };
+            match agrees {
+                Ok(()) => verify(global, operator).await,
+                Err(failure) => {
+                    operator.close().await;
+                    Err(failure)
+                }
+            }
+        }
         Command::Export { after } => {
             let path = format!("/v1/ledger?after={after}");
             let print =
@@ -31,6 +51,50 @@ pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failur
             operator.close().await;
             exported
         }
+    }
+}
+
+/// Holds a copy of the chain against the ledger as it is now.
+async fn compare(operator: &Operator, file: &Path) -> Result<(), Failure> {
+    let copy = std::fs::File::open(file).map_err(|error| {
+        Failure::Wrong(anyhow!("the copy {} cannot be read: {error}", file.display()))
+    })?;
+    let mut copy = BufReader::new(copy).lines().enumerate();
+    let mut next = || -> Result<Option<(u64, String)>, Failure> {
+        let Some((at, line)) = copy.next() else { return Ok(None) };
+        let line: Value = serde_json::from_str(&line?).unwrap_or_default();
+        match (line["number"].as_u64(), line["hash"].as_str()) {
+            (Some(number), Some(hash)) => Ok(Some((number, hash.to_owned()))),
+            _ => Err(Failure::Wrong(anyhow!(
+                "line {} of {} is none that `ledger export` wrote",
+                at + 1,
+                file.display()
+            ))),
+        }
+    };
+    let Some(first) = next()? else { return Ok(()) };
+    let mut wanted = Some(first.clone());
+    let path = format!("/v1/ledger?after={}", first.0.saturating_sub(1));
+    let take = |line: &[u8]| {
+        let Some((number, hash)) = wanted.take() else { return Ok(()) };
+        let entry: Value =
+            serde_json::from_slice(line).context("the server's answer is no JSON")?;
+        if entry["number"] != number || entry["hash"] != hash.as_str() {
+            return Err(Failure::Failed(anyhow!(
+                "entry {number} is not the one of the copy: the ledger has been written anew, or \
+                 the copy is of another one"
+            )));
+        }
+        wanted = next()?;
+        Ok(())
+    };
+    operator.read_lines(Method::GET, &path, take).await?;
+    match wanted {
+        None => Ok(()),
+        Some((number, _)) => Err(Failure::Failed(anyhow!(
+            "entry {number} of the copy is not in the ledger any more: it has been cut off, or an \
+             older state was put back"
+        ))),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     service::{Caller, Service},
 };
 use axum::extract::State;
+use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -28,7 +29,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                      `entry` has the very bytes that are chained. What is personal lies beside \
                      the chain and is not in it.",
                 )
-                .for_the_operator(),
+                .for_the_operator()
+                .fails(&[StatusCode::CONFLICT]),
             export,
         )
         .on(
@@ -83,6 +85,14 @@ async fn export(
     Query(query): Query<ExportQuery>,
 ) -> Result<Lines, Problem> {
     caller.is_operator()?;
+    let last = service.last_entry().await?;
+    if query.after > last {
+        let detail = format!(
+            "after: the ledger has {last} entries; whoever knows more of it knows another one, \
+             or this one was put back"
+        );
+        return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail).about("after"));
+    }
     let (lines, answer) = Lines::new();
     tokio::spawn(send_chain(service, caller, query.after, lines));
     Ok(answer)

@@ -156,3 +156,34 @@ fn the_chain_can_be_followed_elsewhere() {
     assert_eq!(follow(&rest, seventh), head);
     assert_eq!(EntryHash([0; 32]), Head::EMPTY.hash);
 }
+
+#[test]
+fn a_copy_shows_what_was_written_anew() {
+    let stage = Stage::set();
+    let copy = stage.server.home().join("chain.jsonl");
+    let exported = stage.server.cli(["ledger", "export"]).done().out;
+    let keep = |text: &str| std::fs::write(&copy, text).unwrap();
+    let compare = || {
+        let command = ["ledger", "verify", "--against", copy.to_str().unwrap()];
+        stage.server.cli(command)
+    };
+    // The ledger may have grown since; a part of it will do.
+    stage.server.issue("orders", &[]);
+    for part in [0, 5] {
+        keep(&exported.lines().skip(part).collect::<Vec<_>>().join("\n"));
+        compare().done();
+    }
+    let other = exported.lines().nth(3).unwrap();
+    let hash = &serde_json::from_str::<Value>(other).unwrap()["hash"];
+    keep(&exported.replace(hash.as_str().unwrap(), &"0".repeat(64)));
+    assert!(compare().failed(1).contains("entry 4 is not the one of the copy"));
+    let last = exported.lines().last().unwrap();
+    let number = serde_json::from_str::<Value>(last).unwrap()["number"].as_u64().unwrap();
+    let more = last.replace(&format!("\"number\":{number}"), "\"number\":1000");
+    keep(&format!("{exported}{more}\n"));
+    assert!(compare().failed(1).contains("is not the one of the copy"));
+    keep("{}\n");
+    assert!(compare().failed(2).contains("line 1 of"));
+    let beyond = stage.server.cli(["ledger", "export", "--after", "1000"]).failed(1);
+    assert!(beyond.contains("the ledger has"), "{beyond}");
+}
