@@ -392,8 +392,10 @@ fn common(record: &mut Record, row: &mut Map<String, Value>) -> Result<(), Wrong
     if let Some(state) = record.take("state") {
         let state = state.as_str().map(|state| state.trim().to_ascii_lowercase());
         match state.as_deref() {
-            Some(state @ ("active" | "paused" | "revoked")) => {
-                row.entry("state").or_insert(state.into());
+            // A source's own word is at most `paused`, and the stricter of two holds.
+            Some("active") => {}
+            Some(state @ ("paused" | "revoked")) => {
+                row.insert("state".into(), state.into());
             }
             _ => return wrong("state", "expected active, paused or revoked"),
         }

@@ -189,6 +189,43 @@ fn keys_of_better_auth_go_on() {
 }
 
 #[test]
+fn the_stricter_of_two_states_holds() {
+    let stage = Stage::set().start();
+    let server = &stage.installation;
+    let cases = [
+        ("t", "", Some("active")),
+        ("t", "active", Some("active")),
+        ("t", "paused", Some("paused")),
+        ("t", "revoked", None),
+        ("f", "", Some("paused")),
+        ("f", "active", Some("paused")),
+        ("f", "paused", Some("paused")),
+        ("f", "revoked", None),
+    ];
+    let name = |at: usize| format!("case {at}");
+    let mut table = "key,name,referenceId,enabled,state\n".to_owned();
+    for (at, (enabled, state, _)) in cases.iter().enumerate() {
+        let (name, key) = (name(at), better_auth_key(&letters_secret(&name(at))));
+        table += &format!("{key},{name},1,{enabled},{state}\n");
+    }
+    let scope = ["--api", "keyed", "--scope", "files:read"];
+    let done = import(server, "better-auth", &table, &scope).done();
+    assert!(done.out.contains("  2 revoked: "), "{}", done.out);
+    let tokens = tokens(server);
+    for (at, (enabled, state, expected)) in cases.into_iter().enumerate() {
+        let found = tokens.iter().find(|token| token["name"] == name(at));
+        let found = found.map(|token| token["state"].as_str().unwrap());
+        assert_eq!(found, expected, "enabled {enabled}, state {state}");
+        let header = format!("x-api-key: {}", letters_secret(&name(at)));
+        if expected == Some("active") {
+            stage.admits("/keyed/files/a", &header, &id(server, BOB));
+        } else {
+            stage.refuses("/keyed/files/a", &header);
+        }
+    }
+}
+
+#[test]
 fn digests_of_ones_own_go_on_with_all_that_is_known_of_them() {
     let stage = Stage::set().start();
     let server = &stage.installation;
