@@ -473,6 +473,16 @@ impl Desk<'_> {
                 ),
             );
         }
+        // What is shown may end before the prefix does.
+        if text.chars().count() == SHOWN.0 && format!("{own}_").starts_with(text) {
+            return wrong(
+                "prefix",
+                format!(
+                    "what begins with {own}_ is taken for a token that was issued here, and this \
+                     may; give the API another prefix, or leave the column out if it does not"
+                ),
+            );
+        }
         shown("prefix", text, SHOWN.0)
     }
 }

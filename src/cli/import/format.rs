@@ -295,10 +295,11 @@ fn better_auth(record: &mut Record, row: &mut Map<String, Value>) -> Result<Opti
     if record.take("remaining").is_some() {
         return Ok(Some(Skip::LimitedUses));
     }
-    for name in ["start", "prefix"] {
-        if let Some(Value::String(text)) = record.take(name) {
-            row.entry("prefix").or_insert(beginning_of(&text).into());
-        }
+    // Both are what the key begins with: the longer tells more of whose it looks like.
+    let beginnings = ["start", "prefix"].map(|name| record.take(name));
+    let beginnings = beginnings.iter().flatten().filter_map(Value::as_str).map(beginning_of);
+    if let Some(text) = beginnings.max_by_key(String::len) {
+        row.insert("prefix".into(), text.into());
     }
     if let Some(enabled) = record.take("enabled") {
         match value::flag(&enabled) {

@@ -1,8 +1,8 @@
 //! All of a file or nothing of it, and never anything back from the dead.
 
 use super::{
-    ADA, Installation, Outcome, PEOPLE, Stage, hex_secret, id, import, json_lines, ledger, sha256,
-    tokens,
+    ADA, Installation, Outcome, PEOPLE, Stage, better_auth_key, hex_secret, id, import, json_lines,
+    ledger, letters_secret, sha256, tokens,
 };
 use serde_json::{Value, json};
 
@@ -157,6 +157,32 @@ fn every_wrong_row_is_listed_and_nothing_is_imported() {
     };
     scene(installation);
     scene(&stage.start().installation);
+}
+
+#[test]
+fn what_may_begin_as_the_apis_own_tokens_is_wrong() {
+    let stage = Stage::set();
+    let installation = &stage.installation;
+    // The API's tokens begin with `longnamed_`, of which eight characters are shown.
+    let arguments = ["--entropy-bits", "192", "--api", "longnamed"];
+    let run = |from: &str, row: Value| import(installation, from, &json_lines(&[row]), &arguments);
+    let row = |prefix: &str| json!({"digest": sha256("a"), "owner": ADA, "prefix": prefix});
+    let may = "line 1: prefix: what begins with longnamed_ is taken for a token that was issued \
+               here, and this may; give the API another prefix";
+    let said = run("sha256", row("longname")).failed(2);
+    assert!(said.starts_with(may), "{said}");
+    // better-auth keeps fewer of a key's characters than its prefix has.
+    let key = better_auth_key(&format!("longnamed_{}", letters_secret("a")));
+    let row_of = |start: &str, prefix: Value| json!({"key": key, "owner": ADA, "start": start, "prefix": prefix});
+    let said = run("better-auth", row_of("longna", json!("longnamed_"))).failed(2);
+    assert!(said.starts_with(may), "{said}");
+    // Too little to say, and another beginning.
+    for beginning in ["longnam", "longNAME", "ongnamed"] {
+        let mut row = row(beginning);
+        row["digest"] = json!(sha256(beginning));
+        run("sha256", row).done();
+    }
+    run("better-auth", row_of("longNA", json!("longNAMED_"))).done();
 }
 
 #[test]
