@@ -228,16 +228,13 @@ impl Service {
             match judged {
                 Ok(Ok((token, paused))) => {
                     outcome.tokens += 1;
-                    let organization = token.organization;
                     let (from, entropy_bits) = (import.from, import.entropy_bits);
                     changes.push(Change::TokenImported {
                         token: Box::new(token),
                         from,
                         entropy_bits,
+                        paused,
                     });
-                    if paused {
-                        changes.push(Change::TokenPaused { token: id, organization });
-                    }
                 }
                 Ok(Err(skip)) => outcome.skipped.entry(skip).or_default().add(line),
                 Err((field, message)) => {

@@ -6,7 +6,7 @@ use counterfoil_core::{
     account::AccountKind,
     id::AccountId,
     ledger::{Actor, Change},
-    token::{Digest, Token},
+    token::{Digest, State, Token},
 };
 
 #[tokio::test]
@@ -47,6 +47,21 @@ async fn an_import_brings_no_secret_back() {
     let inspection = house.store.inspect_ledger(Box::new(|_, _| {})).await.unwrap();
     assert_eq!(inspection.findings.len(), 3);
     assert!(inspection.findings[0].starts_with("replaced_digest "), "{:?}", inspection.findings);
+}
+
+#[tokio::test]
+async fn an_imported_token_can_be_paused_from_the_first() {
+    let house = House::with_member().await;
+    house.made(import(5, digest(5, 0))).await;
+    let record = house.replica.index().unwrap().find(&digest(5, 0)).unwrap();
+    assert_eq!(record.state, State::Paused);
+    let stored = house.store.token(token_id(5)).await.unwrap().unwrap();
+    assert_eq!(stored.paused_at, Some(at(1000)));
+    house.is_sound().await;
+    let (token, organization) = (token_id(5), organization(1));
+    house.refused(Change::TokenPaused { token, organization }).await;
+    house.made(Change::TokenResumed { token, organization }).await;
+    house.is_sound().await;
 }
 
 #[tokio::test]

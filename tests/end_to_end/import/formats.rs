@@ -209,8 +209,15 @@ fn the_stricter_of_two_states_holds() {
         table += &format!("{key},{name},1,{enabled},{state}\n");
     }
     let scope = ["--api", "keyed", "--scope", "files:read"];
+    let before = ledger(server).0;
     let done = import(server, "better-auth", &table, &scope).done();
     assert!(done.out.contains("  2 revoked: "), "{}", done.out);
+    // No token is active before it is paused: each is one entry, which says both.
+    assert_eq!(ledger(server).0, before + 6);
+    let audit = server.operator().unwrap().call("GET", "/v1/audit", "").unwrap().json();
+    let entries = audit["items"].as_array().unwrap().iter();
+    let paused = entries.filter(|entry| entry["details"]["paused"] == true);
+    assert_eq!(paused.count(), 4);
     let tokens = tokens(server);
     for (at, (enabled, state, expected)) in cases.into_iter().enumerate() {
         let found = tokens.iter().find(|token| token["name"] == name(at));
