@@ -293,6 +293,9 @@ fn tell(
             named.join(", "),
             if count > named.len() as u64 { ", …" } else { "" }
         ))?;
+        for token in reason["tokens"].as_array().into_iter().flatten() {
+            output::print(format_args!("    {}", output::text(token)))?;
+        }
     }
     Ok(())
 }

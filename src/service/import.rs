@@ -100,6 +100,8 @@ pub(crate) enum Skip {
     Revoked,
     Expired,
     Known,
+    /// Somebody has to do something about it.
+    Alive,
 }
 
 impl Skip {
@@ -109,6 +111,7 @@ impl Skip {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::Known => "known",
+            Self::Alive => "alive",
         }
     }
 
@@ -119,6 +122,10 @@ impl Skip {
             Self::Expired => "expired: it ended where it comes from",
             Self::Known => {
                 "known already: this secret is a token's here, or was, whatever became of it"
+            }
+            Self::Alive => {
+                "revoked there, but its token is alive here, with this secret or a newer one: \
+                 revoke it"
             }
         }
     }
@@ -138,6 +145,8 @@ pub(crate) struct Rows {
     pub(crate) count: u64,
     /// The first of them.
     pub(crate) lines: Vec<u32>,
+    /// All tokens that have to be looked after for them.
+    pub(crate) tokens: Vec<TokenId>,
 }
 
 /// What became of an import, or would.
@@ -193,7 +202,8 @@ impl Service {
         caller.is_operator()?;
         let now = clock::now();
         let mut desk = self.desk(import, now)?;
-        let known = self.store.known_digests(rows.iter().map(|row| row.digest).collect()).await?;
+        let digests = rows.iter().map(|row| row.digest).collect();
+        let known = self.store.known_digests(digests, now).await?;
         let total = rows.len();
         let mut outcome = Imported { rows: total as u64, ..Imported::default() };
         let mut seen: HashMap<Digest, u32> = HashMap::with_capacity(total);
@@ -214,12 +224,14 @@ impl Service {
                     "digest",
                     format!("the same stands at {first} already; which of the two is right?"),
                 )
+            } else if let Some(alive) = known.get(&row.digest) {
+                // What ended there since it was imported did not end here with it.
+                let alive = alive.filter(|_| row.state == RowState::Revoked);
+                Ok(Err((alive.map_or(Skip::Known, |_| Skip::Alive), alive)))
             } else if row.state == RowState::Revoked {
-                Ok(Err(Skip::Revoked))
-            } else if known.contains(&row.digest) {
-                Ok(Err(Skip::Known))
+                Ok(Err((Skip::Revoked, None)))
             } else if row.expires_at.is_some_and(|end| end <= now) {
-                Ok(Err(Skip::Expired))
+                Ok(Err((Skip::Expired, None)))
             } else {
                 let paused = row.state == RowState::Paused;
                 desk.token(self, row, id).await?.map(|token| Ok((token, paused)))
@@ -236,7 +248,11 @@ impl Service {
                         paused,
                     });
                 }
-                Ok(Err(skip)) => outcome.skipped.entry(skip).or_default().add(line),
+                Ok(Err((skip, token))) => {
+                    let rows = outcome.skipped.entry(skip).or_default();
+                    rows.add(line);
+                    rows.tokens.extend(token);
+                }
                 Err((field, message)) => {
                     outcome.wrong += 1;
                     if outcome.mistakes.len() < MISTAKES {

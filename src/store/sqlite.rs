@@ -35,7 +35,7 @@ use counterfoil_core::{
 };
 use rusqlite::{Connection, OpenFlags};
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -193,8 +193,12 @@ impl Store for Sqlite {
         self.read(move |connection| read::tokens(connection, &filter, page)).await
     }
 
-    async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError> {
-        self.read(move |connection| read::known_digests(connection, &digests)).await
+    async fn known_digests(
+        &self,
+        digests: Vec<Digest>,
+        now: Timestamp,
+    ) -> Result<HashMap<Digest, Option<TokenId>>, StoreError> {
+        self.read(move |connection| read::known_digests(connection, &digests, now)).await
     }
 
     async fn entries(

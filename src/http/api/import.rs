@@ -205,12 +205,16 @@ fn view(import: &Import, outcome: Result<Imported, ServiceError>) -> Value {
         Err(error) => return json!({"error": error.to_string()}),
     };
     let skipped = imported.skipped.iter().map(|(skip, rows)| {
-        json!({
+        let mut told = json!({
             "reason": skip.code(),
             "message": skip.message(),
             "count": rows.count,
             "lines": rows.lines,
-        })
+        });
+        if !rows.tokens.is_empty() {
+            told["tokens"] = json!(rows.tokens);
+        }
+        told
     });
     let mistakes = imported.mistakes.iter().map(
         |mistake| json!({"line": mistake.line, "field": mistake.field, "message": mistake.message}),

@@ -32,9 +32,18 @@ async fn an_import_brings_no_secret_back() {
         house.refused(Change::TokenIssued(Box::new(issued))).await;
     }
     let live = [digest(1, 1), digest(2, 2)];
-    let asked = spent.into_iter().chain(live).chain([digest(4, 0), digest(5, 0)]).collect();
-    let known = house.store.known_digests(asked).await.unwrap();
-    assert_eq!(known, spent.into_iter().chain(live).collect());
+    let asked: Vec<Digest> =
+        spent.into_iter().chain(live).chain([digest(4, 0), digest(5, 0)]).collect();
+    // Whether what a secret belonged to has ended is known too: the second of them
+    // ends at 5000.
+    let [one, two, three] = [1, 2, 3].map(token_id);
+    let owners = [one, two, two, three, one, two];
+    let digests = spent.into_iter().chain(live);
+    for (now, ended) in [(at(4999), &[three][..]), (at(5000), &[two, three])] {
+        let known = house.store.known_digests(asked.clone(), now).await.unwrap();
+        let alive = owners.map(|token| (!ended.contains(&token)).then_some(token));
+        assert_eq!(known, digests.clone().zip(alive).collect());
+    }
     house.made(import(4, digest(4, 0))).await;
     house.is_sound().await;
     // A database from before remembers them too, once it has been brought forward.

@@ -298,6 +298,55 @@ fn nothing_that_has_ended_comes_back() {
 }
 
 #[test]
+fn what_was_revoked_there_since_is_told_while_it_lives_here() {
+    let stage = Stage::set().start();
+    let server = &stage.installation;
+    let names = ["alive", "paused", "rotated", "ended", "unchanged"];
+    let secret = |name: &str| hex_secret(name, 48);
+    let run = |names: &[&str], state: &str| {
+        let row = |name: &&str| {
+            let state = if *name == "unchanged" { "active" } else { state };
+            json!({"digest": sha256(&secret(name)), "owner": ADA, "name": name, "state": state})
+        };
+        let rows: Vec<Value> = names.iter().map(row).collect();
+        let arguments = ["--entropy-bits", "192", "--api", "orders"];
+        import(server, "sha256", &json_lines(&rows), &arguments).done().out
+    };
+    run(&names, "active");
+    let all = tokens(server);
+    let token = |name: &str| {
+        let found = all.iter().find(|token| token["name"] == name).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    server.cli(["token", "pause", &token("paused")]).done();
+    server.cli(["token", "rotate", &token("rotated")]).done();
+    server.cli(["token", "revoke", &token("ended")]).done();
+    let before = ledger(server);
+    let never_here = [&names[..], &["never here"]].concat();
+    let said = run(&never_here, "revoked");
+    assert_eq!(
+        said,
+        format!(
+            "Imported 0 tokens for orders.\nSkipped 6 of 6 rows:\n  \
+             1 revoked: it ended where it comes from (line 6)\n  \
+             2 known already: this secret is a token's here, or was, whatever became of it \
+             (lines 4, 5)\n  \
+             3 revoked there, but its token is alive here, with this secret or a newer one: \
+             revoke it (lines 1, 2, 3)\n    {}\n    {}\n    {}\n",
+            token("alive"),
+            token("paused"),
+            token("rotated")
+        )
+    );
+    assert_eq!(ledger(server), before);
+    for name in &names[..3] {
+        server.cli(["token", "revoke", &token(name)]).done();
+    }
+    let said = run(&names, "revoked");
+    assert!(said.contains("  5 known already: ") && !said.contains("alive"), "{said}");
+}
+
+#[test]
 fn who_belongs_to_several_organizations_is_asked_which() {
     let stage = Stage::set();
     let installation = &stage.installation;
