@@ -1,7 +1,8 @@
 //! The store on SQLite: one process, one writer, readers beside it.
 //!
 //! A commit is one fsync, so the writer makes whatever has queued up while the
-//! last one ran in one transaction, each order in a savepoint of its own.
+//! last one ran in one transaction, each order in a savepoint of its own. Only a
+//! large order has its transaction for itself.
 
 mod change;
 mod data_directory;
@@ -131,11 +132,11 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, order: Order) -> Result<Head, StoreError> {
-        self.writer.commit(order, Box::new(|_, _| {})).await
+        self.writer.commit(order).await
     }
 
     async fn commit_large(&self, order: Order, progress: Progress) -> Result<Head, StoreError> {
-        self.writer.commit(order, progress).await
+        self.writer.commit_large(order, progress).await
     }
 
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
