@@ -307,6 +307,13 @@ impl Service {
     }
 }
 
+impl Imported {
+    /// How many rows were passed over.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped.values().map(|rows| rows.count).sum()
+    }
+}
+
 impl Rows {
     fn add(&mut self, line: u32) {
         self.count += 1;
