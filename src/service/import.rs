@@ -30,11 +30,11 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 /// The least entropy that a plain digest protects: fewer bits can be guessed.
-const ENTROPY_BITS: u16 = 128;
+pub(crate) const ENTROPY_BITS: u16 = 128;
 /// How many characters may be shown of a secret's beginning, and of its end.
 const SHOWN: (usize, usize) = (8, 4);
 /// How many rows are named for each reason to skip one.
-const NAMED: usize = 10;
+pub(crate) const NAMED: usize = 10;
 /// How many mistakes are told; nobody reads more.
 const MISTAKES: usize = 100;
 /// How often a long check tells how far it is.
