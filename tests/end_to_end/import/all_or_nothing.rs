@@ -303,10 +303,10 @@ fn what_was_revoked_there_since_is_told_while_it_lives_here() {
     let server = &stage.installation;
     let names = ["alive", "paused", "rotated", "ended", "unchanged"];
     let secret = |name: &str| hex_secret(name, 48);
-    let run = |names: &[&str], state: &str| {
+    let run = |names: &[&str], there: &str| {
         let row = |name: &&str| {
-            let state = if *name == "unchanged" { "active" } else { state };
-            json!({"digest": sha256(&secret(name)), "owner": ADA, "name": name, "state": state})
+            let there = if *name == "unchanged" { "active" } else { there };
+            json!({"digest": sha256(&secret(name)), "owner": ADA, "name": name, "state": there})
         };
         let rows: Vec<Value> = names.iter().map(row).collect();
         let arguments = ["--entropy-bits", "192", "--api", "orders"];

@@ -7,6 +7,7 @@ use super::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 
 const BOB: &str = PEOPLE[0].0;
 const EVE: &str = PEOPLE[1].0;
@@ -206,7 +207,7 @@ fn the_stricter_of_two_states_holds() {
     let mut table = "key,name,referenceId,enabled,state\n".to_owned();
     for (at, (enabled, state, _)) in cases.iter().enumerate() {
         let (name, key) = (name(at), better_auth_key(&letters_secret(&name(at))));
-        table += &format!("{key},{name},1,{enabled},{state}\n");
+        writeln!(table, "{key},{name},1,{enabled},{state}").unwrap();
     }
     let scope = ["--api", "keyed", "--scope", "files:read"];
     let before = ledger(server).0;
