@@ -24,7 +24,7 @@ use counterfoil_core::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 /// Changes that are made together or not at all.
 #[derive(Debug)]
@@ -327,8 +327,13 @@ pub(crate) trait Store: Send + Sync + 'static {
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError>;
 
-    /// Those of `digests` that are a token's, whatever its state, or once were.
-    async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError>;
+    /// Those of `digests` that are a token's, whatever its state, or once were; with
+    /// the token, where it has not ended at `now`.
+    async fn known_digests(
+        &self,
+        digests: Vec<Digest>,
+        now: Timestamp,
+    ) -> Result<HashMap<Digest, Option<TokenId>>, StoreError>;
 
     /// The ledger's head.
     async fn head(&self) -> Result<Head, StoreError>;

@@ -7,7 +7,10 @@ mod value;
 pub(crate) use format::Source;
 
 use super::{Failure, Global, ledger::progress_bar, operator::Operator, output};
-use crate::http::api::import::{LINE, ROWS, SIZE};
+use crate::{
+    http::api::import::{LINE, ROWS, SIZE},
+    service::import::{ENTROPY_BITS, NAMED},
+};
 use anyhow::anyhow;
 use clap::Args;
 use file::{Mistake, Places};
@@ -22,10 +25,6 @@ use zeroize::Zeroizing;
 
 /// How many mistakes are printed; after so many they repeat themselves.
 const PRINTED: usize = 20;
-/// How many rows are named for each reason to skip one.
-const NAMED: usize = 10;
-/// The least entropy that a plain digest protects, in bits.
-const ENTROPY_BITS: i64 = 128;
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
@@ -44,7 +43,7 @@ pub(crate) struct Import {
         long,
         value_name = "BITS",
         required_if_eq("from", "sha256"),
-        value_parser = clap::value_parser!(u16).range(ENTROPY_BITS..)
+        value_parser = clap::value_parser!(u16).range(i64::from(ENTROPY_BITS)..)
     )]
     entropy_bits: Option<u16>,
     /// The account that is to own all of them, whatever the file says: an id, an e-mail address or
@@ -293,6 +292,9 @@ fn tell(
             named.join(", "),
             if count > named.len() as u64 { ", …" } else { "" }
         ))?;
+        for token in reason["tokens"].as_array().into_iter().flatten() {
+            output::print(format_args!("    {}", output::text(token)))?;
+        }
     }
     Ok(())
 }

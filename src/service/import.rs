@@ -30,11 +30,11 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 /// The least entropy that a plain digest protects: fewer bits can be guessed.
-const ENTROPY_BITS: u16 = 128;
+pub(crate) const ENTROPY_BITS: u16 = 128;
 /// How many characters may be shown of a secret's beginning, and of its end.
 const SHOWN: (usize, usize) = (8, 4);
 /// How many rows are named for each reason to skip one.
-const NAMED: usize = 10;
+pub(crate) const NAMED: usize = 10;
 /// How many mistakes are told; nobody reads more.
 const MISTAKES: usize = 100;
 /// How often a long check tells how far it is.
@@ -100,6 +100,8 @@ pub(crate) enum Skip {
     Revoked,
     Expired,
     Known,
+    /// Somebody has to do something about it.
+    Alive,
 }
 
 impl Skip {
@@ -109,6 +111,7 @@ impl Skip {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::Known => "known",
+            Self::Alive => "alive",
         }
     }
 
@@ -119,6 +122,10 @@ impl Skip {
             Self::Expired => "expired: it ended where it comes from",
             Self::Known => {
                 "known already: this secret is a token's here, or was, whatever became of it"
+            }
+            Self::Alive => {
+                "revoked there, but its token is alive here, with this secret or a newer one: \
+                 revoke it"
             }
         }
     }
@@ -138,6 +145,8 @@ pub(crate) struct Rows {
     pub(crate) count: u64,
     /// The first of them.
     pub(crate) lines: Vec<u32>,
+    /// All tokens that have to be looked after for them.
+    pub(crate) tokens: Vec<TokenId>,
 }
 
 /// What became of an import, or would.
@@ -193,7 +202,8 @@ impl Service {
         caller.is_operator()?;
         let now = clock::now();
         let mut desk = self.desk(import, now)?;
-        let known = self.store.known_digests(rows.iter().map(|row| row.digest).collect()).await?;
+        let digests = rows.iter().map(|row| row.digest).collect();
+        let known = self.store.known_digests(digests, now).await?;
         let total = rows.len();
         let mut outcome = Imported { rows: total as u64, ..Imported::default() };
         let mut seen: HashMap<Digest, u32> = HashMap::with_capacity(total);
@@ -214,12 +224,14 @@ impl Service {
                     "digest",
                     format!("the same stands at {first} already; which of the two is right?"),
                 )
+            } else if let Some(alive) = known.get(&row.digest) {
+                // What ended there since it was imported did not end here with it.
+                let alive = alive.filter(|_| row.state == RowState::Revoked);
+                Ok(Err((alive.map_or(Skip::Known, |_| Skip::Alive), alive)))
             } else if row.state == RowState::Revoked {
-                Ok(Err(Skip::Revoked))
-            } else if known.contains(&row.digest) {
-                Ok(Err(Skip::Known))
+                Ok(Err((Skip::Revoked, None)))
             } else if row.expires_at.is_some_and(|end| end <= now) {
-                Ok(Err(Skip::Expired))
+                Ok(Err((Skip::Expired, None)))
             } else {
                 let paused = row.state == RowState::Paused;
                 desk.token(self, row, id).await?.map(|token| Ok((token, paused)))
@@ -228,18 +240,19 @@ impl Service {
             match judged {
                 Ok(Ok((token, paused))) => {
                     outcome.tokens += 1;
-                    let organization = token.organization;
                     let (from, entropy_bits) = (import.from, import.entropy_bits);
                     changes.push(Change::TokenImported {
                         token: Box::new(token),
                         from,
                         entropy_bits,
+                        paused,
                     });
-                    if paused {
-                        changes.push(Change::TokenPaused { token: id, organization });
-                    }
                 }
-                Ok(Err(skip)) => outcome.skipped.entry(skip).or_default().add(line),
+                Ok(Err((skip, token))) => {
+                    let rows = outcome.skipped.entry(skip).or_default();
+                    rows.add(line);
+                    rows.tokens.extend(token);
+                }
                 Err((field, message)) => {
                     outcome.wrong += 1;
                     if outcome.mistakes.len() < MISTAKES {
@@ -291,6 +304,13 @@ impl Service {
             decide_expiry(&api, Expiry::In(lifetime), now, now)?;
         }
         Ok(Desk { api, import, now, grants: HashMap::new(), holders: HashMap::new() })
+    }
+}
+
+impl Imported {
+    /// How many rows were passed over.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped.values().map(|rows| rows.count).sum()
     }
 }
 
@@ -470,6 +490,16 @@ impl Desk<'_> {
                 format!(
                     "what begins with {own}_ is taken for a token that was issued here, and has \
                      no such checksum; give the API another prefix"
+                ),
+            );
+        }
+        // What is shown may end before the prefix does.
+        if text.chars().count() == SHOWN.0 && format!("{own}_").starts_with(text) {
+            return wrong(
+                "prefix",
+                format!(
+                    "what begins with {own}_ is taken for a token that was issued here, and this \
+                     may; give the API another prefix, or leave the column out if it does not"
                 ),
             );
         }

@@ -379,7 +379,8 @@ async fn of_two_rotations_of_the_same_secret_one_is_made() {
 
 fn import(n: u8, secret: Digest) -> Change {
     let token = Token { digest: secret, prefix: "".into(), last_four: "".into(), ..token(n, 1, 1) };
-    Change::TokenImported { token: Box::new(token), from: ImportSource::Knox, entropy_bits: 256 }
+    let from = ImportSource::Knox;
+    Change::TokenImported { token: Box::new(token), from, entropy_bits: 256, paused: n == 5 }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The store on SQLite: one process, one writer, readers beside it.
 //!
 //! A commit is one fsync, so the writer makes whatever has queued up while the
-//! last one ran in one transaction, each order in a savepoint of its own.
+//! last one ran in one transaction, each order in a savepoint of its own. Only a
+//! large order has its transaction for itself.
 
 mod change;
 mod data_directory;
@@ -35,7 +36,7 @@ use counterfoil_core::{
 };
 use rusqlite::{Connection, OpenFlags};
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -132,11 +133,11 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, order: Order) -> Result<Head, StoreError> {
-        self.writer.commit(order, Box::new(|_, _| {})).await
+        self.writer.commit(order).await
     }
 
     async fn commit_large(&self, order: Order, progress: Progress) -> Result<Head, StoreError> {
-        self.writer.commit(order, progress).await
+        self.writer.commit_large(order, progress).await
     }
 
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
@@ -194,8 +195,12 @@ impl Store for Sqlite {
         self.read(move |connection| read::tokens(connection, &filter, page)).await
     }
 
-    async fn known_digests(&self, digests: Vec<Digest>) -> Result<HashSet<Digest>, StoreError> {
-        self.read(move |connection| read::known_digests(connection, &digests)).await
+    async fn known_digests(
+        &self,
+        digests: Vec<Digest>,
+        now: Timestamp,
+    ) -> Result<HashMap<Digest, Option<TokenId>>, StoreError> {
+        self.read(move |connection| read::known_digests(connection, &digests, now)).await
     }
 
     async fn head(&self) -> Result<Head, StoreError> {

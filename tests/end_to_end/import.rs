@@ -33,6 +33,9 @@ routes = ["GET /files/** -> files:read", "* /** -> files:write"]
 "files:read" = "Read files"
 "files:write" = "Change files"
 
+[api.longnamed]
+upstream = "UPSTREAM"
+
 [api.costs]
 upstream = "UPSTREAM"
 [api.costs.tokens]

@@ -225,8 +225,10 @@ impl Index {
             Change::MembershipEnded { organization, account } => {
                 self.set_rank(*organization, *account, None)?;
             }
-            Change::TokenIssued(token) | Change::TokenImported { token, .. } => {
-                self.load_token(token, State::Active, None)?;
+            Change::TokenIssued(token) => self.load_token(token, State::Active, None)?,
+            Change::TokenImported { token, paused, .. } => {
+                let state = if *paused { State::Paused } else { State::Active };
+                self.load_token(token, state, None)?;
             }
             Change::TokenChanged { token, grant, expires_at, allowed_networks, .. } => {
                 let old = self.live(*token)?;

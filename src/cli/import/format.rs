@@ -295,10 +295,11 @@ fn better_auth(record: &mut Record, row: &mut Map<String, Value>) -> Result<Opti
     if record.take("remaining").is_some() {
         return Ok(Some(Skip::LimitedUses));
     }
-    for name in ["start", "prefix"] {
-        if let Some(Value::String(text)) = record.take(name) {
-            row.entry("prefix").or_insert(beginning_of(&text).into());
-        }
+    // Both are what the key begins with: the longer tells more of whose it looks like.
+    let beginnings = ["start", "prefix"].map(|name| record.take(name));
+    let beginnings = beginnings.iter().flatten().filter_map(Value::as_str).map(beginning_of);
+    if let Some(text) = beginnings.max_by_key(String::len) {
+        row.insert("prefix".into(), text.into());
     }
     if let Some(enabled) = record.take("enabled") {
         match value::flag(&enabled) {
@@ -392,8 +393,10 @@ fn common(record: &mut Record, row: &mut Map<String, Value>) -> Result<(), Wrong
     if let Some(state) = record.take("state") {
         let state = state.as_str().map(|state| state.trim().to_ascii_lowercase());
         match state.as_deref() {
-            Some(state @ ("active" | "paused" | "revoked")) => {
-                row.entry("state").or_insert(state.into());
+            // A source's own word is at most `paused`, and the stricter of two holds.
+            Some("active") => {}
+            Some(state @ ("paused" | "revoked")) => {
+                row.insert("state".into(), state.into());
             }
             _ => return wrong("state", "expected active, paused or revoked"),
         }

@@ -34,7 +34,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -66,7 +66,11 @@ impl Store for Untouchable {
         self.touched("commit_large")
     }
 
-    async fn known_digests(&self, _: Vec<Digest>) -> Result<HashSet<Digest>, StoreError> {
+    async fn known_digests(
+        &self,
+        _: Vec<Digest>,
+        _: Timestamp,
+    ) -> Result<HashMap<Digest, Option<TokenId>>, StoreError> {
         self.touched("known_digests")
     }
 

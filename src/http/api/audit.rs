@@ -145,11 +145,12 @@ fn details(change: &Change) -> Value {
             json!({"rank": rank})
         }
         Change::TokenIssued(token) => issued(token),
-        Change::TokenImported { token, from, entropy_bits } => {
+        Change::TokenImported { token, from, entropy_bits, paused } => {
             let mut told = issued(token);
             told["created_at"] = json!(Moment(token.created_at));
             told["imported_from"] = json!(from);
             told["entropy_bits"] = json!(entropy_bits);
+            told["paused"] = json!(paused);
             told
         }
         Change::TokenChanged {

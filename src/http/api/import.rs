@@ -2,7 +2,7 @@
 
 use super::{
     Asking, Moment,
-    lines::{self, Lines},
+    lines::{self, Lines, Steps},
     tokens::Span,
 };
 use crate::{
@@ -11,8 +11,9 @@ use crate::{
         extract,
         problem::Problem,
     },
+    loggable::loggable,
     service::{
-        Service, ServiceError,
+        Caller, Service, ServiceError,
         import::{Import, Imported, Row, RowState},
     },
 };
@@ -184,19 +185,48 @@ async fn import(
         }
         rows.push(row.row(line));
     }
-    Ok(Lines::of_work(|steps| async move {
-        let step = |what: &'static str| {
-            let steps = steps.clone();
-            Box::new(move |done: u64, of: u64| {
-                // Who passes it on stays until the work is done.
-                let _ = steps.send(json!({ what: done, "of": of }));
-            })
-        };
-        let (checking, writing) = (step("checked"), step("written"));
-        drop(steps);
-        let outcome = service.import_tokens(&caller, &import, rows, checking, writing).await;
-        view(&import, outcome)
+    Ok(Lines::of_work(|steps| {
+        let under_way = service.under_way.clone();
+        // A stop waits for it, and not for whoever reads how far it is.
+        let done = under_way.spawn(work(service, caller, import, rows, steps));
+        async {
+            let broken = "the import broke off; look what there is before you try again";
+            done.await.unwrap_or_else(|_| json!({"error": broken}))
+        }
     }))
+}
+
+/// Imports to the end, whether or not somebody listens.
+async fn work(
+    service: Arc<Service>,
+    caller: Caller,
+    import: Import,
+    rows: Vec<Row>,
+    steps: Steps,
+) -> Value {
+    let step = |what: &'static str| {
+        let steps = steps.clone();
+        Box::new(move |done: u64, of: u64| {
+            // Who passes it on stays until the work is done.
+            let _ = steps.send(json!({ what: done, "of": of }));
+        })
+    };
+    let (checking, writing) = (step("checked"), step("written"));
+    drop(steps);
+    let count = rows.len();
+    let outcome = service.import_tokens(&caller, &import, rows, checking, writing).await;
+    match &outcome {
+        Ok(done) => {
+            let Imported { rows, tokens, wrong, .. } = done;
+            let dry_run = import.dry_run;
+            tracing::info!(rows, tokens, skipped = done.skipped(), wrong, dry_run, "imported");
+        }
+        Err(error) => {
+            let error = loggable(&error.to_string());
+            tracing::error!(rows = count, error, "an import failed");
+        }
+    }
+    view(&import, outcome)
 }
 
 fn view(import: &Import, outcome: Result<Imported, ServiceError>) -> Value {
@@ -205,12 +235,16 @@ fn view(import: &Import, outcome: Result<Imported, ServiceError>) -> Value {
         Err(error) => return json!({"error": error.to_string()}),
     };
     let skipped = imported.skipped.iter().map(|(skip, rows)| {
-        json!({
+        let mut told = json!({
             "reason": skip.code(),
             "message": skip.message(),
             "count": rows.count,
             "lines": rows.lines,
-        })
+        });
+        if !rows.tokens.is_empty() {
+            told["tokens"] = json!(rows.tokens);
+        }
+        told
     });
     let mistakes = imported.mistakes.iter().map(
         |mistake| json!({"line": mistake.line, "field": mistake.field, "message": mistake.message}),

@@ -32,8 +32,8 @@ impl Lines {
     }
 
     /// An answer of work that tells how far it is: begins the work at once, sends
-    /// each of its steps as it comes, and at last what it ends with. It goes on to
-    /// its end, whoever listens.
+    /// each of its steps as it comes, and at last what it ends with. It goes on
+    /// whoever listens, but a stop does not wait for it.
     pub(super) fn of_work<W>(begin: impl FnOnce(Steps) -> W) -> Self
     where
         W: Future<Output = Value> + Send + 'static,

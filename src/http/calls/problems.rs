@@ -60,7 +60,8 @@ const KINDS: &[Kind] = &[
     Kind {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         name: "PayloadTooLarge",
-        about: "The body is larger than 1 MiB.",
+        about: "The body, or a line of it, is larger than the call takes: 1 MiB in all, unless the \
+                call says otherwise.",
         codes: &["body_too_large"],
     },
     Kind {

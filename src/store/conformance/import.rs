@@ -1,12 +1,12 @@
 //! Import: orders of many changes, and no way back for a secret.
 
-use super::{House, at, digest, import, organization, rotate, token, token_id};
-use crate::store::{Order, Store as _};
+use super::{House, at, create_account, digest, import, organization, rotate, token, token_id};
+use crate::store::{Order, Store as _, StoreError};
 use counterfoil_core::{
     account::AccountKind,
     id::AccountId,
     ledger::{Actor, Change},
-    token::{Digest, Token},
+    token::{Digest, State, Token},
 };
 
 #[tokio::test]
@@ -32,9 +32,18 @@ async fn an_import_brings_no_secret_back() {
         house.refused(Change::TokenIssued(Box::new(issued))).await;
     }
     let live = [digest(1, 1), digest(2, 2)];
-    let asked = spent.into_iter().chain(live).chain([digest(4, 0), digest(5, 0)]).collect();
-    let known = house.store.known_digests(asked).await.unwrap();
-    assert_eq!(known, spent.into_iter().chain(live).collect());
+    let asked: Vec<Digest> =
+        spent.into_iter().chain(live).chain([digest(4, 0), digest(5, 0)]).collect();
+    // Whether what a secret belonged to has ended is known too: the second of them
+    // ends at 5000.
+    let [one, two, three] = [1, 2, 3].map(token_id);
+    let owners = [one, two, two, three, one, two];
+    let digests = spent.into_iter().chain(live);
+    for (now, ended) in [(at(4999), &[three][..]), (at(5000), &[two, three])] {
+        let known = house.store.known_digests(asked.clone(), now).await.unwrap();
+        let alive = owners.map(|token| (!ended.contains(&token)).then_some(token));
+        assert_eq!(known, digests.clone().zip(alive).collect());
+    }
     house.made(import(4, digest(4, 0))).await;
     house.is_sound().await;
     // A database from before remembers them too, once it has been brought forward.
@@ -50,27 +59,79 @@ async fn an_import_brings_no_secret_back() {
 }
 
 #[tokio::test]
+async fn an_imported_token_can_be_paused_from_the_first() {
+    let house = House::with_member().await;
+    house.made(import(5, digest(5, 0))).await;
+    let record = house.replica.index().unwrap().find(&digest(5, 0)).unwrap();
+    assert_eq!(record.state, State::Paused);
+    let stored = house.store.token(token_id(5)).await.unwrap().unwrap();
+    assert_eq!(stored.paused_at, Some(at(1000)));
+    house.is_sound().await;
+    let (token, organization) = (token_id(5), organization(1));
+    house.refused(Change::TokenPaused { token, organization }).await;
+    house.made(Change::TokenResumed { token, organization }).await;
+    house.is_sound().await;
+}
+
+#[tokio::test]
 async fn a_large_order_tells_how_far_it_is() {
     let house = House::with_member().await;
-    let accounts = (0..2500u16).map(|n| {
+    let (told, steps) = std::sync::mpsc::channel();
+    let progress = Box::new(move |done, of| told.send((done, of)).unwrap());
+    let head = house.store.commit_large(accounts("a", 2500), progress).await.unwrap();
+    assert_eq!(head.number, 3 + 2500);
+    assert_eq!(steps.iter().collect::<Vec<_>>(), [(1000, 2500), (2000, 2500)]);
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_large_order_that_fails_is_nobody_elses_failure() {
+    let house = House::with_member().await;
+    let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
+    // No conflict, which is an order's own in any case.
+    let overflow = "CREATE TRIGGER t BEFORE INSERT ON account WHEN NEW.name = 'fails' BEGIN
+                        SELECT abs(-9223372036854775807 - 1);
+                    END";
+    by_hand.execute_batch(overflow).unwrap();
+    // The writer waits in the middle of one until all the others have queued up.
+    let strangers = [create_account(2), create_account(3)];
+    let (go_on, wait) = std::sync::mpsc::channel();
+    let waiting = Box::new(move |_, _| wait.recv().unwrap());
+    let (first, before, fails, behind, ()) = tokio::join!(
+        biased;
+        house.store.commit_large(accounts("first", 1001), waiting),
+        house.make(&strangers[..1]),
+        house.store.commit_large(accounts("fails", 1001), Box::new(|_, _| {})),
+        house.make(&strangers[1..]),
+        async { go_on.send(()).unwrap() },
+    );
+    assert_eq!(first.unwrap().number, 3 + 1001);
+    assert_eq!(before.unwrap().number, 3 + 1001 + 1);
+    assert!(matches!(fails, Err(StoreError::Unavailable(_))), "{fails:?}");
+    let head = behind.unwrap();
+    assert_eq!(head.number, 3 + 1001 + 2);
+    assert_eq!(house.replica.head(), head);
+    by_hand.execute_batch("DROP TRIGGER t").unwrap();
+    house.is_sound().await;
+    house.store.commit_large(accounts("fails", 1001), Box::new(|_, _| {})).await.unwrap();
+    house.is_sound().await;
+}
+
+/// An order of so many accounts.
+fn accounts(name: &str, count: u16) -> Order {
+    let create = |n: u16| {
         // The index takes the end of an id for random.
         let mut entropy = [0; 10];
-        entropy.copy_from_slice(&Digest::of(&n.to_string()).as_bytes()[..10]);
+        entropy.copy_from_slice(&Digest::of(&format!("{name} {n}")).as_bytes()[..10]);
         let change = Change::AccountCreated {
             account: AccountId::new(at(2), entropy),
             account_kind: AccountKind::Service,
             email: None,
-            name: "a".into(),
+            name: name.into(),
             external_id: None,
         };
         (change, [7; 16])
-    });
-    let changes = accounts.collect();
-    let order = Order { at: at(1000), actor: Actor::Operator, changes, once: None };
-    let (told, steps) = std::sync::mpsc::channel();
-    let progress = Box::new(move |done, of| told.send((done, of)).unwrap());
-    let head = house.store.commit_large(order, progress).await.unwrap();
-    assert_eq!(head.number, 3 + 2500);
-    assert_eq!(steps.iter().collect::<Vec<_>>(), [(1000, 2500), (2000, 2500)]);
-    house.is_sound().await;
+    };
+    let changes = (0..count).map(create).collect();
+    Order { at: at(1000), actor: Actor::Operator, changes, once: None }
 }

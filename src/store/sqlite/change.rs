@@ -113,8 +113,9 @@ pub(super) fn apply(
 
 fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(), ApplyError> {
     let rows = match change {
-        Change::TokenIssued(token) | Change::TokenImported { token, .. } => {
-            issue(connection, token)
+        Change::TokenIssued(token) => issue(connection, token, None),
+        Change::TokenImported { token, paused, .. } => {
+            issue(connection, token, paused.then_some(at))
         }
         Change::TokenChanged {
             token,
@@ -203,13 +204,17 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
     if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
 }
 
-fn issue(connection: &Connection, token: &Token) -> Result<usize, rusqlite::Error> {
+fn issue(
+    connection: &Connection,
+    token: &Token,
+    paused_at: Option<i64>,
+) -> Result<usize, rusqlite::Error> {
     run(
         connection,
         "INSERT INTO token (id, api, organization, owner, name, note, granted,
             allowed_networks, prefix, last_four, digest, created_at, expires_at, external_id,
-            metadata)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+            metadata, paused_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
          WHERE EXISTS (
             SELECT 1 FROM membership
             JOIN account ON account.id = membership.account
@@ -234,6 +239,7 @@ fn issue(connection: &Connection, token: &Token) -> Result<usize, rusqlite::Erro
             token.expires_at.map(Timestamp::as_millis),
             token.external_id,
             token.metadata.as_ref().map(json).transpose()?,
+            paused_at,
         ],
     )
 }

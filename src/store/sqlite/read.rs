@@ -18,10 +18,10 @@ use counterfoil_core::{
     token::{Digest, Previous, Token},
 };
 use rusqlite::{
-    Connection, Error, OptionalExtension as _, Row, ToSql,
+    Connection, Error, OptionalExtension as _, Row, ToSql, params,
     types::{Type, ValueRef},
 };
-use std::{collections::HashSet, fmt::Write as _};
+use std::{collections::HashMap, fmt::Write as _};
 
 const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id, revision \
      FROM organization";
@@ -189,19 +189,29 @@ pub(super) fn tokens(
     query.all(connection, token_row)
 }
 
-/// Those of `digests` that are a token's, or were.
+/// Those of `digests` that are a token's, or were, with those tokens that have not ended.
 pub(super) fn known_digests(
     connection: &Connection,
     digests: &[Digest],
-) -> Result<HashSet<Digest>, Error> {
+    now: Timestamp,
+) -> Result<HashMap<Digest, Option<TokenId>>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM token WHERE digest = ?1)
-             OR EXISTS (SELECT 1 FROM replaced_digest WHERE digest = ?1)",
+        "SELECT token.id, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
+             AND closed_at IS NULL
+         FROM token JOIN organization ON organization.id = token.organization
+         WHERE token.id = coalesce(
+             (SELECT id FROM token WHERE digest = ?1),
+             (SELECT token FROM replaced_digest WHERE digest = ?1))",
     )?;
-    let mut known = HashSet::new();
+    let mut known = HashMap::new();
     for digest in digests {
-        if statement.query_row([digest.as_bytes()], |row| row.get(0))? {
-            known.insert(*digest);
+        let found = statement
+            .query_row(params![digest.as_bytes(), now.as_millis()], |row| {
+                Ok((TokenId::from_bytes(row.get(0)?), row.get::<_, bool>(1)?))
+            })
+            .optional()?;
+        if let Some((token, alive)) = found {
+            known.insert(*digest, alive.then_some(token));
         }
     }
     Ok(known)

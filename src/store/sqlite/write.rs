@@ -38,6 +38,9 @@ struct Watched {
 enum Job {
     /// Changes, in the ledger.
     Order(Watched, Answer),
+    /// Many changes, in a transaction of their own: what fails for their number,
+    /// as on a full disk, is nobody else's failure.
+    Large(Watched, Answer),
     /// Something beside the ledger, in a transaction of its own.
     Beside(Work, oneshot::Sender<Result<(), StoreError>>),
 }
@@ -70,13 +73,23 @@ impl Writer {
         Ok(Self { jobs: Mutex::new(Some(jobs)), ended: tokio::sync::Mutex::new(Some(ended)) })
     }
 
-    pub(super) async fn commit(
+    pub(super) async fn commit(&self, order: Order) -> Result<Head, StoreError> {
+        let watched = Watched { order, progress: Box::new(|_, _| {}) };
+        self.commit_as(|answer| Job::Order(watched, answer)).await
+    }
+
+    pub(super) async fn commit_large(
         &self,
         order: Order,
         progress: Progress,
     ) -> Result<Head, StoreError> {
+        let watched = Watched { order, progress };
+        self.commit_as(|answer| Job::Large(watched, answer)).await
+    }
+
+    async fn commit_as(&self, job: impl FnOnce(Answer) -> Job) -> Result<Head, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Job::Order(Watched { order, progress }, answer)).await?;
+        self.ask(job(answer)).await?;
         // The order was taken; what became of it nobody can say.
         answered.await.map_err(|_| StoreError::Unknown)?
     }
@@ -134,6 +147,10 @@ impl WriterThread {
             while let Some(job) = next.take() {
                 match job {
                     Job::Order(order, answer) => group.push((order, answer)),
+                    Job::Large(order, answer) => {
+                        self.commit(std::mem::take(&mut group));
+                        self.commit(vec![(order, answer)]);
+                    }
                     Job::Beside(work, answer) => {
                         let done = self.beside(work);
                         let _ = answer.send(done);
@@ -143,9 +160,7 @@ impl WriterThread {
                     next = queue.try_recv().ok();
                 }
             }
-            if !group.is_empty() {
-                self.commit(std::mem::take(&mut group));
-            }
+            self.commit(std::mem::take(&mut group));
         }
         // Closing the last connection folds the log into the database.
     }
@@ -160,6 +175,9 @@ impl WriterThread {
     }
 
     fn commit(&mut self, group: Vec<(Watched, Answer)>) {
+        if group.is_empty() {
+            return;
+        }
         if self.broken {
             // What the database holds may not be what the index has followed.
             let why = "an earlier commit ended unknown; restart the server".to_owned();

@@ -1,8 +1,8 @@
 //! All of a file or nothing of it, and never anything back from the dead.
 
 use super::{
-    ADA, Installation, Outcome, PEOPLE, Stage, hex_secret, id, import, json_lines, ledger, sha256,
-    tokens,
+    ADA, Installation, Outcome, PEOPLE, Stage, better_auth_key, hex_secret, id, import, json_lines,
+    ledger, letters_secret, sha256, tokens,
 };
 use serde_json::{Value, json};
 
@@ -160,6 +160,32 @@ fn every_wrong_row_is_listed_and_nothing_is_imported() {
 }
 
 #[test]
+fn what_may_begin_as_the_apis_own_tokens_is_wrong() {
+    let stage = Stage::set();
+    let installation = &stage.installation;
+    // The API's tokens begin with `longnamed_`, of which eight characters are shown.
+    let arguments = ["--entropy-bits", "192", "--api", "longnamed"];
+    let run = |from: &str, row: Value| import(installation, from, &json_lines(&[row]), &arguments);
+    let row = |prefix: &str| json!({"digest": sha256("a"), "owner": ADA, "prefix": prefix});
+    let may = "line 1: prefix: what begins with longnamed_ is taken for a token that was issued \
+               here, and this may; give the API another prefix";
+    let said = run("sha256", row("longname")).failed(2);
+    assert!(said.starts_with(may), "{said}");
+    // better-auth keeps fewer of a key's characters than its prefix has.
+    let key = better_auth_key(&format!("longnamed_{}", letters_secret("a")));
+    let row_of = |start: &str, prefix: Value| json!({"key": key, "owner": ADA, "start": start, "prefix": prefix});
+    let said = run("better-auth", row_of("longna", json!("longnamed_"))).failed(2);
+    assert!(said.starts_with(may), "{said}");
+    // Too little to say, and another beginning.
+    for beginning in ["longnam", "longNAME", "ongnamed"] {
+        let mut row = row(beginning);
+        row["digest"] = json!(sha256(beginning));
+        run("sha256", row).done();
+    }
+    run("better-auth", row_of("longNA", json!("longNAMED_"))).done();
+}
+
+#[test]
 fn options_that_are_wrong_are_said_at_once() {
     let stage = Stage::set();
     let rows = [right("a")];
@@ -269,6 +295,55 @@ fn nothing_that_has_ended_comes_back() {
     assert!(done.out.contains("  5 known already: "), "{}", done.out);
     knock();
     assert_eq!(ledger(server), before);
+}
+
+#[test]
+fn what_was_revoked_there_since_is_told_while_it_lives_here() {
+    let stage = Stage::set().start();
+    let server = &stage.installation;
+    let names = ["alive", "paused", "rotated", "ended", "unchanged"];
+    let secret = |name: &str| hex_secret(name, 48);
+    let run = |names: &[&str], there: &str| {
+        let row = |name: &&str| {
+            let there = if *name == "unchanged" { "active" } else { there };
+            json!({"digest": sha256(&secret(name)), "owner": ADA, "name": name, "state": there})
+        };
+        let rows: Vec<Value> = names.iter().map(row).collect();
+        let arguments = ["--entropy-bits", "192", "--api", "orders"];
+        import(server, "sha256", &json_lines(&rows), &arguments).done().out
+    };
+    run(&names, "active");
+    let all = tokens(server);
+    let token = |name: &str| {
+        let found = all.iter().find(|token| token["name"] == name).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    server.cli(["token", "pause", &token("paused")]).done();
+    server.cli(["token", "rotate", &token("rotated")]).done();
+    server.cli(["token", "revoke", &token("ended")]).done();
+    let before = ledger(server);
+    let never_here = [&names[..], &["never here"]].concat();
+    let said = run(&never_here, "revoked");
+    assert_eq!(
+        said,
+        format!(
+            "Imported 0 tokens for orders.\nSkipped 6 of 6 rows:\n  \
+             1 revoked: it ended where it comes from (line 6)\n  \
+             2 known already: this secret is a token's here, or was, whatever became of it \
+             (lines 4, 5)\n  \
+             3 revoked there, but its token is alive here, with this secret or a newer one: \
+             revoke it (lines 1, 2, 3)\n    {}\n    {}\n    {}\n",
+            token("alive"),
+            token("paused"),
+            token("rotated")
+        )
+    );
+    assert_eq!(ledger(server), before);
+    for name in &names[..3] {
+        server.cli(["token", "revoke", &token(name)]).done();
+    }
+    let said = run(&names, "revoked");
+    assert!(said.contains("  5 known already: ") && !said.contains("alive"), "{said}");
 }
 
 #[test]

@@ -76,6 +76,33 @@ fn it_answers_with_progress_and_an_outcome() {
 }
 
 #[test]
+fn a_stop_waits_for_it() {
+    let stage = Stage::set().start();
+    let rows = 20_000;
+    let row = |n: u32| json!({"digest": sha256(&n.to_string()), "owner": ADA});
+    let body: Vec<Value> = std::iter::once(order()).chain((0..rows).map(row)).collect();
+    let body = json_lines(&body);
+    let mut listener = stage.installation.operator().unwrap();
+    let head =
+        format!("POST {PATH} HTTP/1.1\r\nhost: operator\r\ncontent-length: {}\r\n\r\n", body.len());
+    listener.send(head + &body).unwrap();
+    assert!(listener.read_head().unwrap().starts_with("HTTP/1.1 200 "));
+    // It has begun, and nobody listens any more.
+    assert_eq!(listener.read_chunk().unwrap(), b"{\"checked\":0,\"of\":20000}\n");
+    drop(listener);
+    stage.installation.process().terminate();
+    let (status, log, installation) = stage.installation.wait();
+    assert!(status.success(), "{log}");
+    let logged = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let logged: Vec<Value> = logged.filter(|line| line["message"] == "imported").collect();
+    let [line] = &logged[..] else { panic!("{log}") };
+    for (count, expected) in [("rows", 20_000), ("tokens", 20_000), ("skipped", 0), ("wrong", 0)] {
+        assert_eq!(line[count], expected, "{line}");
+    }
+    assert_eq!(ledger(&installation).0, 3 + 4 + u64::from(rows));
+}
+
+#[test]
 fn it_is_the_operators() {
     let stage = Stage::set().start();
     let server = &stage.installation;

@@ -7,6 +7,7 @@ use super::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 
 const BOB: &str = PEOPLE[0].0;
 const EVE: &str = PEOPLE[1].0;
@@ -186,6 +187,50 @@ fn keys_of_better_auth_go_on() {
     assert_eq!(done.err, "Nobody looked at: somethingElse.\n");
     stage.admits("/keyed/files/a", &header(&again), &id(server, EVE));
     ledger(server);
+}
+
+#[test]
+fn the_stricter_of_two_states_holds() {
+    let stage = Stage::set().start();
+    let server = &stage.installation;
+    let cases = [
+        ("t", "", Some("active")),
+        ("t", "active", Some("active")),
+        ("t", "paused", Some("paused")),
+        ("t", "revoked", None),
+        ("f", "", Some("paused")),
+        ("f", "active", Some("paused")),
+        ("f", "paused", Some("paused")),
+        ("f", "revoked", None),
+    ];
+    let name = |at: usize| format!("case {at}");
+    let mut table = "key,name,referenceId,enabled,state\n".to_owned();
+    for (at, (enabled, state, _)) in cases.iter().enumerate() {
+        let (name, key) = (name(at), better_auth_key(&letters_secret(&name(at))));
+        writeln!(table, "{key},{name},1,{enabled},{state}").unwrap();
+    }
+    let scope = ["--api", "keyed", "--scope", "files:read"];
+    let before = ledger(server).0;
+    let done = import(server, "better-auth", &table, &scope).done();
+    assert!(done.out.contains("  2 revoked: "), "{}", done.out);
+    // No token is active before it is paused: each is one entry, which says both.
+    assert_eq!(ledger(server).0, before + 6);
+    let audit = server.operator().unwrap().call("GET", "/v1/audit", "").unwrap().json();
+    let entries = audit["items"].as_array().unwrap().iter();
+    let paused = entries.filter(|entry| entry["details"]["paused"] == true);
+    assert_eq!(paused.count(), 4);
+    let tokens = tokens(server);
+    for (at, (enabled, state, expected)) in cases.into_iter().enumerate() {
+        let found = tokens.iter().find(|token| token["name"] == name(at));
+        let found = found.map(|token| token["state"].as_str().unwrap());
+        assert_eq!(found, expected, "enabled {enabled}, state {state}");
+        let header = format!("x-api-key: {}", letters_secret(&name(at)));
+        if expected == Some("active") {
+            stage.admits("/keyed/files/a", &header, &id(server, BOB));
+        } else {
+            stage.refuses("/keyed/files/a", &header);
+        }
+    }
 }
 
 #[test]

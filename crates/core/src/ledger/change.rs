@@ -121,6 +121,9 @@ pub enum Change {
         from: ImportSource,
         /// How many bits of entropy its secret has, in the word of whoever imported it.
         entropy_bits: u16,
+        /// Whether it is held back from its first moment here on.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        paused: bool,
     },
     /// What is not the secret of a token was changed: all of it as it is now.
     TokenChanged {

@@ -149,13 +149,16 @@ impl Plain {
                 let (organization, account) = (organization(o), account(a));
                 (*self.memberships.get(&(organization, account))?)?;
                 let token = Token { digest: fresh, ..token(t, "orders", organization, account) };
-                self.tokens.insert_new(token.id, (token.clone(), State::Active, None))?;
+                let (imported, paused) = (!t.is_multiple_of(2), t % 4 == 3);
+                let state = if paused { State::Paused } else { State::Active };
+                self.tokens.insert_new(token.id, (token.clone(), state, None))?;
                 self.digests.push((fresh, token.id));
                 let token = Box::new(token);
-                Some(if t.is_multiple_of(2) {
-                    Change::TokenIssued(token)
+                let from = ImportSource::Sha256;
+                Some(if imported {
+                    Change::TokenImported { token, from, entropy_bits: 128, paused }
                 } else {
-                    Change::TokenImported { token, from: ImportSource::Sha256, entropy_bits: 128 }
+                    Change::TokenIssued(token)
                 })
             }
             Attempt::Pause(t) => {
