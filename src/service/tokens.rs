@@ -33,6 +33,8 @@ pub(crate) const NOTE: usize = 1000;
 pub(crate) const REASON: usize = 500;
 /// The largest metadata, in bytes of JSON.
 const METADATA: usize = 4096;
+/// How deep metadata may be: how many objects and arrays lie in each other.
+const LEVELS: usize = 32;
 /// How many scopes or networks one token may carry.
 pub(crate) const PARTS: usize = 64;
 
@@ -529,7 +531,8 @@ fn shortens(token: &Token, asked: Expiry, now: Timestamp) -> bool {
     token.expires_at.is_none_or(|before| end <= before)
 }
 
-/// An object, and not a large one.
+/// An object, and neither a large one nor a deep one: whoever wraps it has to be
+/// able to read it again.
 pub(super) fn check_metadata(value: Value) -> Result<Value, ServiceError> {
     let invalid = |message: String| Err(ServiceError::Invalid { field: "metadata", message });
     if !value.is_object() {
@@ -538,7 +541,20 @@ pub(super) fn check_metadata(value: Value) -> Result<Value, ServiceError> {
     if value.to_string().len() > METADATA {
         return invalid(format!("must not be larger than {METADATA} bytes"));
     }
+    if !is_within(&value, LEVELS) {
+        return invalid(format!("must not be deeper than {LEVELS} levels of objects and arrays"));
+    }
     Ok(value)
+}
+
+/// Whether no more than `levels` objects and arrays lie in each other.
+fn is_within(value: &Value, levels: usize) -> bool {
+    let inside = |value: &Value| is_within(value, levels - 1);
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(inside),
+        Value::Object(fields) => levels > 0 && fields.values().all(inside),
+        _ => true,
+    }
 }
 
 /// Nobody hands out more of the management API than they hold.

@@ -1,6 +1,7 @@
 //! Reading the ledger, by whom it concerns.
 
 use super::*;
+use serde_json::json;
 
 #[tokio::test]
 async fn an_organization_reads_its_part_of_the_ledger() {
@@ -41,4 +42,21 @@ async fn an_organization_reads_its_part_of_the_ledger() {
     }
     assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 8, 9, 13]);
     assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12, 14]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_again_is_refused_alone() {
+    let house = House::with_member().await; // entries 1 to 3
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    let unfit = Token { metadata: Some(json!({"deep": deep})), ..token(2, 1, 1) };
+    let unfit = Change::TokenIssued(Box::new(unfit));
+    // Side by side, so that they may share a commit.
+    let orders = [vec![issue(1, 1, 1)], vec![issue(4, 1, 1), unfit], vec![issue(3, 1, 1)]];
+    let [before, refused, after] = orders.each_ref().map(|changes| house.make(changes));
+    let (before, refused, after) = tokio::join!(before, refused, after);
+    assert_eq!((before.unwrap().number, after.unwrap().number), (4, 5));
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(house.store.token(token_id(4)).await.unwrap(), None);
+    assert_eq!(house.store.entries(EntryFilter::default(), 0, 9).await.unwrap().len(), 5);
+    house.is_sound().await;
 }
