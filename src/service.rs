@@ -10,6 +10,7 @@ pub(crate) mod idempotency;
 pub(crate) mod import;
 mod leaks;
 pub(crate) mod management_api;
+mod metadata;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
 pub(crate) mod tokens;

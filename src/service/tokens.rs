@@ -1,5 +1,6 @@
 //! Tokens: issue, find, pause, rotate, revoke.
 
+pub(super) use super::metadata::check_metadata;
 use super::{
     Caller, Service, ServiceError, Update, accounts::AccountName, check_external_id, check_line,
     check_name, check_text, idempotency::Idempotency, management_api,
@@ -31,10 +32,6 @@ pub(crate) const NAME: usize = 100;
 pub(crate) const NOTE: usize = 1000;
 /// The longest reason for a revocation, in characters.
 pub(crate) const REASON: usize = 500;
-/// The largest metadata, in bytes of JSON.
-const METADATA: usize = 4096;
-/// How deep metadata may be: how many objects and arrays lie in each other.
-const LEVELS: usize = 32;
 /// How many scopes or networks one token may carry.
 pub(crate) const PARTS: usize = 64;
 
@@ -529,32 +526,6 @@ fn shortens(token: &Token, asked: Expiry, now: Timestamp) -> bool {
         Expiry::Default | Expiry::Never => return false,
     };
     token.expires_at.is_none_or(|before| end <= before)
-}
-
-/// An object, and neither a large one nor a deep one: whoever wraps it has to be
-/// able to read it again.
-pub(super) fn check_metadata(value: Value) -> Result<Value, ServiceError> {
-    let invalid = |message: String| Err(ServiceError::Invalid { field: "metadata", message });
-    if !value.is_object() {
-        return invalid("must be a JSON object".into());
-    }
-    if value.to_string().len() > METADATA {
-        return invalid(format!("must not be larger than {METADATA} bytes"));
-    }
-    if !is_within(&value, LEVELS) {
-        return invalid(format!("must not be deeper than {LEVELS} levels of objects and arrays"));
-    }
-    Ok(value)
-}
-
-/// Whether no more than `levels` objects and arrays lie in each other.
-fn is_within(value: &Value, levels: usize) -> bool {
-    let inside = |value: &Value| is_within(value, levels - 1);
-    match value {
-        Value::Array(items) => levels > 0 && items.iter().all(inside),
-        Value::Object(fields) => levels > 0 && fields.values().all(inside),
-        _ => true,
-    }
 }
 
 /// Nobody hands out more of the management API than they hold.
