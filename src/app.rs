@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     refusals::Refusals,
     replica::Replica,
-    service::{Apis, Leaked, Service, management_api, passwords::Passwords},
+    service::{Apis, Leaked, Service, Streams, management_api, passwords::Passwords},
     store::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
@@ -55,6 +55,7 @@ impl App {
             refusals: Arc::new(Refusals::new(store.clone())),
             usage: Arc::new(Usage::new(store)),
             passwords: Passwords::new(at_once),
+            streams: Streams::default(),
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
             under_way: TaskTracker::new(),

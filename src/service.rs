@@ -10,13 +10,16 @@ pub(crate) mod idempotency;
 pub(crate) mod import;
 mod leaks;
 pub(crate) mod management_api;
+mod metadata;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
+mod streams;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 
 pub(crate) use caller::{Caller, Member};
 pub(crate) use leaks::Leaked;
+pub(crate) use streams::Streams;
 
 use crate::{
     clock, entropy,
@@ -45,6 +48,7 @@ pub(crate) struct Service {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) usage: Arc<Usage>,
     pub(crate) passwords: passwords::Passwords,
+    pub(crate) streams: Streams,
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,
     pub(crate) leaked: Leaked,

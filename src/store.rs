@@ -243,11 +243,17 @@ pub(crate) struct MembershipFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredEntry {
     pub(crate) entry: Entry,
-    /// What is chained: the entry's very bytes.
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) hash: EntryHash,
     /// The change in full; none once that is erased.
     pub(crate) change: Option<Change>,
+}
+
+/// A link of the ledger's chain, as it is stored: nobody has to be able to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) number: u64,
+    /// What is chained: the entry's very bytes.
+    pub(crate) entry: Vec<u8>,
+    pub(crate) hash: EntryHash,
 }
 
 /// Which entries of the ledger to list; what is absent does not matter.
@@ -344,6 +350,8 @@ pub(crate) trait Store: Send + Sync + 'static {
         after: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, StoreError>;
+    /// Links of the chain behind the one of number `after`, in their order.
+    async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError>;
 
     /// What was asked for under this key, if it was and is not too long ago.
     async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError>;

@@ -181,19 +181,30 @@ struct List<T> {
     next_cursor: Option<String>,
 }
 
-impl<T> List<T> {
+/// How many bytes of JSON a part of a list has before it ends early.
+const ENOUGH: usize = 1 << 20;
+
+impl<T: Serialize> List<T> {
     /// From up to `limit + 1` rows: the one too many only says that there is more.
     fn of<Row>(
-        mut rows: Vec<Row>,
+        rows: Vec<Row>,
         limit: u32,
         cursor: impl Fn(&Row) -> String,
         view: impl Fn(Row) -> T,
     ) -> Self {
-        let limit = limit as usize;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next_cursor = rows.last().filter(|_| more).map(cursor);
-        Self { items: rows.into_iter().map(view).collect(), next_cursor }
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        let mut rows = rows.into_iter().peekable();
+        while let Some(row) = rows.next() {
+            let behind = cursor(&row);
+            let item = view(row);
+            bytes += serde_json::to_vec(&item).map_or(0, |written| written.len());
+            items.push(item);
+            let full = items.len() == limit as usize || bytes >= ENOUGH;
+            if full && rows.peek().is_some() {
+                return Self { items, next_cursor: Some(behind) };
+            }
+        }
+        Self { items, next_cursor: None }
     }
 }
 
@@ -270,6 +281,32 @@ impl<'de> Deserialize<'de> for Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The parts that rows of these sizes are listed in: how many items each has.
+    fn parts(mut rows: Vec<usize>, limit: u32) -> Vec<usize> {
+        let all = rows.len();
+        let mut parts = Vec::new();
+        loop {
+            let first: Vec<(usize, usize)> =
+                rows.iter().copied().enumerate().take(limit as usize + 1).collect();
+            let part = List::of(first, limit, |row| row.0.to_string(), |row| "x".repeat(row.1));
+            parts.push(part.items.len());
+            let Some(cursor) = part.next_cursor else { break };
+            rows.drain(..=cursor.parse::<usize>().unwrap());
+        }
+        assert_eq!(parts.iter().sum::<usize>(), all);
+        parts
+    }
+
+    #[test]
+    fn a_part_of_a_list_is_bounded_in_number_and_in_bytes() {
+        assert_eq!(parts(vec![], 3), [0]);
+        assert_eq!(parts(vec![1; 3], 3), [3]);
+        assert_eq!(parts(vec![1; 7], 3), [3, 3, 1]);
+        assert_eq!(parts(vec![ENOUGH / 2; 5], 3), [2, 2, 1]);
+        assert_eq!(parts(vec![ENOUGH; 3], 3), [1, 1, 1]);
+        assert_eq!(parts(vec![1, 1, 2 * ENOUGH, 1], 3), [3, 1]);
+    }
 
     #[test]
     fn the_end_of_time_is_written_and_read() {

@@ -1,7 +1,7 @@
 //! The audit log: the caller's part of the ledger.
 
 use super::{Caller, Service, ServiceError};
-use crate::store::{EntryFilter, StoredEntry};
+use crate::store::{EntryFilter, Link, StoredEntry};
 
 impl Service {
     /// Entries behind the one of number `after` that concern the caller: an
@@ -34,8 +34,8 @@ impl Service {
         caller: &Caller,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEntry>, ServiceError> {
+    ) -> Result<Vec<Link>, ServiceError> {
         caller.is_operator()?;
-        Ok(self.store.entries(EntryFilter::default(), after, limit).await?)
+        Ok(self.store.chain(after, limit).await?)
     }
 }

@@ -1,5 +1,6 @@
 //! Tokens: issue, find, pause, rotate, revoke.
 
+pub(super) use super::metadata::check_metadata;
 use super::{
     Caller, Service, ServiceError, Update, accounts::AccountName, check_external_id, check_line,
     check_name, check_text, idempotency::Idempotency, management_api,
@@ -31,8 +32,6 @@ pub(crate) const NAME: usize = 100;
 pub(crate) const NOTE: usize = 1000;
 /// The longest reason for a revocation, in characters.
 pub(crate) const REASON: usize = 500;
-/// The largest metadata, in bytes of JSON.
-const METADATA: usize = 4096;
 /// How many scopes or networks one token may carry.
 pub(crate) const PARTS: usize = 64;
 
@@ -530,18 +529,6 @@ fn shortens(token: &Token, asked: Expiry, now: Timestamp) -> bool {
         Expiry::Default | Expiry::Never => return false,
     };
     token.expires_at.is_none_or(|before| end <= before)
-}
-
-/// An object, and not a large one.
-pub(super) fn check_metadata(value: Value) -> Result<Value, ServiceError> {
-    let invalid = |message: String| Err(ServiceError::Invalid { field: "metadata", message });
-    if !value.is_object() {
-        return invalid("must be a JSON object".into());
-    }
-    if value.to_string().len() > METADATA {
-        return invalid(format!("must not be larger than {METADATA} bytes"));
-    }
-    Ok(value)
 }
 
 /// Nobody hands out more of the management API than they hold.

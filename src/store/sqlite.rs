@@ -17,9 +17,9 @@ mod write;
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
-    AccountFilter, EntryFilter, Inspection, MembershipFilter, Once, Order, OrganizationFilter,
-    OriginKind, Page, Progress, Store, StoreError, StoredAccount, StoredEntry, StoredMembership,
-    StoredOrganization, StoredToken, TokenFilter, UsageFilter, UsageKey,
+    AccountFilter, EntryFilter, Inspection, Link, MembershipFilter, Once, Order,
+    OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount, StoredEntry,
+    StoredMembership, StoredOrganization, StoredToken, TokenFilter, UsageFilter, UsageKey,
 };
 use crate::{
     refusals::StoredRefusal,
@@ -214,6 +214,10 @@ impl Store for Sqlite {
         limit: u32,
     ) -> Result<Vec<StoredEntry>, StoreError> {
         self.read(move |connection| ledger::entries(connection, filter, after, limit)).await
+    }
+
+    async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
+        self.read(move |connection| ledger::chain(connection, after, limit)).await
     }
 
     async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError> {

@@ -83,19 +83,33 @@ pub struct Stored {
     pub detail: Vec<u8>,
 }
 
+/// Why a change has no place in the ledger: whatever is chained stays, and has to
+/// be read for as long.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It cannot be written as JSON, or what was written cannot be read. What
+    /// serde says of it may hold a part of it and is not shown.
+    #[error("what changes could not be read again from the ledger")]
+    Unreadable(#[source] serde_json::Error),
+    /// It reads as another change.
+    #[error("what changes would read differently in the ledger")]
+    Altered,
+}
+
 /// Puts `change` behind `head`.
 ///
 /// # Errors
-/// Only where a change cannot be written as JSON, which no value of [`Change`] is.
+/// [`Unfit`], where what is to be stored does not read as the same change. Of
+/// what comes from outside only metadata could: nested deeper than JSON is read.
 pub fn append(
     head: Head,
     at: Timestamp,
     actor: Actor,
     change: &Change,
     salt: Salt,
-) -> Result<Stored, serde_json::Error> {
-    let detail = serde_json::to_vec(change)?;
-    let entry = serde_json::to_vec(&Entry {
+) -> Result<Stored, Unfit> {
+    let detail = serde_json::to_vec(change).map_err(Unfit::Unreadable)?;
+    let entry = Entry {
         form: FORM,
         number: head.number + 1,
         at,
@@ -104,8 +118,16 @@ pub fn append(
         organization: change.organization(),
         subject: change.subject(),
         commitment: commitment(&salt, &detail),
-    })?;
-    Ok(Stored { head: head.next(&entry), entry, salt, detail })
+    };
+    let written = serde_json::to_vec(&entry).map_err(Unfit::Unreadable)?;
+    if reads::<Change>(&detail)? != *change || reads::<Entry>(&written)? != entry {
+        return Err(Unfit::Altered);
+    }
+    Ok(Stored { head: head.next(&written), entry: written, salt, detail })
+}
+
+fn reads<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unfit> {
+    serde_json::from_slice(bytes).map_err(Unfit::Unreadable)
 }
 
 /// What is wrong with a stored entry.
@@ -346,6 +368,44 @@ mod tests {
         }
     }
 
+    fn with_metadata(metadata: serde_json::Value) -> Change {
+        Change::TokenChanged {
+            revision: 1,
+            token: TokenId::from_bytes([1; 16]),
+            organization: OrganizationId::from_bytes([2; 16]),
+            name: "nightly".into(),
+            note: String::new(),
+            grant: Grant::Any,
+            expires_at: None,
+            allowed_networks: Vec::new(),
+            external_id: None,
+            metadata: Some(metadata),
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_chained() {
+        let at = Timestamp::from_millis(2);
+        let mut metadata = serde_json::json!({});
+        let mut read = 0;
+        // As deep as JSON is read, and deeper.
+        for depth in 1..200 {
+            let change = with_metadata(metadata.clone());
+            match append(Head::EMPTY, at, Actor::Operator, &change, [9; 16]) {
+                Ok(stored) => {
+                    let detail = Some((&stored.salt[..], &stored.detail[..]));
+                    let hash = stored.head.hash.0;
+                    let (.., found) = check(Head::EMPTY, &stored.entry, &hash, detail).unwrap();
+                    assert_eq!(found, Some(change));
+                    read = depth;
+                }
+                Err(error) => assert!(matches!(error, Unfit::Unreadable(_)), "{error}"),
+            }
+            metadata = serde_json::json!({"n": metadata});
+        }
+        assert_eq!(read, 126);
+    }
+
     proptest! {
         /// Metadata comes from outside; a replay has to come to the very same number.
         #[test]
@@ -353,18 +413,7 @@ mod tests {
             let Ok(number) = serde_json::from_str::<serde_json::Value>(&text) else {
                 return Ok(());
             };
-            let change = Change::TokenChanged {
-                revision: 1,
-                token: TokenId::from_bytes([1; 16]),
-                organization: OrganizationId::from_bytes([2; 16]),
-                name: "nightly".into(),
-                note: String::new(),
-                grant: Grant::Any,
-                expires_at: None,
-                allowed_networks: Vec::new(),
-                external_id: None,
-                metadata: Some(serde_json::json!({"n": number})),
-            };
+            let change = with_metadata(serde_json::json!({"n": number}));
             let at = Timestamp::from_millis(2);
             let stored = append(Head::EMPTY, at, Actor::Operator, &change, [9; 16]).unwrap();
             prop_assert_eq!(serde_json::from_slice::<Change>(&stored.detail).unwrap(), change);

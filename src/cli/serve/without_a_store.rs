@@ -10,9 +10,10 @@ use crate::{
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
     store::{
-        AccountFilter, EntryFilter, Inspection, MembershipFilter, Once, Order, OrganizationFilter,
-        OriginKind, Page, Progress, Store, StoreError, StoredAccount, StoredEntry,
-        StoredMembership, StoredOrganization, StoredToken, TokenFilter, UsageFilter, UsageKey,
+        AccountFilter, EntryFilter, Inspection, Link, MembershipFilter, Once, Order,
+        OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount,
+        StoredEntry, StoredMembership, StoredOrganization, StoredToken, TokenFilter, UsageFilter,
+        UsageKey,
     },
     telemetry::Metrics,
     usage::{Origin, StoredCount, TokenUsage},
@@ -140,6 +141,10 @@ impl Store for Untouchable {
         _: u32,
     ) -> Result<Vec<StoredEntry>, StoreError> {
         self.touched("entries")
+    }
+
+    async fn chain(&self, _: u64, _: u32) -> Result<Vec<Link>, StoreError> {
+        self.touched("chain")
     }
 
     async fn once(&self, _: Digest) -> Result<Option<Once>, StoreError> {

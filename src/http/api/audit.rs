@@ -1,7 +1,7 @@
 //! `/v1/audit`: who changed what, and when.
 
 use super::{
-    Asking, Limit, List, MOST, Moment, bounded,
+    Asking, Limit, List, Moment, bounded,
     lines::{LineSender, Lines},
 };
 use crate::{
@@ -27,7 +27,7 @@ use http::{StatusCode, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, fmt::Write as _, sync::Arc, time::Duration};
 
 pub(super) fn calls() -> Calls<Arc<Service>> {
     let call = calls::get("/v1/audit", "read_audit_log")
@@ -260,17 +260,25 @@ async fn audit(
         actor: query.actor,
     };
     let limit = bounded(query.limit);
-    let last = if wants_lines { service.last_entry().await? } else { u64::MAX };
-    let rows = service.audit(&caller, filter, query.after, limit + 1).await?;
     if !wants_lines {
+        let rows = service.audit(&caller, filter, query.after, limit + 1).await?;
         let cursor = |row: &StoredEntry| row.entry.number.to_string();
         return Ok(Log::List(List::of(rows, limit, cursor, EntryView::from)));
     }
+    // Whoever may not read takes no place.
+    let last = service.last_entry().await?;
+    let rows = service.audit(&caller, filter, query.after, AT_A_TIME).await?;
+    let place = service.stream(&caller)?;
     let most = query.limit.map(|_| limit);
     let (lines, answer) = Lines::new();
     tokio::spawn(send(service, caller, filter, Extent { last, most }, rows, lines));
-    Ok(Log::Lines(answer))
+    Ok(Log::Lines(answer.in_place(place)))
 }
+
+/// How many entries are read at a time: few, since they wait for the reader.
+const AT_A_TIME: u32 = 50;
+/// How long a reader may take to make room for some more.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How far lines go.
 struct Extent {
@@ -293,17 +301,25 @@ async fn send(
     let mut left = most.map_or(u64::MAX, u64::from);
     while let Some(last) = rows.last() {
         let after = last.entry.number;
+        let mut written = String::new();
+        let mut ended = false;
         for row in rows {
-            if left == 0 || row.entry.number > end {
-                return;
+            ended = left == 0 || row.entry.number > end;
+            if ended {
+                break;
             }
             left -= 1;
             let line = serde_json::to_value(EntryView::from(row)).unwrap_or_default();
-            if !lines.send(&line).await {
-                return;
-            }
+            // A string takes whatever is written.
+            let _ = writeln!(written, "{line}");
         }
-        rows = match service.audit(&caller, filter, after, MOST).await {
+        if !written.is_empty() && !lines.send_written(written, PATIENCE).await {
+            return lines.break_off();
+        }
+        if ended {
+            return;
+        }
+        rows = match service.audit(&caller, filter, after, AT_A_TIME).await {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::error!(%error, "the audit log broke off");

@@ -77,7 +77,7 @@ pub(crate) struct ExportQuery {
 }
 
 /// How many entries are read at a time.
-const AT_A_TIME: u32 = 500;
+const AT_A_TIME: u32 = 200;
 
 async fn export(
     State(service): State<Arc<Service>>,
@@ -100,20 +100,20 @@ async fn export(
 
 async fn send_chain(service: Arc<Service>, caller: Caller, mut after: u64, mut lines: LineSender) {
     loop {
-        let entries = match service.chain(&caller, after, AT_A_TIME).await {
-            Ok(entries) => entries,
+        let chain = match service.chain(&caller, after, AT_A_TIME).await {
+            Ok(chain) => chain,
             Err(error) => {
                 tracing::error!(%error, "the ledger's export broke off");
                 return lines.break_off();
             }
         };
-        let Some(last) = entries.last() else { return };
-        after = last.entry.number;
-        for stored in entries {
+        let Some(last) = chain.last() else { return };
+        after = last.number;
+        for link in chain {
             let line = json!({
-                "number": stored.entry.number,
-                "hash": stored.hash.to_string(),
-                "entry": String::from_utf8_lossy(&stored.bytes),
+                "number": link.number,
+                "hash": link.hash.to_string(),
+                "entry": String::from_utf8_lossy(&link.entry),
             });
             if !lines.send(&line).await {
                 return;

@@ -7,10 +7,13 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body_util::channel::{Channel, Sender};
+use http_body_util::{
+    BodyExt as _,
+    channel::{Channel, Sender},
+};
 use serde_json::{Value, json};
-use std::io;
-use tokio::sync::mpsc;
+use std::{io, time::Duration};
+use tokio::{sync::mpsc, time::timeout};
 
 /// What such an answer is called.
 pub(super) const MEDIA_TYPE: &str = "application/jsonl";
@@ -27,8 +30,18 @@ pub(super) struct LineSender(Sender<Bytes, io::Error>);
 impl Lines {
     /// An answer, and where its lines go.
     pub(super) fn new() -> (LineSender, Self) {
-        let (sender, body) = Channel::new(4);
+        // What waits for a slow reader is memory.
+        let (sender, body) = Channel::new(1);
         (LineSender(sender), Self(Body::new(body)))
+    }
+
+    /// The same lines, which keep `place` until the last of them has gone out, or
+    /// whoever reads them has gone away.
+    pub(super) fn in_place(self, place: impl Send + 'static) -> Self {
+        Self(Body::new(self.0.map_frame(move |frame| {
+            let _kept = &place;
+            frame
+        })))
     }
 
     /// An answer of work that tells how far it is: begins the work at once, sends
@@ -71,6 +84,11 @@ impl LineSender {
         self.0.send_data(format!("{line}\n").into()).await.is_ok()
     }
 
+    /// Sends lines that are written already; whether there was room for them in time.
+    pub(super) async fn send_written(&mut self, lines: String, patience: Duration) -> bool {
+        timeout(patience, self.0.send_data(lines.into())).await.is_ok_and(|sent| sent.is_ok())
+    }
+
     /// Has the answer break off, so that nobody takes it for all there is.
     pub(super) fn break_off(self) {
         self.0.abort(io::Error::other("the rest could not be read"));
@@ -94,5 +112,28 @@ impl Answers for Lines {
     fn describe(operation: &mut Operation<'_>) {
         let lines = (MEDIA_TYPE, json!({"type": "string"}));
         operation.answers(StatusCode::OK, "It has begun.", Some(lines));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn whoever_takes_nothing_is_given_up_and_knows() {
+        let (mut lines, answer) = Lines::new();
+        let place = Arc::new(());
+        let mut body = answer.in_place(place.clone()).into_response().into_body();
+        assert!(lines.send_written("1\n".into(), Duration::ZERO).await);
+        assert!(!lines.send_written("2\n".into(), Duration::ZERO).await);
+        lines.break_off();
+        // The place is the reader's for as long as there is one.
+        assert_eq!(Arc::strong_count(&place), 2);
+        let first = body.frame().await.unwrap().unwrap();
+        assert_eq!(first.into_data().unwrap(), "1\n");
+        body.frame().await.unwrap().unwrap_err();
+        drop(body);
+        assert_eq!(Arc::strong_count(&place), 1);
     }
 }

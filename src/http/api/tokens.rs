@@ -139,7 +139,7 @@ pub(crate) struct IssueBody {
     /// What you call it.
     #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Option<String>,
-    /// What you want to keep with it: 4096 bytes of JSON at most.
+    /// What you want to keep with it: 4096 bytes of JSON and 32 levels at most.
     #[schemars(with = "Option<Map<String, Value>>")]
     metadata: Option<Value>,
 }
@@ -493,7 +493,7 @@ pub(crate) struct ChangeBody {
     #[serde(default)]
     #[schemars(length(min = 1, max = EXTERNAL_ID), regex(pattern = NAME))]
     external_id: Field<String>,
-    /// What you want to keep with it: 4096 bytes of JSON at most. Null: it goes.
+    /// What you want to keep with it: 4096 bytes of JSON and 32 levels at most. Null: it goes.
     #[serde(default)]
     #[schemars(with = "Field<Map<String, Value>>")]
     metadata: Field<Value>,

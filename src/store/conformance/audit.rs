@@ -1,6 +1,8 @@
 //! Reading the ledger, by whom it concerns.
 
 use super::*;
+use crate::store::Link;
+use serde_json::json;
 
 #[tokio::test]
 async fn an_organization_reads_its_part_of_the_ledger() {
@@ -41,4 +43,38 @@ async fn an_organization_reads_its_part_of_the_ledger() {
     }
     assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 8, 9, 13]);
     assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12, 14]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_again_is_refused_alone() {
+    let house = House::with_member().await; // entries 1 to 3
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    let unfit = Token { metadata: Some(json!({"deep": deep})), ..token(2, 1, 1) };
+    let unfit = Change::TokenIssued(Box::new(unfit));
+    // Side by side, so that they may share a commit.
+    let orders = [vec![issue(1, 1, 1)], vec![issue(4, 1, 1), unfit], vec![issue(3, 1, 1)]];
+    let [before, refused, after] = orders.each_ref().map(|changes| house.make(changes));
+    let (before, refused, after) = tokio::join!(before, refused, after);
+    assert_eq!((before.unwrap().number, after.unwrap().number), (4, 5));
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(house.store.token(token_id(4)).await.unwrap(), None);
+    assert_eq!(house.store.entries(EntryFilter::default(), 0, 9).await.unwrap().len(), 5);
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn the_chain_can_be_copied_whatever_the_details_are() {
+    let house = House::with_member().await; // entries 1 to 3
+    let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
+    by_hand.execute("UPDATE ledger_detail SET detail = x'00' WHERE number = 2", []).unwrap();
+    assert!(house.store.entries(EntryFilter::default(), 0, 9).await.is_err());
+    let chain = house.store.chain(0, 9).await.unwrap();
+    let head = chain.iter().fold(Head::EMPTY, |head, link| {
+        assert_eq!(link.number, head.number + 1);
+        ledger::check(head, &link.entry, &link.hash.0, None).unwrap().0
+    });
+    assert_eq!(head, house.replica.head());
+    let numbers = |chain: Vec<Link>| chain.iter().map(|link| link.number).collect::<Vec<u64>>();
+    assert_eq!(numbers(house.store.chain(1, 1).await.unwrap()), [2]);
+    assert_eq!(numbers(house.store.chain(u64::MAX, 9).await.unwrap()), [0_u64; 0]);
 }

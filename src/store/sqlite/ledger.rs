@@ -1,11 +1,11 @@
 //! Reading the ledger, and filing its entries.
 
 use super::{change::run, write::to_sql};
-use crate::store::{EntryFilter, StoredEntry};
+use crate::store::{EntryFilter, Link, StoredEntry};
 use counterfoil_core::ledger::{Actor, Change, Entry, EntryHash, Stored};
 use rusqlite::{Connection, Error, Row, named_params, params, types::Type};
 
-const ENTRY: &str = "SELECT ledger.number, entry, hash, detail FROM ledger
+const ENTRY: &str = "SELECT entry, detail FROM ledger
      LEFT JOIN ledger_detail ON ledger_detail.number = ledger.number";
 
 /// Entries about accounts of an organization, but for what is theirs alone.
@@ -101,14 +101,29 @@ pub(super) fn entries(
     connection.prepare_cached(&sql)?.query_map(&*parameters, entry_row)?.collect()
 }
 
+/// The chain alone: a copy can be made of what cannot be read, too.
+pub(super) fn chain(connection: &Connection, after: u64, limit: u32) -> Result<Vec<Link>, Error> {
+    connection
+        .prepare_cached(
+            "SELECT number, entry, hash FROM ledger WHERE number > ? ORDER BY number LIMIT ?",
+        )?
+        .query_map(params![to_sql(after), limit], |row| {
+            let number: i64 = row.get(0)?;
+            Ok(Link {
+                number: number.unsigned_abs(),
+                entry: row.get(1)?,
+                hash: EntryHash(row.get(2)?),
+            })
+        })?
+        .collect()
+}
+
 fn entry_row(row: &Row<'_>) -> Result<StoredEntry, Error> {
-    let bytes: Vec<u8> = row.get(1)?;
-    let detail: Option<Vec<u8>> = row.get(3)?;
+    let entry: Vec<u8> = row.get(0)?;
+    let detail: Option<Vec<u8>> = row.get(1)?;
     Ok(StoredEntry {
-        entry: json::<Entry>(1, &bytes)?,
-        hash: EntryHash(row.get(2)?),
-        change: detail.map(|detail| json(3, &detail)).transpose()?,
-        bytes,
+        entry: json::<Entry>(0, &entry)?,
+        change: detail.map(|detail| json(1, &detail)).transpose()?,
     })
 }
 

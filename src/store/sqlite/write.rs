@@ -251,25 +251,49 @@ fn transact(
                 head = after;
                 results.push(Ok(after));
             }
-            Err(ApplyError::Conflict) => {
+            Err(MakeError::Conflict) => {
                 savepoint.finish()?;
                 results.push(Err(StoreError::Conflict));
             }
-            Err(ApplyError::Sqlite(error)) => return Err(error),
+            // The fault of this order alone.
+            Err(MakeError::Unfit(error)) => {
+                savepoint.finish()?;
+                tracing::error!(%error, "a change was refused");
+                results.push(Err(StoreError::Unavailable(error.to_string())));
+            }
+            Err(MakeError::Sqlite(error)) => return Err(error),
         }
     }
     transaction.commit()
 }
 
-fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<Head, ApplyError> {
+/// Why an order cannot be made.
+enum MakeError {
+    /// A change's condition does not hold (any more).
+    Conflict,
+    /// The ledger could not tell of a change.
+    Unfit(ledger::Unfit),
+    Sqlite(rusqlite::Error),
+}
+
+impl<E: Into<ApplyError>> From<E> for MakeError {
+    fn from(error: E) -> Self {
+        match error.into() {
+            ApplyError::Conflict => Self::Conflict,
+            ApplyError::Sqlite(error) => Self::Sqlite(error),
+        }
+    }
+}
+
+fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<Head, MakeError> {
     let Watched { order, progress } = watched;
     let total = order.changes.len() as u64;
     for (done, (change, salt)) in (0u64..).zip(&order.changes) {
         if done > 0 && done.is_multiple_of(PROGRESS_EVERY) {
             progress(done, total);
         }
-        let stored = ledger::append(head, order.at, order.actor, change, *salt)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let stored =
+            ledger::append(head, order.at, order.actor, change, *salt).map_err(MakeError::Unfit)?;
         super::ledger::append(connection, order.actor, change, &stored)?;
         apply(connection, order.at, change)?;
         head = stored.head;

@@ -72,6 +72,11 @@ fn wrong_rows(secret: &str) -> Vec<(Value, &'static str)> {
         (but("name", json!("x".repeat(101))), "name: must not be longer than 100 characters"),
         (but("metadata", json!("[1]")), "metadata: expected a JSON object"),
         (
+            // As deep as a line can be read.
+            but("metadata", (0..125).fold(json!({}), |inner, _| json!({"n": inner}))),
+            "metadata: must not be deeper than 32 levels of objects and arrays",
+        ),
+        (
             but("allowed_networks", json!([secret])),
             "allowed_networks: expected networks, as in \"192.0.2.7\" or \"10.0.0.0/8\"",
         ),

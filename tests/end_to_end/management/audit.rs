@@ -4,12 +4,14 @@ use super::{ADA, ADMINISTRATORS, BOB, Stage, is_forbidden, send};
 use crate::{
     caller::{Caller, SCOPES, says_no},
     response::Response,
+    wire::Wire,
 };
 use counterfoil_core::{
     ledger::{EntryHash, Head, check},
     token::Digest,
 };
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 #[track_caller]
 fn items(response: &Response) -> Vec<Value> {
@@ -186,4 +188,60 @@ fn a_copy_shows_what_was_written_anew() {
     assert!(compare().failed(2).contains("line 1 of"));
     let beyond = stage.server.cli(["ledger", "export", "--after", "1000"]).failed(1);
     assert!(beyond.contains("the ledger has"), "{beyond}");
+}
+
+/// More entries than a connection takes whose other end reads nothing.
+fn fill(stage: &Stage) {
+    let order = json!({"api": "orders", "from": "sha256", "entropy_bits": 192});
+    let mut lines = format!("{order}\n");
+    let metadata = json!({"text": "x".repeat(4000)});
+    for n in 0..4000 {
+        let digest = serde_json::to_value(Digest::of(&n.to_string())).unwrap();
+        let row = json!({"digest": digest, "owner": ADA, "name": "filler", "metadata": metadata});
+        writeln!(lines, "{row}").unwrap();
+    }
+    let answer = stage.server.operator().unwrap().call("POST", "/v1/tokens/import", &lines);
+    let answer = answer.unwrap();
+    assert!(answer.text().lines().last().unwrap().contains("\"imported\":4000"), "{answer:?}");
+}
+
+#[test]
+fn readers_who_read_nothing_are_few_and_in_nobody_elses_way() {
+    let stage = Stage::set();
+    fill(&stage);
+    let line = "accept: application/jsonl\r\n";
+    let mut held: Vec<_> = (0..4)
+        .map(|_| {
+            let mut wire = Wire::connect(stage.server.main).unwrap();
+            wire.send(format!(
+                "GET /v1/audit HTTP/1.1\r\nhost: counterfoil\r\n{line}\
+                 authorization: Bearer {}\r\n\r\n",
+                stage.ada.token.secret
+            ))
+            .unwrap();
+            assert!(wire.read_head().unwrap().starts_with("HTTP/1.1 200"));
+            wire
+        })
+        .collect();
+    says_no(&stage.ada.read_with(line, "/v1/audit"), 503, "busy");
+    // In parts it can be read, none of them large; and others are not concerned.
+    let part = stage.ada.get("/v1/audit?limit=1000");
+    assert!(part.body.len() < 2 << 20, "{}", part.body.len());
+    assert!(part.json()["items"].as_array().unwrap().len() < 1000);
+    assert!(part.json()["next_cursor"].is_string());
+    assert_eq!(stage.eve.read_with(line, "/v1/audit").status, 200);
+    // Whoever reads on gets all of it, and makes room.
+    let mut last = Vec::new();
+    let mut reading = held.pop().unwrap();
+    loop {
+        let piece = reading.read_chunk().unwrap();
+        if piece.is_empty() {
+            break;
+        }
+        last = piece;
+    }
+    let last = String::from_utf8(last).unwrap();
+    let last: Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
+    assert_eq!(last["kind"], "token_imported");
+    assert_eq!(stage.ada.read_with(line, "/v1/audit?limit=1").status, 200);
 }

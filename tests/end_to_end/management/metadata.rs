@@ -1,12 +1,18 @@
 //! Metadata: what somebody else's system keeps with a token is kept as it was sent.
 
 use super::Stage;
+use crate::caller::says_no;
 use serde_json::Value;
+
+/// As many objects and arrays in each other.
+fn of_levels(levels: usize) -> String {
+    format!(r#"{{"nested":{}1{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1))
+}
 
 #[test]
 fn what_was_sent_is_shown_and_the_ledger_agrees() {
     let stage = Stage::set();
-    let nested = format!(r#"{{"nested":{}1{}}}"#, "[".repeat(120), "]".repeat(120));
+    let nested = of_levels(32);
     for metadata in [
         // A reader in a hurry takes these for their neighbours, and for others again
         // when it reads what it has written.
@@ -29,4 +35,24 @@ fn what_was_sent_is_shown_and_the_ledger_agrees() {
         // Replays every change, and fails where state and ledger differ.
         stage.server.cli(["ledger", "verify"]).done();
     }
+}
+
+#[test]
+fn what_is_too_deep_is_refused_and_the_ledger_stays_readable() {
+    let stage = Stage::set();
+    let path = format!("/v1/tokens/{}", stage.adas.id);
+    // The deepest of them can be read in a line of an import, and not within a change.
+    for levels in [33, 120, 126] {
+        let metadata = of_levels(levels);
+        let issued = format!(r#"{{"api":"orders","metadata":{metadata}}}"#);
+        let changed = format!(r#"{{"metadata":{metadata}}}"#);
+        for (method, path, body) in [("POST", "/v1/tokens", issued), ("PATCH", &*path, changed)] {
+            let response = stage.ada.call(method, path, &body);
+            says_no(&response, 400, "invalid_request");
+            assert_eq!(response.json()["field"], "metadata");
+            assert!(response.text().contains("deeper than 32 levels"), "{response:?}");
+        }
+    }
+    assert_eq!(stage.ada.get("/v1/audit").status, 200);
+    stage.server.cli(["ledger", "verify"]).done();
 }
