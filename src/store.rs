@@ -106,7 +106,7 @@ pub(crate) struct StoredToken {
     pub(crate) paused_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) revoke_reason: String,
-    /// As far as it is written down.
+    /// As far as it is written down, or told of with [`StoredToken::used`].
     pub(crate) last_used: Option<LastUse>,
 }
 
@@ -120,6 +120,14 @@ impl StoredToken {
             revoked_at: None,
             revoke_reason: String::new(),
             last_used: None,
+        }
+    }
+
+    /// Notes a use that may be later than the last that is known.
+    pub(crate) fn used(&mut self, other: Option<LastUse>) {
+        let at = |last: &Option<LastUse>| last.as_ref().map(|last| last.at);
+        if at(&other) > at(&self.last_used) {
+            self.last_used = other;
         }
     }
 
