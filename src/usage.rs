@@ -5,7 +5,7 @@
 
 use crate::{
     loggable::{self, loggable},
-    store::Store,
+    store::{Store, forget_bit_by_bit},
 };
 use counterfoil_core::{Code, Timestamp, id::TokenId, time::Seconds};
 use std::{
@@ -33,9 +33,6 @@ const TOKENS: usize = 2_048;
 const COUNTS: usize = 200;
 /// How many tokens are written in one transaction: changes have to come in between.
 const BATCH: usize = 250;
-/// How many rows are deleted in one transaction, and in how many transactions at a time.
-const DELETED: u32 = 1_000;
-const DELETIONS: usize = 10;
 
 /// What came of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,11 +188,8 @@ impl Usage {
     /// Forgets what is too old.
     pub(crate) async fn forget(&self, now: Timestamp) {
         let end = now.minus(KEPT);
-        for _ in 0..DELETIONS {
-            if let Err(error) = self.store.forget_usage(end, DELETED).await {
-                tracing::warn!(%error, "old usage could not be deleted");
-                return;
-            }
+        if let Err(error) = forget_bit_by_bit(|most| self.store.forget_usage(end, most)).await {
+            tracing::warn!(%error, "old usage could not be deleted");
         }
     }
 

@@ -194,7 +194,9 @@ pub(super) fn last_use(row: &Row<'_>, first: usize) -> Result<Option<LastUse>, E
     }))
 }
 
-pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Result<(), Error> {
+/// Whether there may be more to forget.
+pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Result<bool, Error> {
+    let mut more = false;
     for sql in [
         "DELETE FROM usage WHERE (token, hour, outcome) IN (
             SELECT token, hour, outcome FROM usage WHERE hour < ?1 LIMIT ?2)",
@@ -204,9 +206,9 @@ pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Resu
             SELECT token FROM last_use
             WHERE at < ?1 AND coalesce(address, user_agent, route) IS NOT NULL LIMIT ?2)",
     ] {
-        run(connection, sql, params![end.as_millis(), most])?;
+        more |= run(connection, sql, params![end.as_millis(), most])? >= most as usize;
     }
-    Ok(())
+    Ok(more)
 }
 
 fn kind_name(kind: OriginKind) -> &'static str {
