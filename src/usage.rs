@@ -228,7 +228,9 @@ impl Usage {
         let mut under_way = lock(&self.under_way);
         let mut taken = Vec::new();
         for shard in &self.shards {
-            let shard = std::mem::take(&mut *lock(shard));
+            // Room is made outside the lock: it will be wanted again.
+            let room = HashMap::with_capacity(lock(shard).len());
+            let shard = std::mem::replace(&mut *lock(shard), room);
             taken.extend(shard);
         }
         taken.sort_unstable_by_key(|(token, _)| *token);
