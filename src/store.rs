@@ -110,7 +110,7 @@ pub(crate) struct StoredToken {
     pub(crate) paused_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) revoke_reason: String,
-    /// As far as it is written down.
+    /// As far as it is written down, or told of with [`StoredToken::used`].
     pub(crate) last_used: Option<LastUse>,
     /// How often it has been changed.
     pub(crate) revision: u64,
@@ -127,6 +127,14 @@ impl StoredToken {
             revoke_reason: String::new(),
             last_used: None,
             revision: 0,
+        }
+    }
+
+    /// Notes a use that may be later than the last that is known.
+    pub(crate) fn used(&mut self, other: Option<LastUse>) {
+        let at = |last: &Option<LastUse>| last.as_ref().map(|last| last.at);
+        if at(&other) > at(&self.last_used) {
+            self.last_used = other;
         }
     }
 
@@ -355,8 +363,8 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// What was asked for under this key, if it was and is not too long ago.
     async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError>;
-    /// Forgets what was asked for before `end`.
-    async fn forget_once(&self, end: Timestamp) -> Result<(), StoreError>;
+    /// Forgets what was asked for before `end`, `most` at a time; whether there may be more.
+    async fn forget_once(&self, end: Timestamp, most: u32) -> Result<bool, StoreError>;
 
     /// Keeps refusals; they are no part of the ledger.
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError>;
@@ -381,12 +389,52 @@ pub(crate) trait Store: Send + Sync + 'static {
         since: Timestamp,
     ) -> Result<Vec<Origin<String>>, StoreError>;
     /// Forgets what is from before `end`, `most` rows of a kind at a time; of a
-    /// last use only when it was stays.
-    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<(), StoreError>;
+    /// last use only when it was stays. Whether there may be more.
+    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<bool, StoreError>;
 
     /// Recomputes the chain and replays it against the state.
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;
 
     /// Ends it: what was accepted is made, nothing more is accepted.
     async fn close(&self);
+}
+
+/// How many rows are deleted in one transaction, and in how many transactions at a time.
+const DELETED: u32 = 1_000;
+const DELETIONS: usize = 100;
+
+/// Has something forgotten in transactions so small that changes come in between, until
+/// there is no more, or enough for now.
+pub(crate) async fn forget_bit_by_bit<F>(forget: impl Fn(u32) -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<bool, StoreError>>,
+{
+    for _ in 0..DELETIONS {
+        if !forget(DELETED).await? {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn forgetting_ends_where_there_is_no_more_or_enough() {
+        for (left, expected) in [(0, 1), (7, 8), (usize::MAX, DELETIONS)] {
+            let left = Cell::new(left);
+            let asked = Cell::new(0);
+            let forget = async |most| {
+                assert_eq!(most, DELETED);
+                asked.set(asked.get() + 1);
+                Ok(left.replace(left.get().saturating_sub(1)) > 0)
+            };
+            forget_bit_by_bit(forget).await.unwrap();
+            assert_eq!(asked.get(), expected);
+        }
+    }
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     loggable::{self, loggable},
-    store::Store,
+    store::{Store, forget_bit_by_bit},
 };
 use counterfoil_core::{Code, Timestamp, id::TokenId, time::Seconds};
 use std::{
@@ -33,9 +33,6 @@ const TOKENS: usize = 2_048;
 const COUNTS: usize = 200;
 /// How many tokens are written in one transaction: changes have to come in between.
 const BATCH: usize = 250;
-/// How many rows are deleted in one transaction, and in how many transactions at a time.
-const DELETED: u32 = 1_000;
-const DELETIONS: usize = 10;
 
 /// What came of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,15 +116,21 @@ pub(crate) struct StoredCount {
 }
 
 type Shard = HashMap<TokenId, TokenUsage>;
+type Batch = Arc<[(TokenId, TokenUsage)]>;
 
 /// What is not written yet.
 pub(crate) struct Usage {
     /// A lock is held for one addition, or to take the whole part away.
     shards: [Mutex<Shard>; SHARDS],
+    /// What is being written, in the order of tokens.
+    under_way: Mutex<Vec<Batch>>,
     /// How many requests there was no room for.
     forgotten: AtomicU64,
     /// One flush at a time.
     flushing: tokio::sync::Mutex<()>,
+    /// How many flushes have begun, and how many have ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
     store: Arc<dyn Store>,
 }
 
@@ -135,8 +138,11 @@ impl Usage {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
+            under_way: Mutex::default(),
             forgotten: AtomicU64::new(0),
             flushing: tokio::sync::Mutex::default(),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             store,
         }
     }
@@ -146,12 +152,34 @@ impl Usage {
         self.with(token, 1, |usage| usage.add(outcome, request));
     }
 
-    /// Writes what waits; what cannot be written waits on. When this returns,
-    /// all that was recorded before is in the store, or cannot be for now.
+    /// The last use of a token, as far as it is not written yet. Asked before the
+    /// store is, the two miss nothing.
+    pub(crate) fn last_use(&self, token: TokenId) -> Option<LastUse> {
+        let waiting = lock(self.shard(token)).get(&token).and_then(|usage| usage.last.clone());
+        let under_way = lock(&self.under_way);
+        let ends_before = |batch: &Batch| batch.last().is_some_and(|(last, _)| *last < token);
+        let batch = under_way.get(under_way.partition_point(ends_before));
+        let written = batch.and_then(|batch| {
+            let place = batch.binary_search_by_key(&token, |(id, _)| *id).ok()?;
+            batch[place].1.last.clone()
+        });
+        written.into_iter().chain(waiting).max_by_key(|last| last.at)
+    }
+
+    /// How many flushes have ended. While that stays the same, nothing goes from here
+    /// to the store.
+    pub(crate) fn flushes(&self) -> u64 {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Writes what waits; what cannot be written waits on. When this returns, all that
+    /// was taken in before is in the store, or cannot be for now. Those who wait while
+    /// another flush is under way share the next one.
     pub(crate) async fn flush(self: &Arc<Self>) {
+        let before = self.begun.load(Ordering::Acquire);
         let this = self.clone();
         // A task of its own: a caller that goes away must not leave half of it behind.
-        let written = tokio::spawn(async move { this.write().await }).await;
+        let written = tokio::spawn(async move { this.write(before).await }).await;
         if let Err(error) = written {
             tracing::error!(%error, "usage was not written down");
         }
@@ -160,21 +188,18 @@ impl Usage {
     /// Forgets what is too old.
     pub(crate) async fn forget(&self, now: Timestamp) {
         let end = now.minus(KEPT);
-        for _ in 0..DELETIONS {
-            if let Err(error) = self.store.forget_usage(end, DELETED).await {
-                tracing::warn!(%error, "old usage could not be deleted");
-                return;
-            }
+        if let Err(error) = forget_bit_by_bit(|most| self.store.forget_usage(end, most)).await {
+            tracing::warn!(%error, "old usage could not be deleted");
         }
     }
 
-    async fn write(&self) {
+    /// Writes what waits, unless somebody else's flush has begun since there were `before`.
+    async fn write(&self, before: u64) {
         let _alone = self.flushing.lock().await;
-        let mut taken = Vec::new();
-        for shard in &self.shards {
-            let shard = std::mem::take(&mut *lock(shard));
-            taken.extend(shard);
+        if self.begun.load(Ordering::Acquire) != before {
+            return;
         }
+        self.begun.fetch_add(1, Ordering::AcqRel);
         let forgotten = self.forgotten.swap(0, Ordering::Relaxed);
         if forgotten > 0 {
             tracing::warn!(
@@ -182,26 +207,50 @@ impl Usage {
                 "more was used than can be kept: some requests are in no count"
             );
         }
-        let mut rest = taken.into_iter();
-        loop {
-            let batch: Arc<[_]> = rest.by_ref().take(BATCH).collect();
-            if batch.is_empty() {
-                return;
-            }
+        let batches = self.take();
+        for (n, batch) in batches.iter().enumerate() {
             if let Err(error) = self.store.keep_usage(batch.clone()).await {
                 tracing::warn!(%error, "usage could not be written down");
-                for (token, usage) in batch.iter().cloned().chain(rest) {
+                for (token, usage) in batches[n..].iter().flat_map(|batch| batch.iter().cloned()) {
                     self.with(token, usage.requests(), |newer| newer.absorb(usage));
                 }
-                return;
+                break;
             }
         }
+        // In this order: whoever misses it has to see why.
+        self.ended.fetch_add(1, Ordering::AcqRel);
+        lock(&self.under_way).clear();
+    }
+
+    /// Takes away all that waits.
+    fn take(&self) -> Vec<Batch> {
+        // Held all the time, so that whoever looks finds it in one place or the other.
+        let mut under_way = lock(&self.under_way);
+        let mut taken = Vec::new();
+        for shard in &self.shards {
+            // Room is made outside the lock: it will be wanted again.
+            let room = HashMap::with_capacity(lock(shard).len());
+            let shard = std::mem::replace(&mut *lock(shard), room);
+            taken.extend(shard);
+        }
+        taken.sort_unstable_by_key(|(token, _)| *token);
+        let mut rest = taken.into_iter();
+        let batches = std::iter::from_fn(|| {
+            let batch: Batch = rest.by_ref().take(BATCH).collect();
+            (!batch.is_empty()).then_some(batch)
+        });
+        *under_way = batches.collect();
+        under_way.clone()
+    }
+
+    fn shard(&self, token: TokenId) -> &Mutex<Shard> {
+        let [.., last] = token.as_bytes();
+        &self.shards[usize::from(*last) % SHARDS]
     }
 
     /// Does `work`, which is about so many requests, on what waits of a token.
     fn with(&self, token: TokenId, requests: u64, work: impl FnOnce(&mut TokenUsage)) {
-        let [.., last] = token.as_bytes();
-        let mut shard = lock(&self.shards[usize::from(*last) % SHARDS]);
+        let mut shard = lock(self.shard(token));
         let has_room = shard.len() < TOKENS;
         match shard.entry(token) {
             Entry::Occupied(entry) => work(entry.into_mut()),
@@ -353,8 +402,8 @@ fn rewrite(kept: &mut Option<String>, parts: &[&str]) {
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -541,6 +590,49 @@ mod tests {
             assert_eq!(waiting(&usage, token(n)), None);
         }
         assert_eq!(total, 8_000);
+    }
+
+    #[tokio::test]
+    async fn a_last_use_is_known_wherever_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let usage = usage(directory.path());
+        let many = u32::try_from(3 * BATCH).unwrap();
+        for n in 0..many {
+            usage.record(token(n), Outcome::Admitted, &request(i64::from(n)));
+        }
+        let all_are_known = || {
+            for n in 0..many {
+                assert_eq!(usage.last_use(token(n)).unwrap().at, at(i64::from(n)));
+            }
+            assert_eq!(usage.last_use(token(many)), None);
+        };
+        all_are_known();
+        assert_eq!(usage.take().len(), 3);
+        assert_eq!(waiting(&usage, token(0)), None);
+        all_are_known();
+        // The later of two, whichever was taken in first.
+        usage.record(token(5), Outcome::Admitted, &request(4));
+        usage.record(token(6), Outcome::Admitted, &request(7));
+        assert_eq!(usage.last_use(token(5)).unwrap().at, at(5));
+        assert_eq!(usage.last_use(token(6)).unwrap().at, at(7));
+        let before = usage.flushes();
+        usage.flush().await;
+        assert_eq!(usage.flushes(), before + 1);
+        assert_eq!(usage.last_use(token(6)), None);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_share_a_flush() {
+        let directory = tempfile::tempdir().unwrap();
+        let usage = usage(directory.path());
+        usage.record(token(1), Outcome::Admitted, &request(1));
+        let busy = usage.flushing.lock().await;
+        let free = async move { drop(busy) };
+        tokio::join!(usage.flush(), usage.flush(), usage.flush(), free);
+        assert_eq!(usage.flushes(), 1);
+        assert_eq!(waiting(&usage, token(1)), None);
+        usage.flush().await;
+        assert_eq!(usage.flushes(), 2);
     }
 
     #[tokio::test]

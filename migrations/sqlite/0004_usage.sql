@@ -37,5 +37,3 @@ CREATE TABLE last_use (
 
 CREATE INDEX last_use_by_time ON last_use (at)
     WHERE coalesce(address, user_agent, route) IS NOT NULL;
-
-CREATE INDEX token_by_expiry ON token (expires_at) WHERE expires_at IS NOT NULL;

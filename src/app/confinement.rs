@@ -1,6 +1,7 @@
 //! Confinement: whatever anybody tries, in whatever order, nothing crosses
 //! organizations or APIs, and nobody hands out more than they have.
 
+mod last_use;
 mod operations;
 mod world;
 

@@ -1,7 +1,10 @@
 //! Asking twice for the same, which a client does whose answer got lost.
 
 use super::Caller;
-use crate::{clock, store::Store};
+use crate::{
+    clock,
+    store::{Store, forget_bit_by_bit},
+};
 use counterfoil_core::{Timestamp, token::Digest};
 use std::time::Duration;
 
@@ -31,7 +34,7 @@ impl Idempotency {
 pub(crate) async fn forget(store: &dyn Store) {
     let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
     let end = Timestamp::from_millis(clock::now().as_millis().saturating_sub(kept));
-    if let Err(error) = store.forget_once(end).await {
+    if let Err(error) = forget_bit_by_bit(|most| store.forget_once(end, most)).await {
         tracing::warn!(%error, "old keys of idempotency could not be deleted");
     }
 }

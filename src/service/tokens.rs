@@ -228,8 +228,6 @@ impl Service {
         id: TokenId,
     ) -> Result<StoredToken, ServiceError> {
         caller.may("tokens:read")?;
-        // Its last use may not be written yet.
-        self.usage.flush().await;
         self.seen_token(caller, id).await
     }
 
@@ -251,8 +249,7 @@ impl Service {
         }
         filter.organization = caller.home().or(filter.organization);
         filter.owner = caller.confined_to().or(filter.owner);
-        self.usage.flush().await;
-        Ok(self.store.tokens(filter, page).await?)
+        self.stored_tokens(filter, page).await
     }
 
     /// Changes what is not the secret of a token.
@@ -390,10 +387,6 @@ impl Service {
             Ok((Some(change), StoredToken { revoked_at: Some(at), revoke_reason, ..stored }))
         })
         .await
-    }
-
-    pub(super) async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
-        self.store.token(id).await?.ok_or_else(no_such_token)
     }
 
     /// A token, if the caller can see it; whoever cannot learns nothing of it.
@@ -553,7 +546,7 @@ fn check_handed_out(
     caller.holds_all(api.scopes_of(grant))
 }
 
-fn no_such_token() -> ServiceError {
+pub(super) fn no_such_token() -> ServiceError {
     ServiceError::NotFound("there is no such token".into())
 }
 

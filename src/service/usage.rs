@@ -1,9 +1,9 @@
 //! What tokens did, for whoever sees the tokens.
 
-use super::{Caller, Service, ServiceError};
+use super::{Caller, Service, ServiceError, tokens::no_such_token};
 use crate::{
     clock,
-    store::{OriginKind, Page, UsageFilter, UsageKey},
+    store::{OriginKind, Page, StoredToken, TokenFilter, UsageFilter, UsageKey},
     usage::{Origin, StoredCount},
 };
 use counterfoil_core::{
@@ -11,6 +11,7 @@ use counterfoil_core::{
     id::{OrganizationId, TokenId},
     time::Seconds,
 };
+use std::collections::HashMap;
 
 /// Which counts are asked for.
 #[derive(Debug, Default)]
@@ -69,5 +70,39 @@ impl Service {
         // The day in which it lies counts whole, as hours do.
         let since = clock::now().minus(Seconds::days(days)).beginning(Seconds::DAY);
         Ok(self.store.origins(token, kind, since).await?)
+    }
+
+    /// A token with its last use, which may not be written yet.
+    pub(super) async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
+        let waiting = self.usage.last_use(id);
+        let mut stored = self.store.token(id).await?.ok_or_else(no_such_token)?;
+        stored.used(waiting);
+        Ok(stored)
+    }
+
+    /// Tokens with their last uses, which may not be written yet.
+    pub(super) async fn stored_tokens(
+        &self,
+        filter: TokenFilter,
+        page: Page<TokenId>,
+    ) -> Result<Vec<StoredToken>, ServiceError> {
+        if filter.unused_since.is_some() {
+            // The store chooses by what is written.
+            self.usage.flush().await;
+        }
+        let flushes = self.usage.flushes();
+        let mut found = self.store.tokens(filter.clone(), page).await?;
+        let waiting: HashMap<_, _> = found
+            .iter()
+            .filter_map(|stored| Some((stored.token.id, self.usage.last_use(stored.token.id)?)))
+            .collect();
+        if self.usage.flushes() != flushes {
+            // What was written between the two looks is in neither, but in the store by now.
+            found = self.store.tokens(filter, page).await?;
+        }
+        for stored in &mut found {
+            stored.used(waiting.get(&stored.token.id).cloned());
+        }
+        Ok(found)
     }
 }

@@ -41,6 +41,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::sync::oneshot;
 
 /// Told of every order once it is durable, with the ledger's head behind it, in
 /// the ledger's order and before whoever asked is answered.
@@ -127,6 +128,21 @@ impl Sqlite {
             self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
         result.map_err(|error| StoreError::Unavailable(describe(&error)))
+    }
+
+    /// Deletes something that is no part of the ledger, and tells whether there may be more.
+    async fn forget(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<bool, rusqlite::Error> + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let work = move |connection: &Connection| {
+            // Whoever asked may have gone.
+            let _ = tell.send(work(connection)?);
+            Ok(())
+        };
+        self.writer.beside(Box::new(work)).await?;
+        told.await.map_err(|_| StoreError::Unknown)
     }
 }
 
@@ -224,8 +240,8 @@ impl Store for Sqlite {
         self.read(move |connection| once::find(connection, key)).await
     }
 
-    async fn forget_once(&self, end: Timestamp) -> Result<(), StoreError> {
-        self.writer.beside(Box::new(move |connection| once::forget(connection, end))).await
+    async fn forget_once(&self, end: Timestamp, most: u32) -> Result<bool, StoreError> {
+        self.forget(move |connection| once::forget(connection, end, most)).await
     }
 
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError> {
@@ -261,8 +277,8 @@ impl Store for Sqlite {
         self.read(move |connection| usage::origins(connection, token, kind, since)).await
     }
 
-    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<(), StoreError> {
-        self.writer.beside(Box::new(move |connection| usage::forget(connection, end, most))).await
+    async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<bool, StoreError> {
+        self.forget(move |connection| usage::forget(connection, end, most)).await
     }
 
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {

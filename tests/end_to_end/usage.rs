@@ -139,6 +139,7 @@ fn what_is_refused_is_counted_under_its_code_and_is_no_use() {
         assert_eq!(call(&server, path, token), status, "{code}");
         assert_eq!(outcomes(&server, token), these([(code, 1)]));
         assert_eq!(last_used(&server, token), Value::Null);
+        // Written down with the counts.
         assert_eq!(origins(&server, token, "addresses"), [(json!("127.0.0.1"), 0, 1)]);
     };
     for (command, code) in [("pause", "paused"), ("revoke", "revoked")] {
@@ -269,6 +270,8 @@ fn addresses_of_a_day_are_told_apart_up_to_a_number() {
         );
         assert_eq!(door.exchange(question).unwrap().status, 200);
     }
+    // Origins are written down now and then; asking for counts has it done now.
+    assert_eq!(outcomes(&server, &token).values().sum::<u64>(), 30);
     for kind in ["addresses", "user-agents"] {
         let found = origins(&server, &token, kind);
         // A day may have ended in between.

@@ -151,7 +151,7 @@ impl Store for Untouchable {
         self.touched("once")
     }
 
-    async fn forget_once(&self, _: Timestamp) -> Result<(), StoreError> {
+    async fn forget_once(&self, _: Timestamp, _: u32) -> Result<bool, StoreError> {
         self.touched("forget_once")
     }
 
@@ -176,7 +176,7 @@ impl Store for Untouchable {
         self.touched("origins")
     }
 
-    async fn forget_usage(&self, _: Timestamp, _: u32) -> Result<(), StoreError> {
+    async fn forget_usage(&self, _: Timestamp, _: u32) -> Result<bool, StoreError> {
         self.touched("forget_usage")
     }
 

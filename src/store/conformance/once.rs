@@ -23,8 +23,18 @@ async fn under_one_key_something_is_made_once() {
     assert_eq!(house.store.once(digest(2, 0)).await.unwrap(), None);
     assert_eq!(house.replica.head(), before);
     make(3000, 2, once(2, 2)).await.unwrap();
-    house.store.forget_once(at(2000)).await.unwrap();
+    assert!(!house.store.forget_once(at(2000), 2).await.unwrap());
     assert_eq!(house.store.once(digest(1, 0)).await.unwrap(), None);
     assert_eq!(house.store.once(digest(2, 0)).await.unwrap(), Some(once(2, 2)));
+    for n in 3..=5 {
+        make(3000, n, once(n, n)).await.unwrap();
+    }
+    // Four are left, and go two at a time.
+    for more in [true, true, false] {
+        assert_eq!(house.store.forget_once(at(4000), 2).await.unwrap(), more);
+    }
+    for key in 2..=5 {
+        assert_eq!(house.store.once(digest(key, 0)).await.unwrap(), None);
+    }
     house.is_sound().await;
 }

@@ -34,6 +34,12 @@ pub(super) fn find(connection: &Connection, key: Digest) -> Result<Option<Once>,
         .optional()
 }
 
-pub(super) fn forget(connection: &Connection, end: Timestamp) -> Result<(), Error> {
-    run(connection, "DELETE FROM once WHERE at < ?", params![end.as_millis()]).map(drop)
+/// Whether there may be more to forget.
+pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Result<bool, Error> {
+    let deleted = run(
+        connection,
+        "DELETE FROM once WHERE key IN (SELECT key FROM once WHERE at < ? LIMIT ?)",
+        params![end.as_millis(), most],
+    )?;
+    Ok(deleted >= most as usize)
 }

@@ -259,6 +259,16 @@ impl Query {
         let _ = write!(self.sql, " {order} LIMIT {limit}");
     }
 
+    /// How the database would go about it.
+    #[cfg(test)]
+    pub(super) fn plan(self, connection: &Connection) -> Vec<String> {
+        let sql = format!("EXPLAIN QUERY PLAN {}", self.sql);
+        let mut statement = connection.prepare(&sql).unwrap();
+        let parameters = rusqlite::params_from_iter(self.parameters);
+        let steps = statement.query_map(parameters, |row| row.get(3)).unwrap();
+        steps.collect::<Result<_, _>>().unwrap()
+    }
+
     pub(super) fn all<T>(
         self,
         connection: &Connection,

@@ -106,27 +106,7 @@ pub(super) fn counts(
     filter: &UsageFilter,
     page: Page<UsageKey>,
 ) -> Result<Vec<StoredCount>, Error> {
-    // From the token inwards: that is the order, and whose they are is the token's.
-    let mut query = Query::new(
-        "SELECT token.id, token.api, hour, outcome, count
-         FROM token CROSS JOIN usage ON usage.token = token.id",
-    );
-    query.and_if("token.id = ?", filter.token.map(|id| *id.as_bytes()));
-    query.and_if("api = ?", filter.api.clone());
-    query.and_if("organization = ?", filter.organization.map(|id| *id.as_bytes()));
-    query.and_if("owner = ?", filter.owner.map(|id| *id.as_bytes()));
-    query.and_if("hour >= ?", Some(filter.from.as_millis()));
-    query.and_if("hour < ?", Some(filter.to.as_millis()));
-    if let Some((token, hour, outcome)) = page.after {
-        // The second says it all; the first is what an index can be asked for.
-        query.and_if("token.id >= ?", Some(*token.as_bytes()));
-        query.and("(token.id, hour, outcome) > (?, ?, ?)");
-        query.give(*token.as_bytes());
-        query.give(hour.as_millis());
-        query.give(outcome);
-    }
-    query.end("ORDER BY token.id, hour, outcome", page.limit);
-    query.all(connection, |row| {
+    counts_query(filter, page).all(connection, |row| {
         Ok(StoredCount {
             token: TokenId::from_bytes(row.get(0)?),
             api: row.get(1)?,
@@ -135,6 +115,44 @@ pub(super) fn counts(
             count: number(row, 4)?,
         })
     })
+}
+
+/// Either way tokens come in their order, and a page is not all sorted first.
+fn counts_query(filter: &UsageFilter, page: Page<UsageKey>) -> Query {
+    let of_some = filter.token.is_some() || filter.organization.is_some() || filter.owner.is_some();
+    let mut query = Query::new(if of_some {
+        // From the token inwards: whose they are is the token's.
+        "SELECT token.id, token.api, hour, outcome, count
+         FROM token CROSS JOIN usage ON usage.token = token.id"
+    } else {
+        // From the counts outwards: most tokens may have none.
+        "SELECT usage.token, token.api, hour, outcome, count
+         FROM usage CROSS JOIN token ON token.id = usage.token"
+    });
+    query.and_if("token.id = ?", filter.token.map(|id| *id.as_bytes()));
+    query.and_if("api = ?", filter.api.clone());
+    query.and_if("organization = ?", filter.organization.map(|id| *id.as_bytes()));
+    query.and_if("owner = ?", filter.owner.map(|id| *id.as_bytes()));
+    // The sign keeps the database from taking the index of hours, and sorting.
+    let [from, to] = if of_some { ["hour >= ?", "hour < ?"] } else { ["+hour >= ?", "+hour < ?"] };
+    query.and_if(from, Some(filter.from.as_millis()));
+    query.and_if(to, Some(filter.to.as_millis()));
+    if let Some((token, hour, outcome)) = page.after {
+        // The second says it all; the first is what an index can be asked for.
+        let first = if of_some { "token.id >= ?" } else { "usage.token >= ?" };
+        query.and_if(first, Some(*token.as_bytes()));
+        query.and("(usage.token, hour, outcome) > (?, ?, ?)");
+        query.give(*token.as_bytes());
+        query.give(hour.as_millis());
+        query.give(outcome);
+    }
+    let order = if of_some {
+        "ORDER BY token.id, hour, outcome"
+    } else {
+        "ORDER BY usage.token, hour, outcome"
+    };
+    query.end(order, page.limit);
+    query
 }
 
 pub(super) fn origins(
@@ -176,7 +194,9 @@ pub(super) fn last_use(row: &Row<'_>, first: usize) -> Result<Option<LastUse>, E
     }))
 }
 
-pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Result<(), Error> {
+/// Whether there may be more to forget.
+pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Result<bool, Error> {
+    let mut more = false;
     for sql in [
         "DELETE FROM usage WHERE (token, hour, outcome) IN (
             SELECT token, hour, outcome FROM usage WHERE hour < ?1 LIMIT ?2)",
@@ -186,9 +206,9 @@ pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Resu
             SELECT token FROM last_use
             WHERE at < ?1 AND coalesce(address, user_agent, route) IS NOT NULL LIMIT ?2)",
     ] {
-        run(connection, sql, params![end.as_millis(), most])?;
+        more |= run(connection, sql, params![end.as_millis(), most])? >= most as usize;
     }
-    Ok(())
+    Ok(more)
 }
 
 fn kind_name(kind: OriginKind) -> &'static str {
@@ -200,4 +220,50 @@ fn kind_name(kind: OriginKind) -> &'static str {
 
 fn number(row: &Row<'_>, column: usize) -> Result<u64, Error> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::migrate;
+    use counterfoil_core::id::{AccountId, OrganizationId};
+
+    #[test]
+    fn counts_are_found_in_their_order() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        let (now, entropy) = (Timestamp::from_millis(1), [0; 10]);
+        let token = TokenId::new(now, entropy);
+        let all = UsageFilter {
+            token: None,
+            api: Some("orders".into()),
+            organization: None,
+            owner: None,
+            from: now,
+            to: Timestamp::MAX,
+        };
+        let organization = Some(OrganizationId::new(now, entropy));
+        let owner = Some(AccountId::new(now, entropy));
+        for (filter, first, next) in [
+            (all.clone(), "SCAN usage", "SEARCH usage USING PRIMARY KEY (token>?)"),
+            (
+                UsageFilter { organization, ..all.clone() },
+                "SEARCH token USING INDEX token_by_organization (organization=?)",
+                "SEARCH token USING INDEX token_by_organization (organization=? AND id>?)",
+            ),
+            (
+                UsageFilter { owner, ..all.clone() },
+                "SEARCH token USING INDEX token_by_owner (owner=?)",
+                "SEARCH token USING INDEX token_by_owner (owner=? AND id>?)",
+            ),
+        ] {
+            for (after, expected) in [(None, first), (Some((token, now, String::new())), next)] {
+                let plan = counts_query(&filter, Page { after, limit: 1 }).plan(&connection);
+                assert_eq!(plan[0], expected, "{plan:?}");
+                assert!(plan[1].starts_with("SEARCH"), "{plan:?}");
+                // One token's counts may be sorted, never all that there are.
+                assert!(!plan.iter().any(|step| step.ends_with("FOR ORDER BY")), "{plan:?}");
+            }
+        }
+    }
 }

@@ -1,0 +1,63 @@
+//! A last use is told at once, and telling it writes nothing.
+
+use super::world::World;
+use crate::{
+    clock,
+    service::Caller,
+    store::{Page, TokenFilter},
+    usage::{Outcome, Use},
+};
+use counterfoil_core::{Timestamp, id::TokenId, time::Seconds};
+
+impl World {
+    fn uses(&self, token: TokenId, at: Timestamp) {
+        let door = "gateway";
+        let used = Use { at, door, client: None, user_agent: None, method: "GET", path: "/" };
+        self.app.service.usage.record(token, Outcome::Admitted, &used);
+    }
+
+    /// When the list says that a token was last used.
+    async fn listed(&self, token: TokenId, filter: TokenFilter) -> Option<Timestamp> {
+        let page = Page { after: None, limit: 1000 };
+        let found = self.app.service.tokens(&Caller::Operator, filter, page).await.unwrap();
+        found.into_iter().find(|stored| stored.token.id == token)?.last_used.map(|last| last.at)
+    }
+}
+
+#[tokio::test]
+async fn it_is_told_where_nothing_can_be_written() {
+    let world = World::new().await;
+    let service = &world.app.service;
+    let token = world.tokens[0];
+    let later = clock::now().plus(Seconds::HOUR);
+    service.store.close().await;
+    world.uses(token, later);
+    let flushes = service.usage.flushes();
+    let shown = service.token(&Caller::Operator, token).await.unwrap();
+    assert_eq!(shown.last_used.unwrap().at, later);
+    assert_eq!(world.listed(token, TokenFilter::default()).await, Some(later));
+    assert_eq!(service.usage.flushes(), flushes);
+    // The one list for which it has to be written.
+    let unused_since = Some(clock::now());
+    world.listed(token, TokenFilter { unused_since, ..TokenFilter::default() }).await;
+    assert_eq!(service.usage.flushes(), flushes + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_told_while_it_is_written() {
+    let world = World::new().await;
+    let service = &world.app.service;
+    let token = world.tokens[0];
+    let begin = clock::now().plus(Seconds::HOUR).as_millis();
+    for n in 0..100 {
+        let now = Timestamp::from_millis(begin + n);
+        world.uses(token, now);
+        let (listed, shown, ()) = tokio::join!(
+            world.listed(token, TokenFilter::default()),
+            service.token(&Caller::Operator, token),
+            service.usage.flush(),
+        );
+        assert_eq!(listed, Some(now));
+        assert_eq!(shown.unwrap().last_used.unwrap().at, now);
+    }
+}
