@@ -8,6 +8,7 @@ pub(crate) mod extract;
 pub(crate) mod forward_auth;
 pub(crate) mod gateway;
 pub(crate) mod head;
+pub(crate) mod hush;
 pub(crate) mod identity;
 pub(crate) mod leaks;
 pub(crate) mod listen;

@@ -66,7 +66,7 @@ impl Headers for Fields<'_> {
 /// What of a text could be a token: a run of letters, digits and underscores that is
 /// longer than any that people read.
 pub(crate) fn could_be_secret(text: &str) -> bool {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|run| run.len() >= 33)
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|run| run.len() >= 20)
 }
 
 /// Seeds from texts.

@@ -253,6 +253,6 @@ pub(crate) fn loggable_seeds() -> Vec<Vec<u8>> {
         format!("unknown field `{}`, expected `a`", secret.reveal()),
         "a\nb\u{1b}[0m\u{85}".to_owned(),
         "/ab".repeat(80),
-        "x".repeat(32) + "-" + &"y".repeat(32),
+        "x".repeat(19) + "-" + &"y".repeat(19),
     ])
 }

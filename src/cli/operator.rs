@@ -97,8 +97,10 @@ impl Operator {
         };
         let (replica, service) = (app.replica.clone(), &app.service);
         let metrics = Metrics::new(replica.clone());
-        let verifier = Verifier::new(&config, replica, &metrics, &service.refusals, &service.usage);
-        Ok(Self::Here(api::for_operator(service.clone(), Arc::new(verifier)), app))
+        let verifier =
+            Verifier::new(&config, &replica, &metrics, &service.refusals, &service.usage);
+        let operator = api::for_operator(service.clone(), Arc::new(verifier), replica);
+        Ok(Self::Here(operator, app))
     }
 
     /// One call: its answer, or what the server said was wrong.

@@ -160,7 +160,7 @@ impl Listeners {
         let places = Places::of_process();
         let private = async |setting, address| {
             let listener = bind(setting, address).await?;
-            Ok::<_, Failure>(Bounded { listener, places: places.private.clone() })
+            Ok::<_, Failure>(Bounded { listener, places: places.of_listener() })
         };
         let gateway = bind("gateway.listen", config.gateway.listen).await?;
         Ok(Self {

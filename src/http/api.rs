@@ -43,7 +43,11 @@ use std::{
 };
 
 /// The operator's management API: whoever reaches it may do everything.
-pub(crate) fn for_operator(service: Arc<Service>, verifier: Arc<Verifier>) -> Router {
+pub(crate) fn for_operator(
+    service: Arc<Service>,
+    verifier: Arc<Verifier>,
+    replica: Arc<Replica>,
+) -> Router {
     calls()
         .with_state(service)
         .merge(verify::calls().with_state(verifier))
@@ -51,7 +55,7 @@ pub(crate) fn for_operator(service: Arc<Service>, verifier: Arc<Verifier>) -> Ro
         .merge(openapi::calls().with_state(()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
-        .layer(middleware::from_fn(problem::name_answers))
+        .layer(middleware::from_fn_with_state(replica, problem::name_answers))
 }
 
 /// The management API for whoever has a token of it.
@@ -80,13 +84,12 @@ pub(crate) fn calls() -> Calls<Arc<Service>> {
 /// What protects the management API: the same door that protects any other.
 pub(crate) struct Protection {
     pub(crate) door: Door,
-    pub(crate) replica: Arc<Replica>,
     pub(crate) trusted_proxies: Vec<Network>,
 }
 
 impl Protection {
     fn judge(&self, seen: Seen<'_>) -> Result<Admitted, Refusal> {
-        self.door.judge(&self.replica, seen, Requirement::Any)
+        self.door.judge(seen, Requirement::Any)
     }
 
     /// Who acts with a request that is admitted.

@@ -1,6 +1,6 @@
 //! What all doors have in common: an API, the replica, and one way to judge a request.
 
-use super::{loggable::loggable, problem::REQUEST_ID};
+use super::{hush::Hush, loggable::loggable, problem::REQUEST_ID};
 use crate::{
     clock,
     config::Config,
@@ -25,6 +25,8 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 pub(crate) struct Door {
     name: &'static str,
     pub(crate) api: Arc<Api>,
+    replica: Arc<Replica>,
+    hush: Hush,
     counters: ApiCounters,
     refusals: Arc<Refusals>,
     usage: Arc<Usage>,
@@ -49,12 +51,13 @@ impl Doors {
     pub(crate) fn new(
         place: &'static str,
         config: &Config,
+        replica: &Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
     ) -> Self {
         let doors = config.apis.iter().map(|protected| {
-            let door = Door::new(place, &protected.api, metrics, refusals, usage);
+            let door = Door::new(place, &protected.api, replica, metrics, refusals, usage);
             (protected.api.name.clone(), door)
         });
         Self(doors.collect())
@@ -71,24 +74,25 @@ impl Door {
     pub(crate) fn new(
         name: &'static str,
         api: &Arc<Api>,
+        replica: &Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
     ) -> Self {
         let counters = metrics.of_api(name, &api.name);
+        let (api, replica) = (api.clone(), replica.clone());
         let (refusals, usage) = (refusals.clone(), usage.clone());
-        Self { name, api: api.clone(), counters, refusals, usage }
+        Self { name, api, replica, hush: Hush::default(), counters, refusals, usage }
     }
 
     /// Judges a request. Reads memory only. What comes of it is counted by
     /// [`Self::let_through`] or [`Self::refuse`], once, however often it was judged.
     pub(crate) fn judge(
         &self,
-        replica: &Replica,
         seen: Seen<'_>,
         requirement: Requirement<'_>,
     ) -> Result<Admitted, Refusal> {
-        let index = replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
+        let index = self.replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
         let question = Question { headers: &Lines(seen.headers), client: seen.client, requirement };
         verify::verify(&self.api, index, &question, seen.at)
     }
@@ -115,16 +119,17 @@ impl Door {
         if let Some((token, _)) = refusal.matched {
             self.note_use(token, Outcome::Refused(refusal.code), seen);
         }
-        let theirs = seen.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(loggable);
+        let fit = |text: &str| loggable(&self.hush.hushed(&self.replica, text));
+        let theirs = seen.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(fit);
         let kept = StoredRefusal {
             request_id,
             at: seen.at,
             door: self.name.to_owned(),
             api: self.api.name.to_string(),
             code: refusal.code.to_string(),
-            about: loggable(&refusal.about.to_string()),
-            method: loggable(seen.method),
-            path: loggable(seen.path),
+            about: fit(&refusal.about.to_string()),
+            method: fit(seen.method),
+            path: fit(seen.path),
             client: seen.client.map(|client| client.to_string()),
             client_request_id: theirs,
             matched: refusal.matched,
@@ -136,15 +141,17 @@ impl Door {
     }
 
     fn note_use(&self, token: TokenId, outcome: Outcome, seen: Seen<'_>) {
+        let fit = |text| self.hush.hushed(&self.replica, text);
+        // One that is not text is at least there.
         let user_agent = seen.headers.get(header::USER_AGENT);
+        let user_agent = user_agent.map(|value| fit(value.to_str().unwrap_or("?")));
         let request = Use {
             at: seen.at,
             door: self.name,
             client: seen.client,
-            // One that is not text is at least there.
-            user_agent: user_agent.map(|value| value.to_str().unwrap_or("?")),
-            method: seen.method,
-            path: seen.path,
+            user_agent: user_agent.as_deref(),
+            method: &fit(seen.method),
+            path: &fit(seen.path),
         };
         self.usage.record(token, outcome, &request);
     }

@@ -19,30 +19,39 @@ use serde_json::json;
 use std::time::Duration;
 
 /// How large a JSON body may be, in bytes.
-const BODY: usize = 1024 * 1024;
+pub(crate) const BODY: usize = 1024 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// A request all of which is here.
 pub(crate) async fn whole(request: Request) -> Result<Request, Problem> {
+    whole_within(request, BODY, BODY_TIME).await
+}
+
+/// A request all of which is here, after so long at most, and no more than that.
+pub(crate) async fn whole_within(
+    request: Request,
+    most: usize,
+    time: Duration,
+) -> Result<Request, Problem> {
     let (head, body) = request.into_parts();
     let late = || {
-        let detail = format!("the body took longer than {} seconds", BODY_TIME.as_secs());
+        let detail = format!("the body took longer than {} seconds", time.as_secs());
         Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
     };
-    let bytes =
-        tokio::time::timeout(BODY_TIME, collect(body)).await.map_err(|_| late()).flatten()?;
+    let body = tokio::time::timeout(time, collect(body, most));
+    let bytes = body.await.map_err(|_| late()).flatten()?;
     Ok(Request::from_parts(head, Body::from(bytes)))
 }
 
-async fn collect(body: Body) -> Result<Bytes, Problem> {
-    let body = Limited::new(body, BODY).collect().await.map_err(|error| {
+async fn collect(body: Body, most: usize) -> Result<Bytes, Problem> {
+    let body = Limited::new(body, most).collect().await.map_err(|error| {
         if error.downcast_ref::<LengthLimitError>().is_some() {
             return Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                format!("the body is larger than {BODY} bytes"),
+                format!("the body is larger than {most} bytes"),
             );
         }
         Problem::bad_request("the body did not arrive whole")
@@ -57,7 +66,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let bytes = collect(request.into_body()).await?;
+        let bytes = collect(request.into_body(), BODY).await?;
         // An empty body is an empty object, for calls in which every field has a default.
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
         read_json(bytes).map(Self)
@@ -71,7 +80,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for DigestedJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let bytes = collect(request.into_body()).await?;
+        let bytes = collect(request.into_body(), BODY).await?;
         let digest = Digest::of_bytes(&bytes);
         Ok(Self(read_json(&bytes)?, digest))
     }

@@ -10,7 +10,7 @@ mod replays;
 use super::{
     client_address,
     door::{self, Doors, Seen},
-    head, identity,
+    head, hush, identity,
     loggable::loggable,
     problem::{Problem, REQUEST_ID},
 };
@@ -74,7 +74,7 @@ impl ForwardAuth {
             stripped: mounts.collect(),
             proxy: config.forward_auth.proxy,
             trusted_proxies: config.forward_auth.trusted_proxies.clone(),
-            doors: Doors::new("forward_auth", config, metrics, refusals, usage),
+            doors: Doors::new("forward_auth", config, &replica, metrics, refusals, usage),
             replica,
             replays: Replays::default(),
         }
@@ -86,7 +86,7 @@ impl ForwardAuth {
         let mut response = match self.judge(peer.ip(), request_id, request) {
             Ok(response) => response,
             Err(problem) => {
-                tracing::info!(%request_id, %peer, path = loggable(request.uri().path()), code = problem.code, detail = loggable(&problem.detail), "rejected");
+                tracing::info!(%request_id, %peer, path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let answer = Answer {
                     status: problem.status.as_u16(),
                     headers: vec![
@@ -143,7 +143,7 @@ impl ForwardAuth {
         })?;
         let requirement = door.api.requirement(&original.method, self.within(name, &path)?);
         let seen = Seen::now(&original.method, &path, original.client, request.headers());
-        match door.judge(&self.replica, seen, requirement) {
+        match door.judge(seen, requirement) {
             Ok(admitted) => {
                 door.let_through(&admitted, seen);
                 let mut response = Response::new(Body::default());

@@ -14,7 +14,7 @@ use crate::{
     http::{
         client_address,
         door::{self, Seen},
-        head,
+        head, hush,
         loggable::loggable,
         places::Places,
         problem::{Problem, REQUEST_ID},
@@ -106,7 +106,7 @@ impl Gateway {
             .pool_max_idle_per_host(Places::in_all() / apis.len().max(1))
             .build(connector);
         Ok(Self {
-            mounts: Mounts::new(apis, &metrics, refusals, usage)?,
+            mounts: Mounts::new(apis, &replica, &metrics, refusals, usage)?,
             fields: Fields::new(apis),
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             replica,
@@ -162,7 +162,7 @@ impl Gateway {
         let seen = Seen::now(request.method().as_str(), &path, client, request.headers());
         let admitted = mounted
             .door
-            .judge(&self.replica, seen, requirement)
+            .judge(seen, requirement)
             .map_err(|refusal| Stop::Refused(mounted, refusal))?;
         let upstream_uri = mounted
             .upstream_uri(inner_path, request.uri().query())
@@ -232,7 +232,7 @@ impl Gateway {
         match stop {
             Stop::Problem(problem) => {
                 self.metrics.rejected.inc();
-                tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(request.uri().path()), code = problem.code, detail = loggable(&problem.detail), "rejected");
+                tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let mut response = problem_response(problem, request_id);
                 if problem.status == StatusCode::BAD_REQUEST {
                     // What comes next on this connection may be read wrongly too.

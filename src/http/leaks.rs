@@ -29,6 +29,7 @@ use http::{StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// How many secrets one report may hold.
@@ -41,12 +42,22 @@ const ANSWER_AFTER: Duration = Duration::from_millis(250);
 /// How many reports one address may make in a minute.
 const REPORTS: u32 = 30;
 
+/// How large the body of one too many may be, in bytes.
+const THROTTLED_BODY: usize = 16 * 1024;
+
+/// How many reports are read at once: strangers send them, as slowly as they like.
+const READING: usize = 64;
+
+/// How long a report may wait to be read, and how long it may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(5);
+
 /// What takes reports in.
 pub(crate) struct Leaks {
     service: Arc<Service>,
     replica: Arc<Replica>,
     trusted_proxies: Vec<Network>,
     throttle: Throttle,
+    reading: Semaphore,
 }
 
 impl Leaks {
@@ -56,7 +67,17 @@ impl Leaks {
         trusted_proxies: Vec<Network>,
     ) -> Self {
         let throttle = Throttle::new(REPORTS, clock::steady());
-        Self { service, replica, trusted_proxies, throttle }
+        let reading = Semaphore::new(READING);
+        Self { service, replica, trusted_proxies, throttle, reading }
+    }
+
+    /// A report all of which is here.
+    async fn read(&self, request: Request, most: usize) -> Result<Request, Problem> {
+        let Ok(Ok(_place)) = tokio::time::timeout(BODY_TIME, self.reading.acquire()).await else {
+            let detail = "too many reports are being sent; nothing was done, try again later";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail));
+        };
+        extract::whole_within(request, most, BODY_TIME).await
     }
 
     /// The tokens that these secrets belong to and that still work. Reads memory only.
@@ -130,14 +151,24 @@ async fn throttle(State(leaks): State<Arc<Leaks>>, request: Request, next: Next)
     let client = peer.and_then(|peer| {
         client_address::forwarded_for(peer, request.headers(), &leaks.trusted_proxies)
     });
-    if let Err(wait) = leaks.throttle.admit(client, clock::steady()) {
-        let detail = format!("more than {REPORTS} reports in a minute from this address; wait");
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-        return ([(header::RETRY_AFTER, wait.as_secs())], problem).into_response();
-    }
-    match extract::whole(request).await {
+    let throttled = leaks.throttle.admit(client, clock::steady()).err();
+    let most = if throttled.is_some() { THROTTLED_BODY } else { extract::BODY };
+    let response = match leaks.read(request, most).await {
         Ok(request) => next.run(request).await,
         Err(problem) => problem.into_response(),
+    };
+    // A report is carried out even so: nobody is to use up somebody else's, and be
+    // it that all seem to come from one proxy. Where nothing was done it says so.
+    match throttled {
+        Some(wait) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
+            let detail = format!(
+                "more than {REPORTS} reports in a minute from this address; what a report of up \
+                 to {THROTTLED_BODY} bytes held is ended even so; wait before you send more"
+            );
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+            ([(header::RETRY_AFTER, wait.as_secs())], problem).into_response()
+        }
+        _ => response,
     }
 }
 

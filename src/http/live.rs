@@ -33,11 +33,11 @@ impl Live {
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
         let (replica, refusals, usage) = (&app.replica, &app.service.refusals, &app.service.usage);
         let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals, usage)?;
-        let verifier = Verifier::new(config, replica.clone(), metrics, refusals, usage);
+        let verifier = Verifier::new(config, replica, metrics, refusals, usage);
         let verifier = Arc::new(verifier);
+        let api = App::management(config)?;
         let protection = Protection {
-            door: Door::new("management", &App::management(config)?, metrics, refusals, usage),
-            replica: replica.clone(),
+            door: Door::new("management", &api, replica, metrics, refusals, usage),
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
         let proxies = config.server.trusted_proxies.clone();
@@ -49,12 +49,12 @@ impl Live {
             .merge(api::for_tokens(app.service.clone(), verifier.clone(), Arc::new(protection)))
             .fallback(problem::no_such_path)
             .method_not_allowed_fallback(problem::wrong_method)
-            .layer(middleware::from_fn(problem::name_answers));
+            .layer(middleware::from_fn_with_state(replica.clone(), problem::name_answers));
         Ok(Self {
             gateway: Arc::new(gateway),
             forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals, usage),
             server,
-            operator: api::for_operator(app.service.clone(), verifier),
+            operator: api::for_operator(app.service.clone(), verifier, replica.clone()),
         })
     }
 }

@@ -22,8 +22,8 @@ use tokio::{
 
 /// Descriptors for the database, the listeners and the operator.
 const RESERVE: u64 = 128;
-/// What a connection takes: itself, one to the upstream, and one there that
-/// waits to be used again.
+/// What a connection to the gateway takes: itself, one to the upstream, and one there
+/// that waits to be used again.
 const EACH: u64 = 3;
 /// How long the other end may take to take anything at all.
 const WRITE_TIME: Duration = Duration::from_mins(1);
@@ -35,8 +35,8 @@ const MOST: u64 = 1 << 20;
 pub(crate) struct Places {
     /// For the gateway, where strangers are.
     pub(crate) public: Arc<Semaphore>,
-    /// For all other listeners: a flood at the gateway must not blind whoever watches it.
-    pub(crate) private: Arc<Semaphore>,
+    /// For each of the three other listeners: a connection there takes one descriptor.
+    private: usize,
 }
 
 impl Places {
@@ -57,10 +57,13 @@ impl Places {
         let private = (places / 4).max(1);
         let public = places.saturating_sub(private).max(1);
         tracing::debug!(public, private, "places for connections");
-        Self {
-            public: Arc::new(Semaphore::new(public)),
-            private: Arc::new(Semaphore::new(private)),
-        }
+        Self { public: Arc::new(Semaphore::new(public)), private }
+    }
+
+    /// For one of the other listeners. A flood at the gateway or at the management API,
+    /// where strangers are too, must not keep proxies from asking, nor whoever watches out.
+    pub(crate) fn of_listener(&self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(self.private))
     }
 }
 

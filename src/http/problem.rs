@@ -1,16 +1,17 @@
 //! Problem details (RFC 9457): how the management API and the gateway itself say no.
 
-use super::{calls::problems, head, loggable::loggable};
-use crate::service::ServiceError;
+use super::{calls::problems, head, hush, loggable::loggable};
+use crate::{replica::Replica, service::ServiceError};
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use counterfoil_core::id::RequestId;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
+use std::sync::Arc;
 
 /// The header that names our answer.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -98,7 +99,11 @@ impl IntoResponse for Problem {
 }
 
 /// Gives every answer a fresh name, and problems their body.
-pub(crate) async fn name_answers(request: Request, next: Next) -> Response {
+pub(crate) async fn name_answers(
+    State(replica): State<Arc<Replica>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let request_id = crate::entropy::request_id();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -108,7 +113,7 @@ pub(crate) async fn name_answers(request: Request, next: Next) -> Response {
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         debug_assert!(problems::is_described(problem.status, problem.code), "{problem:?}");
-        tracing::info!(%request_id, %method, path = loggable(&path), code = problem.code, detail = loggable(&problem.detail), "problem");
+        tracing::info!(%request_id, %method, path = loggable(&hush::hushed(&replica, &path)), code = problem.code, detail = loggable(&problem.detail), "problem");
         *response.body_mut() = Body::from(problem.to_json(request_id));
         response.headers_mut().remove(header::CONTENT_LENGTH);
         response

@@ -2,58 +2,95 @@
 
 use crate::entropy;
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    net::{IpAddr, Ipv6Addr},
+    hash::{DefaultHasher, Hash, Hasher as _},
+    net::IpAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 /// In constant memory, whoever asks: addresses share slots, and nobody can
 /// know with whom.
-const SLOTS: usize = 4096;
+const SLOTS: usize = 1 << 16;
 
 /// How long is counted together.
 const WINDOW: Duration = Duration::from_mins(1);
 
+/// How many addresses' worth a whole site of IPv6 gets: it has 65,536 networks,
+/// which must not fill everybody's slots.
+const SITE: u32 = 8;
+
 /// So many calls a minute, for each address.
 pub(crate) struct Throttle {
-    most: u32,
-    key: [u8; 16],
     began: Instant,
-    /// The window's number in the upper half, its count in the lower.
-    slots: Box<[AtomicU64]>,
+    /// Addresses, and networks of IPv6.
+    addresses: Counts,
+    sites: Counts,
 }
 
 impl Throttle {
     pub(crate) fn new(most: u32, now: Instant) -> Self {
-        let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Self { most, key: entropy::bytes(), began: now, slots }
+        Self { began: now, addresses: Counts::new(most), sites: Counts::new(most * SITE) }
     }
 
     /// Counts a call; where it is one too many, how long to wait.
     pub(crate) fn admit(&self, client: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
         let since = now.saturating_duration_since(self.began);
         let window = since.as_secs() / WINDOW.as_secs();
+        let is_admitted = match client.map(|client| client.to_canonical()) {
+            Some(IpAddr::V4(address)) => self.addresses.admit(address, window),
+            // Whoever has one IPv6 address has all of its network, and often all of a site.
+            Some(IpAddr::V6(address)) => {
+                let bits = u128::from(address);
+                self.sites.admit(bits >> 80, window) && self.addresses.admit(bits >> 64, window)
+            }
+            None => self.sites.admit((), window),
+        };
+        let seconds = WINDOW.as_secs();
+        let left = || Duration::from_secs(seconds - since.as_secs() % seconds);
+        is_admitted.then_some(()).ok_or_else(left)
+    }
+}
+
+/// What was counted in a window, twice: who shares a slot with somebody in one table
+/// shares none with them in the other.
+struct Counts {
+    most: u32,
+    tables: [Table; 2],
+}
+
+struct Table {
+    key: [u8; 16],
+    /// The window's number in the upper half, its count in the lower.
+    slots: Box<[AtomicU64]>,
+}
+
+impl Counts {
+    fn new(most: u32) -> Self {
+        let table = |()| {
+            let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+            Table { key: entropy::bytes(), slots }
+        };
+        Self { most, tables: [(), ()].map(table) }
+    }
+
+    /// Counts one in both tables. Refuses where both are full.
+    fn admit(&self, whom: impl Hash, window: u64) -> bool {
         let counted = |kept: u64| {
             let count = if kept >> 32 == window { kept & u64::from(u32::MAX) } else { 0 };
             (count < u64::from(self.most)).then_some(window << 32 | (count + 1))
         };
-        let slot = &self.slots[self.slot(client)];
-        let counted = slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted);
-        counted.map(drop).map_err(|_| {
-            let seconds = WINDOW.as_secs();
-            Duration::from_secs(seconds - since.as_secs() % seconds)
-        })
-    }
-
-    fn slot(&self, client: Option<IpAddr>) -> usize {
-        // Whoever has one IPv6 address has all of its network.
-        let client = client.map(|client| match client {
-            IpAddr::V4(_) => client,
-            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        let admitted = self.tables.each_ref().map(|table| {
+            let slot = &table.slots[table.slot(&whom)];
+            slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted).is_ok()
         });
+        admitted.contains(&true)
+    }
+}
+
+impl Table {
+    fn slot(&self, whom: impl Hash) -> usize {
         let mut hasher = DefaultHasher::new();
-        (self.key, client).hash(&mut hasher);
+        (self.key, whom).hash(&mut hasher);
         usize::try_from(hasher.finish() % SLOTS as u64).unwrap_or_default()
     }
 }
@@ -89,9 +126,26 @@ mod tests {
         let admitted = |text: &str| throttle.admit(Some(text.parse().unwrap()), start).is_ok();
         assert!(admitted("2001:db8::1"));
         assert!(!admitted("2001:db8::2"), "the same network");
-        // Of a hundred others few share a slot.
-        let others = (0..100).filter(|n| admitted(&format!("198.51.100.{n}"))).count();
-        assert!(others > 90, "{others}");
+        assert!(admitted("2001:db8:0:1::1"), "another network");
+        assert!(admitted("192.0.2.1"));
+        assert!(!admitted("::ffff:192.0.2.1"), "the same address");
         assert!(throttle.admit(None, start).is_ok());
+    }
+
+    #[test]
+    fn nobody_stops_the_others() {
+        let start = Instant::now();
+        let throttle = Throttle::new(30, start);
+        let ask = |address: IpAddr| throttle.admit(Some(address), start).is_ok();
+        // A whole site of IPv6, and ten thousand addresses besides.
+        let site = u128::from("2001:db8::".parse::<std::net::Ipv6Addr>().unwrap());
+        let networks = (0..40_000).map(|n| IpAddr::from((site | n << 64).to_be_bytes()));
+        assert_eq!(networks.filter(|network| ask(*network)).count(), 30 * SITE as usize);
+        let many = (0..10_000_u32).map(|n| IpAddr::from((0x0a00_0000 | n).to_be_bytes()));
+        let admitted: usize = many.map(|address| (0..40).filter(|_| ask(address)).count()).sum();
+        assert!((270_000..=300_000).contains(&admitted), "{admitted}");
+        // Of a table a seventh is full then, and both of somebody's slots seldom.
+        let others = (0..400_u32).filter(|n| ask(IpAddr::from((0xc633_6400 | n).to_be_bytes())));
+        assert!(others.count() > 360);
     }
 }

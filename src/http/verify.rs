@@ -48,18 +48,17 @@ const HEADERS: usize = 200;
 /// What answers.
 pub(crate) struct Verifier {
     doors: Doors,
-    replica: Arc<Replica>,
 }
 
 impl Verifier {
     pub(crate) fn new(
         config: &Config,
-        replica: Arc<Replica>,
+        replica: &Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
     ) -> Self {
-        Self { doors: Doors::new("verify", config, metrics, refusals, usage), replica }
+        Self { doors: Doors::new("verify", config, replica, metrics, refusals, usage) }
     }
 }
 
@@ -219,7 +218,7 @@ async fn verify(
     Json(asked): Json<Asked>,
 ) -> Result<axum::Json<Verified>, Problem> {
     let question = verifier.question(&asking, &asked)?;
-    Ok(axum::Json(verifier.answer(&question, &asking.0)))
+    Ok(axum::Json(Verifier::answer(&question, &asking.0)))
 }
 
 async fn verify_batch(
@@ -241,7 +240,7 @@ async fn verify_batch(
     });
     // All of them are read before one is judged: what is wrong leaves nothing behind.
     let questions = questions.collect::<Result<Vec<_>, _>>()?;
-    let items = questions.iter().map(|question| verifier.answer(question, &asking.0)).collect();
+    let items = questions.iter().map(|question| Verifier::answer(question, &asking.0)).collect();
     Ok(axum::Json(Answers { items }))
 }
 
@@ -259,7 +258,7 @@ impl Verifier {
         Ok(Question { door, read: asked.read(&door.api)? })
     }
 
-    fn answer(&self, Question { door, read }: &Question<'_>, caller: &Caller) -> Verified {
+    fn answer(Question { door, read }: &Question<'_>, caller: &Caller) -> Verified {
         // The operator looks; what tokens did must not show that.
         let is_use = *caller != Caller::Operator;
         let Read { headers, client, scope, path, method } = read;
@@ -269,7 +268,7 @@ impl Verifier {
         };
         let seen = Seen::now(method, path.as_deref().unwrap_or(""), *client, headers);
         let judged = door
-            .judge(&self.replica, seen, requirement)
+            .judge(seen, requirement)
             .and_then(|admitted| holds(door, admitted, scope.as_ref()));
         match judged {
             Ok(admitted) => {

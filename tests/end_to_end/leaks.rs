@@ -7,6 +7,7 @@ use crate::{
     response::Response,
     server::Server,
     upstream::Upstream,
+    wire::Wire,
 };
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -138,13 +139,71 @@ fn one_address_reports_so_often_and_no_more() {
     let server = started(&upstream);
     let body = json!({"secrets": ["x"]});
     // At most two windows of thirty begin while these run.
-    let answers: Vec<Response> = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..91).map(|_| scope.spawn(|| report(&server, &body))).collect();
-        asking.into_iter().map(|answer| answer.join().unwrap()).collect()
-    });
-    let refused = answers.into_iter().find(|answer| answer.status != 202);
-    let refused = refused.expect("somebody is stopped");
+    let use_up = || {
+        let answers: Vec<Response> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..91).map(|_| scope.spawn(|| report(&server, &body))).collect();
+            asking.into_iter().map(|answer| answer.join().unwrap()).collect()
+        });
+        let refused = answers.into_iter().find(|answer| answer.status != 202);
+        refused.expect("somebody is stopped")
+    };
+    let refused = use_up();
     says_no(&refused, 429, "rate_limited");
     let wait: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&wait));
+    // Whoever used them up keeps nobody's token alive.
+    loop {
+        let leaked = server.issue("orders", &[]);
+        let reported = report(&server, &json!({"secrets": [leaked.secret]}));
+        assert_eq!(status(&server, &leaked.secret), 401);
+        if reported.status == 429 {
+            assert_eq!(reported.json()["detail"], refused.json()["detail"]);
+            break;
+        }
+        // The next window had begun.
+        use_up();
+    }
+}
+
+/// Strangers send reports as slowly as they like.
+#[test]
+fn slow_reports_keep_nobody_else_out() {
+    let upstream = Upstream::start();
+    let api = format!("[api.orders]\nupstream = \"{}\"\n", upstream.url());
+    let mut installation = Installation::new(&api).set_up();
+    let limited = ["sh", "-c", "ulimit -n 256 && exec \"$@\"", "sh"];
+    installation.call_through(limited.map(str::to_owned).to_vec());
+    let server = installation.start();
+    let token = server.issue("orders", &[]);
+    // Each is told to go on once its body is waited for.
+    let head = "POST /v1/revoke HTTP/1.1\r\nhost: counterfoil\r\nexpect: 100-continue\r\n\
+                content-type: application/json\r\ncontent-length: 100\r\n\r\n";
+    let mut slow: Vec<_> = (0..40)
+        .map(|_| {
+            let mut wire = Wire::connect(server.main).unwrap();
+            wire.send(head).unwrap();
+            wire
+        })
+        .collect();
+    for wire in &mut slow[..10] {
+        assert!(wire.read_head().unwrap().starts_with("HTTP/1.1 100"));
+    }
+    let question = "GET /auth/orders HTTP/1.1\r\nhost: counterfoil\r\n\
+                    x-original-method: GET\r\nx-original-uri: /x\r\n";
+    let question = format!("{question}authorization: Bearer {}\r\n\r\n", token.secret);
+    let scrape = "GET /metrics HTTP/1.1\r\nhost: counterfoil\r\n\r\n";
+    let kept: Vec<_> = (0..5)
+        .map(|_| {
+            let mut asking = Wire::connect(server.forward_auth).unwrap();
+            assert_eq!(asking.exchange(&question).unwrap().status, 200);
+            let mut scraping = Wire::connect(server.metrics).unwrap();
+            assert_eq!(scraping.exchange(scrape).unwrap().status, 200);
+            (asking, scraping)
+        })
+        .collect();
+    // They are not waited for for long.
+    let answer = slow[0].read_response().unwrap();
+    says_no(&answer, 408, "body_too_slow");
+    assert!(answer.text().contains("longer than 5 seconds"), "{}", answer.text());
+    drop(kept);
 }

@@ -9,7 +9,8 @@ use crate::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
-use std::path::Path;
+use sha2::{Digest as _, Sha256};
+use std::{fmt::Write as _, path::Path};
 
 const PASSWORDS: [&str; 3] = ["tr0ub4dor-and-3", "correct-horse-battery", "hunter2-hunter2"];
 /// How many characters of a secret in a row give it away.
@@ -339,5 +340,68 @@ fn nor_are_keys_that_are_imported() {
         let said = server.cli(command.iter().chain(&["--json"])).done();
         stage.hushed.is_not_in("what a command says", &(said.out + &said.err));
     }
+    stage.search();
+}
+
+/// They look like nothing in particular: only the index knows that they are secrets.
+#[test]
+fn nor_are_imported_secrets_that_come_where_they_should_not() {
+    let mut stage = Stage::set();
+    let other = stage.issue("togai", &[]);
+    let secrets = [
+        "5f0c9a1be27d48360fd4c8813ab9e672",
+        "k7QmZp2xVb9LtR4wYc6HsD",
+        "Vn3-x9_Qa7-Lk2_Zr8-Wp5_Tc1-Hy6",
+        "0b9d7e5c-2f6a-4c1e-9a51-6d0f3c2b7a18",
+    ];
+    let mut table = "digest,owner,name\n".to_owned();
+    for secret in secrets {
+        stage.hushed.text(secret);
+        for byte in Sha256::digest(secret) {
+            write!(table, "{byte:02x}").unwrap();
+        }
+        writeln!(table, ",{ADA},{}", &secret[..4]).unwrap();
+    }
+    let server = &stage.server;
+    let import =
+        ["import", "--from", "sha256", "--entropy-bits", "128", "--api", "selectstar", "-"];
+    server.cli_reading(&table, import).done();
+    let bearer = format!("Authorization: Bearer {}", other.secret);
+    for secret in secrets {
+        let right = format!("Authorization: Token {secret}");
+        assert_eq!(server.curl("/selectstar/x", ["--header", &right]).status, 200);
+        // Where what an admitted request was like is written down.
+        let path = format!("/togai/{secret}/k={secret}");
+        let agent = format!("tool/1 (key={secret})");
+        let admitted = ["--header", &bearer, "--user-agent", &agent];
+        assert_eq!(server.curl(&path, admitted).status, 200);
+        // And refused ones, at every door.
+        let named = format!("X-Request-Id: {secret}");
+        let encoded = secret.replace('-', "%2D");
+        for path in [
+            format!("/selectstar/{secret}"),
+            format!("/selectstar/a:{encoded}"),
+            format!("/nothing/{secret}"),
+            format!("/togai//{secret}"),
+        ] {
+            let refused = server.curl(&path, ["--header", &named, "--user-agent", secret]);
+            stage.hushed.is_not_in_refusal(&refused);
+        }
+        for (address, path) in [
+            (server.main, format!("/v1/tokens/{secret}")),
+            (server.main, format!("/{secret}")),
+            (server.metrics, format!("/{secret}")),
+            (server.forward_auth, format!("/auth/{secret}")),
+        ] {
+            let refused = call(address, &format!("x-request-id: {secret}\r\n"), "GET", &path, "");
+            stage.hushed.is_not_in_refusal(&refused);
+        }
+        let asked = server.operator().unwrap().call("GET", &format!("/v1/tokens/{secret}"), "");
+        stage.hushed.is_not_in_refusal(&asked.unwrap());
+    }
+    let shown = server.cli(["token", "show", &other.id, "--json"]).done();
+    stage.hushed.is_not_in("what a command says", &shown.out);
+    assert!(shown.json()["last_used"]["route"].as_str().unwrap().starts_with("GET /togai/…/"));
+    stage.upstream.take();
     stage.search();
 }

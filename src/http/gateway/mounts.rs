@@ -4,6 +4,7 @@ use crate::{
     config::{Mount, ProtectedApi},
     http::door::Door,
     refusals::Refusals,
+    replica::Replica,
     telemetry::Metrics,
     usage::Usage,
 };
@@ -33,13 +34,14 @@ pub(super) struct Mounted {
 impl Mounts {
     pub(super) fn new(
         apis: &[ProtectedApi],
+        replica: &Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
     ) -> anyhow::Result<Self> {
         let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
         for protected in apis {
-            let mounted = Arc::new(Mounted::new(protected, metrics, refusals, usage)?);
+            let mounted = Arc::new(Mounted::new(protected, replica, metrics, refusals, usage)?);
             match &protected.mount {
                 Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
                 Mount::Path { path, strip } => {
@@ -83,6 +85,7 @@ impl Mounts {
 impl Mounted {
     fn new(
         protected: &ProtectedApi,
+        replica: &Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
@@ -92,7 +95,7 @@ impl Mounted {
             .authority()
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
-            door: Door::new("gateway", &protected.api, metrics, refusals, usage),
+            door: Door::new("gateway", &protected.api, replica, metrics, refusals, usage),
             upstream_failures: metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,
             authority: authority.clone(),
