@@ -187,6 +187,8 @@ pub(crate) struct Page<Id> {
 pub(crate) struct TokenFilter {
     pub(crate) api: Option<String>,
     pub(crate) external_id: Option<String>,
+    /// A field of the metadata, by its name, and what it is: a text, or as JSON writes it.
+    pub(crate) metadata: Option<(String, String)>,
     /// Whose secret this is of, or was before a rotation.
     pub(crate) digest: Option<Digest>,
     pub(crate) organization: Option<OrganizationId>,

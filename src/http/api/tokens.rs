@@ -399,6 +399,37 @@ fn read_owner(text: &str) -> Result<AccountName, Problem> {
     text.parse().map_err(|error| Problem::bad_request(format!("owner: {error}")).about("owner"))
 }
 
+/// A field of metadata: its name, a colon, and its text, or its value as JSON writes it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct MetadataField {
+    name: String,
+    value: String,
+}
+
+impl TryFrom<String> for MetadataField {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        match text.split_once(':') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("expected a field's name, a colon and its value, as in team:payments"),
+        }
+    }
+}
+
+impl JsonSchema for MetadataField {
+    fn schema_name() -> Cow<'static, str> {
+        "MetadataField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[^:]+:", "examples": ["team:payments"]})
+    }
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
@@ -406,6 +437,8 @@ pub(crate) struct ListQuery {
     api: Option<String>,
     /// Only those that you call so.
     external_id: Option<String>,
+    /// Only those whose metadata have this field, as in `team:payments`.
+    metadata: Option<MetadataField>,
     /// Only the one whose secret has this SHA-256, in hexadecimal digits, or had it before
     /// a rotation: so a secret that was found need not be sent.
     #[schemars(with = "Option<String>", regex(pattern = "^[0-9A-Fa-f]{64}$"))]
@@ -441,6 +474,7 @@ async fn list(
     let filter = TokenFilter {
         api: query.api,
         external_id: query.external_id,
+        metadata: query.metadata.map(|field| (field.name, field.value)),
         digest: query.digest,
         organization: query.organization,
         owner,

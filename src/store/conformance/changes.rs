@@ -1,6 +1,41 @@
 //! Changing what is there already.
 
 use super::*;
+use serde_json::json;
+
+#[tokio::test]
+async fn fields_of_metadata_find_tokens() {
+    let house = House::with_member().await;
+    let metadata = [
+        json!({"team": "payments", "n": 7, "odd \"key\".": true}),
+        json!({"team": "payments", "n": "7", "more": {"team": "search"}}),
+        json!({"team": "search", "n": 7.5, "list": ["payments"]}),
+    ];
+    for (n, metadata) in (1..).zip(metadata) {
+        let token = Token { metadata: Some(metadata), ..token(n, 1, 1) };
+        house.made(Change::TokenIssued(Box::new(token))).await;
+    }
+    house.made(Change::TokenIssued(Box::new(Token { metadata: None, ..token(4, 1, 1) }))).await;
+    let found = async |name: &str, value: &str| {
+        let metadata = Some((name.to_owned(), value.to_owned()));
+        let filter = TokenFilter { metadata, ..TokenFilter::default() };
+        let found = house.store.tokens(filter, first_page()).await.unwrap();
+        found.iter().map(|found| found.token.name.clone()).collect::<Vec<_>>().join(" ")
+    };
+    for (name, value, names) in [
+        ("team", "payments", "t1 t2"),
+        ("team", "search", "t3"),
+        ("team", "", ""),
+        ("n", "7", "t1 t2"),
+        ("n", "7.5", "t3"),
+        ("odd \"key\".", "true", "t1"),
+        ("list", "[\"payments\"]", "t3"),
+        ("more.team", "search", ""),
+        ("' OR 1=1 --", "x", ""),
+    ] {
+        assert_eq!(found(name, value).await, names, "{name}:{value}");
+    }
+}
 
 #[tokio::test]
 async fn of_two_changes_decided_on_the_same_row_one_is_made() {

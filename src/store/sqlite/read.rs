@@ -162,6 +162,13 @@ pub(super) fn tokens(
     }
     query.and_if("api = ?", filter.api.clone());
     query.and_if("external_id = ?", filter.external_id.clone());
+    if let Some((name, value)) = filter.metadata.clone() {
+        query.and(
+            "EXISTS (SELECT 1 FROM json_each(metadata) AS field WHERE field.key = ?
+                AND ? IN (metadata -> field.fullkey, metadata ->> field.fullkey))",
+        );
+        query.parameters.extend([Box::new(name) as Box<dyn ToSql>, Box::new(value)]);
+    }
     query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
     query.and_if("owner = ?", filter.owner.map(|id| id.as_bytes().to_vec()));
     if let Some((state, now)) = filter.state {

@@ -2,7 +2,7 @@
 
 use super::Stage;
 use crate::caller::says_no;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// As many objects and arrays in each other.
 fn of_levels(levels: usize) -> String {
@@ -55,4 +55,24 @@ fn what_is_too_deep_is_refused_and_the_ledger_stays_readable() {
     }
     assert_eq!(stage.ada.get("/v1/audit").status, 200);
     stage.server.cli(["ledger", "verify"]).done();
+}
+
+#[test]
+fn tokens_are_found_by_a_field() {
+    let stage = Stage::set();
+    let made = json!({"api": "orders", "name": "found", "metadata": {"team": "payments"}});
+    let made = stage.ada.post("/v1/tokens", &made).json();
+    let found = stage.ada.get("/v1/tokens?metadata=team%3Apayments");
+    assert_eq!(super::ids(&found), [made["token"]["id"].as_str().unwrap()]);
+    for (caller, query) in
+        [(&stage.ada, "team:search"), (&stage.bob, "team:payments"), (&stage.eve, "team:payments")]
+    {
+        let none = caller.get(&format!("/v1/tokens?metadata={query}"));
+        assert!(super::ids(&none).is_empty(), "{query}");
+    }
+    for wrong in ["team", ":x", ""] {
+        let answer = stage.ada.get(&format!("/v1/tokens?metadata={wrong}"));
+        says_no(&answer, 400, "invalid_request");
+        assert_eq!(answer.json()["field"], "metadata");
+    }
 }
