@@ -8,6 +8,7 @@ mod hash;
 mod holders;
 mod locators;
 mod slab;
+mod space;
 mod table;
 mod terms;
 
@@ -26,6 +27,7 @@ use hash::ByTail;
 use holders::{Registry, RegistryContents};
 use locators::Locators;
 use slab::Slab;
+use space::{Free, Space};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -33,13 +35,14 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
-use table::{Found, Life, Relations, Row, Tables, leading};
+use table::{Found, Full, Life, Relations, Row, Tables, leading};
 use terms::TermsRegistry;
 
 /// Everything that verification needs to know, found by digest and by id.
 #[derive(Default)]
 pub struct Index {
     version: Version,
+    space: Space,
     tables: Tables,
     locators: Locators,
     holders: Slab<Holder>,
@@ -58,6 +61,7 @@ struct Version(AtomicU64);
 struct Writer {
     registry: Registry,
     terms: TermsRegistry,
+    free: Free,
     /// The secrets before the last rotations.
     previous: HashMap<TokenId, Previous, ByTail>,
 }
@@ -156,10 +160,17 @@ impl<'a> Loaded<'a> {
 #[error("a change refers to something unknown")]
 pub struct OutOfStep;
 
+impl From<Full> for OutOfStep {
+    // An index that cannot take something in has missed it.
+    fn from(_: Full) -> Self {
+        Self
+    }
+}
+
 impl Index {
     /// The token that this digest, present or previous, belongs to.
     pub fn find(&self, digest: &Digest) -> Option<Entry<'_>> {
-        self.in_one_version(|| self.entry(self.tables.find(digest)?))
+        self.in_one_version(|| self.entry(self.tables.find(&self.space, digest)?))
     }
 
     /// The token of this id.
@@ -179,8 +190,11 @@ impl Index {
 
     /// Makes room for so many tokens at once, where nothing is loaded yet.
     pub fn expect(&self, tokens: usize) {
-        self.tables.expect(tokens);
-        self.locators.expect(tokens);
+        let mut writer = self.write();
+        let free = &mut writer.free;
+        // Where there is no room, the tokens that find none will say so.
+        let _ = self.tables.expect(&self.space, free, tokens);
+        let _ = self.locators.expect(&self.space, free, tokens);
     }
 
     /// Takes in an organization as the store has it.
@@ -206,7 +220,10 @@ impl Index {
 
     /// Takes in a token as the store has it, once its owner's membership is there.
     pub fn load_token(&self, token: &Loaded<'_>) -> Result<(), OutOfStep> {
-        self.add(&mut self.write(), token)
+        let mut writer = self.write();
+        let added = self.add(&mut writer, token);
+        self.turn(&mut writer);
+        added
     }
 
     /// Follows one change of the ledger. Changes come in the ledger's order,
@@ -214,7 +231,7 @@ impl Index {
     pub fn apply(&self, change: &Change) -> Result<(), OutOfStep> {
         let mut writer = self.write();
         let made = self.make(&mut writer, change);
-        self.turn();
+        self.turn(&mut writer);
         made
     }
 
@@ -263,7 +280,7 @@ impl Index {
                 let terms = writer.terms.number(&self.terms, api, grant, allowed_networks)?;
                 let life = Life::new(row.life.state(), false, *expires_at);
                 let relations = Relations::new(terms, row.relations.holder());
-                self.put(writer, &Row { life, relations, ..row });
+                self.put(writer, &Row { life, relations, ..row })?;
             }
             Change::TokenPaused { token, .. } => self.set_state(writer, *token, State::Paused)?,
             Change::TokenResumed { token, .. } => self.set_state(writer, *token, State::Active)?,
@@ -282,7 +299,7 @@ impl Index {
     /// Everything it holds, in a form that can be compared with another's.
     pub fn contents(&self) -> Contents {
         let writer = self.write();
-        let rows = self.tables.rows();
+        let rows: Vec<Row> = self.tables.rows(&self.space).collect();
         let told = |row: &Row| match self.entry(Found::from(*row)) {
             Some(Entry { id, life, terms, holder, .. }) => {
                 format!("{id} {life:?} {terms:?} {:?} {:?}", holder.organization, holder.account)
@@ -320,21 +337,24 @@ impl Index {
     }
 
     fn row(&self, id: TokenId) -> Option<Row> {
-        self.locators.find(id, |leading| self.tables.find_by_id(leading, id))
+        let look = |leading| self.tables.find_by_id(&self.space, leading, id);
+        self.locators.find(&self.space, id, look)
     }
 
     fn write(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that a change is made. There is one writer at a time.
-    fn turn(&self) {
+    /// Says that a change is made. From then on nobody who is led to what it gave up
+    /// believes what is there.
+    fn turn(&self, writer: &mut Writer) {
         self.version.0.fetch_add(1, Ordering::Release);
+        self.space.recycle(&mut writer.free);
     }
 
     fn add(&self, writer: &mut Writer, token: &Loaded<'_>) -> Result<(), OutOfStep> {
         let holder = writer.registry.holder(token.organization, token.owner).ok_or(OutOfStep)?;
-        let is_known = |digest: &Digest| self.tables.find(digest).is_some();
+        let is_known = |digest: &Digest| self.tables.find(&self.space, digest).is_some();
         let previous = token.previous;
         if self.row(token.id).is_some()
             || is_known(&token.digest)
@@ -350,28 +370,34 @@ impl Index {
             life: Life::new(token.state, false, token.expires_at),
             relations: Relations::new(terms, holder),
         };
-        self.tables.insert(&row);
+        let free = &mut writer.free;
+        self.tables.insert(&self.space, free, &row)?;
         if let Some(previous) = previous {
-            self.tables.insert(&before(&row, previous));
+            self.tables.insert(&self.space, free, &before(&row, previous))?;
             writer.previous.insert(row.id, previous);
         }
-        self.locators.insert(row.id, leading(&row.digest));
+        self.locators.insert(&self.space, free, row.id, leading(&row.digest))?;
         self.tokens.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Changes what a token's digests lead to; each shows by itself, and a request has one.
-    fn put(&self, writer: &Writer, row: &Row) {
-        self.tables.change(row);
+    fn put(&self, writer: &mut Writer, row: &Row) -> Result<(), OutOfStep> {
+        self.tables.change(&self.space, &mut writer.free, row)?;
         if let Some(previous) = writer.previous.get(&row.id) {
-            self.tables.change(&before(row, *previous));
+            self.tables.change(&self.space, &mut writer.free, &before(row, *previous))?;
         }
+        Ok(())
     }
 
-    fn set_state(&self, writer: &Writer, token: TokenId, state: State) -> Result<(), OutOfStep> {
+    fn set_state(
+        &self,
+        writer: &mut Writer,
+        token: TokenId,
+        state: State,
+    ) -> Result<(), OutOfStep> {
         let row = self.live(token)?;
-        self.put(writer, &Row { life: row.life.with_state(state), ..row });
-        Ok(())
+        self.put(writer, &Row { life: row.life.with_state(state), ..row })
     }
 
     fn rotate(
@@ -381,24 +407,24 @@ impl Index {
         digest: Digest,
         previous_until: Option<Timestamp>,
     ) -> Result<(), OutOfStep> {
-        if self.tables.find(&digest).is_some() {
+        if self.tables.find(&self.space, &digest).is_some() {
             return Err(OutOfStep);
         }
         let new = Row { digest, ..*old };
-        self.tables.insert(&new);
-        self.locators.change(new.id, leading(&old.digest), leading(&new.digest));
+        self.tables.insert(&self.space, &mut writer.free, &new)?;
+        self.locators.change(&self.space, new.id, leading(&old.digest), leading(&new.digest));
         // Whoever was on the way from the id to the old digest looks again.
-        self.turn();
+        self.turn(writer);
         let earlier = if let Some(until) = previous_until {
             let previous = Previous { digest: old.digest, until };
-            self.tables.change(&before(&new, previous));
+            self.tables.change(&self.space, &mut writer.free, &before(&new, previous))?;
             writer.previous.insert(new.id, previous)
         } else {
-            self.tables.remove(&old.digest);
+            self.tables.remove(&self.space, &old.digest);
             writer.previous.remove(&new.id)
         };
         if let Some(earlier) = earlier {
-            self.tables.remove(&earlier.digest);
+            self.tables.remove(&self.space, &earlier.digest);
         }
         Ok(())
     }

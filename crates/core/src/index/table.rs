@@ -1,35 +1,41 @@
 //! Tokens by their digests: one cache line each, found where the digest says.
 //!
-//! The digest's first bits name one of [`PARTS`] parts, the next ones a place in that
-//! part's table, and what is not there stands in the places behind it. A digest is as
-//! good as random, so that no hash is needed, and every table is filled evenly.
+//! The digest's first bits name one of [`PARTS`] parts, the next ones a line in that part's
+//! table, and what is not there stands in a line behind it. A digest is as good as random,
+//! so that no hash is needed, and every table is filled evenly.
 //!
 //! Whoever reads loads atomic words and waits for nobody. Whoever writes changes what a
-//! reader sees by one store: of a token's `life`, of its `relations`, or of the whole
-//! part. So whatever the reader loads before and after, it sees all of a change or none.
+//! reader sees by one store: of a line's [`LIFE`], of its [`RELATIONS`], or of the place
+//! where a whole part stands. So whatever else a reader loads before and after, it sees all
+//! of a change or none.
 
+use super::space::{Free, Line, Pair, Place, Run, Space};
 use crate::{
     Timestamp,
     id::TokenId,
     token::{Digest, State},
 };
-use arc_swap::ArcSwap;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Many, so that making one part anew takes microseconds even of a large index.
+/// Many, so that writing one anew takes microseconds even of a large index.
 const PARTS: usize = 1 << PART_BITS;
 const PART_BITS: u32 = 12;
-/// Bits behind a part's that say where in its table a digest has its first place.
+/// Bits behind a part's that say where in its table a digest has its line.
 const PLACE_BITS: u32 = 32;
 /// How many first bits of a digest find it: those of the part and of the place.
 pub(super) const LEADING_BITS: u32 = PART_BITS + PLACE_BITS;
-/// A table is made anew before more of it than this is taken: three quarters.
-const FULL: (usize, usize) = (3, 4);
-/// How much of a new table is taken: two thirds.
-const FRESH: (usize, usize) = (2, 3);
+
+/// A line's first four words are the digest, the next two the id. They are there before
+/// the [`LIFE`] says so, and stay.
+const ID: usize = 4;
+/// The word that is [`VACANT`], [`GONE`] or a [`Life`].
+const LIFE: usize = 6;
+/// The word with [`Relations`].
+const RELATIONS: usize = 7;
+
+const VACANT: u64 = 0;
+/// The digest is no token's any more. The line is not used again: searches go on behind it.
+const GONE: u64 = 1;
 
 /// A token, or an earlier secret of one, as a table has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,228 +71,218 @@ impl From<Row> for Found {
 
 /// All tables.
 pub(super) struct Tables {
-    parts: Box<[ArcSwap<Table>]>,
+    parts: Box<[Part]>,
 }
 
 /// One part's table.
-struct Table {
-    /// Places stand in pairs, for memory comes in pairs of cache lines.
-    pairs: Box<[Pair]>,
-    /// How many places are not vacant. Only whoever writes looks.
-    taken: AtomicUsize,
-}
-
 #[derive(Default)]
-#[repr(align(128))]
-struct Pair([Slot; 2]);
-
-/// A place for a [`Row`]. The digest and the id are there before `life` says so, and
-/// stay.
-#[derive(Default)]
-#[repr(align(64))]
-struct Slot {
-    digest: [AtomicU64; 4],
-    id: [AtomicU64; 2],
-    /// [`VACANT`], [`GONE`] or a [`Life`].
-    life: AtomicU64,
-    /// [`Relations`].
-    relations: AtomicU64,
+struct Part {
+    place: Place,
+    /// How many lines are not vacant. Only whoever writes looks.
+    taken: AtomicU64,
 }
-
-const VACANT: u64 = 0;
-/// The digest is no token's any more. The place is not used again: searches go on behind it.
-const GONE: u64 = 1;
 
 impl Default for Tables {
     fn default() -> Self {
-        let empty = Arc::new(Table::with_room_for(0));
-        Self { parts: (0..PARTS).map(|_| ArcSwap::new(empty.clone())).collect() }
+        Self { parts: (0..PARTS).map(|_| Part::default()).collect() }
     }
 }
 
 impl Tables {
     /// Makes room for so many rows in all, where nothing is yet.
-    pub(super) fn expect(&self, rows: usize) {
-        for part in &self.parts {
-            if part.load().pairs.is_empty() {
-                part.store(Arc::new(Table::with_room_for(rows.div_ceil(PARTS))));
-            }
+    pub(super) fn expect(&self, space: &Space, free: &mut Free, rows: usize) -> Result<(), Full> {
+        for part in self.parts.iter().filter(|part| part.place.run() == Run::default()) {
+            part.place.set(space.take(free, pairs_for(rows.div_ceil(PARTS))).ok_or(Full)?);
         }
+        Ok(())
     }
 
-    /// What this digest leads to.
-    pub(super) fn find(&self, digest: &Digest) -> Option<Found> {
+    /// What this digest leads to. Every request comes by here.
+    pub(super) fn find(&self, space: &Space, digest: &Digest) -> Option<Found> {
         let words = words_of(digest);
-        self.part(words[0]).load().find(&words)?.read()
+        find(self.part(words[0]).pairs(space), &words).and_then(read)
     }
 
-    /// The row of this id among those whose digests have these first [`LEADING_BITS`].
-    pub(super) fn find_by_id(&self, leading: u64, id: TokenId) -> Option<Row> {
+    /// The row of this id among those whose digests have these first [`LEADING_BITS`]; what
+    /// has been rotated away counts only where nothing else is there.
+    pub(super) fn find_by_id(&self, space: &Space, leading: u64, id: TokenId) -> Option<Row> {
         let first = leading << (64 - LEADING_BITS);
         let wanted = id_words(id);
-        let table = self.part(first).load();
-        let rows = table.from(first).filter_map(|slot| {
-            let is_it = slot.id.each_ref().map(relaxed) == wanted;
-            is_it.then(|| slot.row())?
-        });
-        // What has been rotated away counts only where nothing else is there.
-        rows.min_by_key(|row| row.life.is_previous())
+        let mut previous = None;
+        for line in lines(self.part(first).pairs(space), first) {
+            match line.0[LIFE].load(Ordering::Acquire) {
+                VACANT => break,
+                _ if [relaxed(&line.0[ID]), relaxed(&line.0[ID + 1])] != wanted => {}
+                _ => match row(line) {
+                    Some(row) if row.life.is_previous() => previous = Some(row),
+                    Some(row) => return Some(row),
+                    None => {}
+                },
+            }
+        }
+        previous
     }
 
     /// Takes in a row whose digest is not there yet.
-    pub(super) fn insert(&self, row: &Row) {
+    pub(super) fn insert(&self, space: &Space, free: &mut Free, row: &Row) -> Result<(), Full> {
         let part = self.part(words_of(&row.digest)[0]);
-        let table = part.load();
-        if table.has_room() {
-            table.put(row);
-        } else {
-            let grown = table.again(1, |_| {});
-            grown.put(row);
-            part.store(Arc::new(grown));
+        let taken = part.taken.load(Ordering::Relaxed) + 1;
+        // At most three quarters are taken.
+        if taken * 4 > part.pairs(space).len() as u64 * 2 * 3 {
+            part.again(space, free, 1, |_| {})?;
         }
+        part.put(space, row);
+        Ok(())
     }
 
     /// Changes what a digest leads to, all at once.
-    pub(super) fn change(&self, to: &Row) {
+    pub(super) fn change(&self, space: &Space, free: &mut Free, to: &Row) -> Result<(), Full> {
         let words = words_of(&to.digest);
         let part = self.part(words[0]);
-        let table = part.load();
-        let Some(slot) = table.find(&words) else { return };
-        let (Life(life), Relations(relations)) = (to.life, to.relations);
-        if slot.relations.load(Ordering::Relaxed) == relations {
-            slot.life.store(life, Ordering::Release);
-        } else if slot.life.load(Ordering::Relaxed) == life {
-            slot.relations.store(relations, Ordering::Release);
+        let Some(line) = find(part.pairs(space), &words) else { return Ok(()) };
+        if line.0[RELATIONS].load(Ordering::Relaxed) == to.relations.0 {
+            line.0[LIFE].store(to.life.0, Ordering::Release);
+        } else if line.0[LIFE].load(Ordering::Relaxed) == to.life.0 {
+            line.0[RELATIONS].store(to.relations.0, Ordering::Release);
         } else {
             // Two words would be two stores. A part can be exchanged by one.
-            let again = table.again(0, |row| {
+            part.again(space, free, 0, |row| {
                 if row.digest == to.digest {
                     *row = *to;
                 }
-            });
-            part.store(Arc::new(again));
+            })?;
         }
+        Ok(())
     }
 
     /// Has a digest lead nowhere.
-    pub(super) fn remove(&self, digest: &Digest) {
+    pub(super) fn remove(&self, space: &Space, digest: &Digest) {
         let words = words_of(digest);
-        if let Some(slot) = self.part(words[0]).load().find(&words) {
-            slot.life.store(GONE, Ordering::Release);
+        if let Some(line) = find(self.part(words[0]).pairs(space), &words) {
+            line.0[LIFE].store(GONE, Ordering::Release);
         }
     }
 
     /// Every row, in no order.
-    pub(super) fn rows(&self) -> Vec<Row> {
-        self.parts.iter().flat_map(|part| part.load().rows().collect::<Vec<_>>()).collect()
+    pub(super) fn rows(&self, space: &Space) -> impl Iterator<Item = Row> {
+        self.parts.iter().flat_map(|part| part.rows(space))
     }
 
-    fn part(&self, first: u64) -> &ArcSwap<Table> {
+    fn part(&self, first: u64) -> &Part {
         // Twelve bits name a part that is there.
         &self.parts[(first >> (64 - PART_BITS)) as usize % PARTS]
     }
 }
+
+/// There is no more memory for the index.
+pub(super) struct Full;
 
 /// The first [`LEADING_BITS`] of a digest, which [`Tables::find_by_id`] begins with.
 pub(super) fn leading(digest: &Digest) -> u64 {
     words_of(digest)[0] >> (64 - LEADING_BITS)
 }
 
-impl Table {
-    /// A table that is [`FRESH`] with so many rows.
-    fn with_room_for(rows: usize) -> Self {
-        let pairs = (rows * FRESH.1).div_ceil(FRESH.0 * 2);
-        Self { pairs: (0..pairs).map(|_| Pair::default()).collect(), taken: AtomicUsize::new(0) }
+/// A new table is two thirds full.
+fn pairs_for(rows: usize) -> usize {
+    (rows * 3).div_ceil(4)
+}
+
+impl Part {
+    fn pairs<'s>(&self, space: &'s Space) -> &'s [Pair] {
+        space.pairs(self.place.run())
     }
 
-    fn has_room(&self) -> bool {
-        (self.taken.load(Ordering::Relaxed) + 1) * FULL.1 <= self.pairs.len() * 2 * FULL.0
+    fn rows<'s>(&self, space: &'s Space) -> impl Iterator<Item = Row> + use<'s> {
+        self.pairs(space).iter().flat_map(|pair| &pair.0).filter_map(row)
     }
 
-    /// All places in the order in which a digest that begins with `first` looks for one.
-    fn places(&self, first: u64) -> impl Iterator<Item = &Slot> {
-        let bits = (first << PART_BITS) >> (64 - PLACE_BITS);
-        // As far into the table as the bits are into their range.
-        let start = ((bits * self.pairs.len() as u64) >> PLACE_BITS) as usize;
-        let (before, behind) = self.pairs.split_at(start);
-        behind.iter().chain(before).flat_map(|pair| &pair.0)
-    }
-
-    /// Those where it may stand: up to the first vacant one.
-    fn from(&self, first: u64) -> impl Iterator<Item = &Slot> {
-        self.places(first).take_while(|slot| slot.life.load(Ordering::Acquire) != VACANT)
-    }
-
-    fn find(&self, words: &[u64; 4]) -> Option<&Slot> {
-        self.from(words[0]).find(|slot| {
-            let [a, b, c, d] = slot.digest.each_ref().map(relaxed);
-            let differs = a ^ words[0] | b ^ words[1] | c ^ words[2] | d ^ words[3];
-            differs == 0 && slot.life.load(Ordering::Acquire) != GONE
-        })
-    }
-
-    /// Writes a row into the first vacant place that its digest may have.
-    fn put(&self, row: &Row) {
-        let mut slots = self.places(words_of(&row.digest)[0]);
-        let Some(slot) = slots.find(|slot| slot.life.load(Ordering::Relaxed) == VACANT) else {
-            debug_assert!(false, "whoever writes sees to it that there is room");
-            return;
-        };
-        slot.write(row);
-        self.taken.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The same rows, each as `edit` leaves it, with room for so many more.
-    fn again(&self, more: usize, edit: impl Fn(&mut Row)) -> Self {
-        let live = self.rows().count();
-        let table = Self::with_room_for(live + more);
-        for mut row in self.rows() {
+    /// Writes the table anew: the same rows, each as `edit` leaves it, with room for so
+    /// many more.
+    fn again(
+        &self,
+        space: &Space,
+        free: &mut Free,
+        more: usize,
+        edit: impl Fn(&mut Row),
+    ) -> Result<(), Full> {
+        let live = self.rows(space).count();
+        let run = space.take(free, pairs_for(live + more)).ok_or(Full)?;
+        let pairs = space.pairs(run);
+        for mut row in self.rows(space) {
             edit(&mut row);
-            table.put(&row);
+            put(pairs, &row);
         }
-        table
+        let before = self.place.run();
+        self.place.set(run);
+        self.taken.store(live as u64, Ordering::Relaxed);
+        free.give_up(before);
+        Ok(())
     }
 
-    fn rows(&self) -> impl Iterator<Item = Row> {
-        let slots = self.pairs.iter().flat_map(|pair| &pair.0);
-        slots.filter_map(Slot::row)
+    fn put(&self, space: &Space, row: &Row) {
+        put(self.pairs(space), row);
+        self.taken.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl Slot {
-    /// What stands here, unless nothing does.
-    fn read(&self) -> Option<Found> {
-        let life = Life::read(self.life.load(Ordering::Acquire))?;
-        let relations = Relations(self.relations.load(Ordering::Acquire));
-        let [a, b] = self.id.each_ref().map(relaxed);
-        let id = u128::from(a) << 64 | u128::from(b);
-        Some(Found { id: TokenId::from_bytes(id.to_be_bytes()), life, relations })
-    }
+/// The lines in the order in which a digest that begins with `first` looks for a place: as
+/// far into the table as its bits are into their range; then the other line of that pair,
+/// which is fetched with it; then the next pair, and round.
+fn lines(pairs: &[Pair], first: u64) -> impl Iterator<Item = &Line> {
+    let bits = (first << PART_BITS) >> (64 - PLACE_BITS);
+    // Less than there are lines, whatever the bits.
+    let line = ((bits * (pairs.len() as u64 * 2)) >> PLACE_BITS) as usize;
+    let (before, behind) = pairs.split_at(line / 2);
+    let order = [line % 2, 1 - line % 2];
+    behind.iter().chain(before).flat_map(move |pair| order.map(|line| &pair.0[line]))
+}
 
-    fn row(&self) -> Option<Row> {
-        let Found { id, life, relations } = self.read()?;
-        Some(Row { digest: self.digest(), id, life, relations })
+/// Where the digest of these words stands.
+fn find<'s>(pairs: &'s [Pair], words: &[u64; 4]) -> Option<&'s Line> {
+    for line in lines(pairs, words[0]) {
+        let state = line.0[LIFE].load(Ordering::Acquire);
+        if state > GONE && (0..4).all(|n| relaxed(&line.0[n]) == words[n]) {
+            return Some(line);
+        }
+        if state == VACANT {
+            break;
+        }
     }
+    None
+}
 
-    fn digest(&self) -> Digest {
-        let mut bytes = [0; 32];
-        for (bytes, word) in bytes.chunks_exact_mut(8).zip(&self.digest) {
-            bytes.copy_from_slice(&relaxed(word).to_be_bytes());
-        }
-        Digest::from_bytes(bytes)
+/// Writes a row into the first vacant line that its digest may have.
+fn put(pairs: &[Pair], row: &Row) {
+    let words = words_of(&row.digest);
+    let mut lines = lines(pairs, words[0]);
+    let Some(line) = lines.find(|line| line.0[LIFE].load(Ordering::Relaxed) == VACANT) else {
+        debug_assert!(false, "whoever writes sees to it that there is room");
+        return;
+    };
+    for (at, word) in words.into_iter().chain(id_words(row.id)).enumerate() {
+        line.0[at].store(word, Ordering::Relaxed);
     }
+    line.0[RELATIONS].store(row.relations.0, Ordering::Relaxed);
+    // Who sees this sees the rest.
+    line.0[LIFE].store(row.life.0, Ordering::Release);
+}
 
-    fn write(&self, row: &Row) {
-        for (slot, word) in self.digest.iter().zip(words_of(&row.digest)) {
-            slot.store(word, Ordering::Relaxed);
-        }
-        for (slot, word) in self.id.iter().zip(id_words(row.id)) {
-            slot.store(word, Ordering::Relaxed);
-        }
-        self.relations.store(row.relations.0, Ordering::Relaxed);
-        // Who sees this sees the rest.
-        self.life.store(row.life.0, Ordering::Release);
+/// What stands in a line, unless nothing does.
+fn read(line: &Line) -> Option<Found> {
+    let words = &line.0;
+    let state = Life::read(words[LIFE].load(Ordering::Acquire))?;
+    let relations = Relations(words[RELATIONS].load(Ordering::Acquire));
+    let id = u128::from(relaxed(&words[ID])) << 64 | u128::from(relaxed(&words[ID + 1]));
+    Some(Found { id: TokenId::from_bytes(id.to_be_bytes()), life: state, relations })
+}
+
+fn row(line: &Line) -> Option<Row> {
+    let Found { id, life, relations } = read(line)?;
+    let mut digest = [0; 32];
+    for (bytes, word) in digest.chunks_exact_mut(8).zip(&line.0) {
+        bytes.copy_from_slice(&relaxed(word).to_be_bytes());
     }
+    Some(Row { digest: Digest::from_bytes(digest), id, life, relations })
 }
 
 impl Life {
@@ -384,7 +380,7 @@ fn id_words(id: TokenId) -> [u64; 2] {
     [(id >> 64) as u64, id as u64]
 }
 
-/// A word that does not change once [`Slot::life`] says that it is there.
+/// A word that does not change once [`LIFE`] says that it is there.
 fn relaxed(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
 }
