@@ -13,7 +13,7 @@ use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, TokenId},
-    index::{Index, OutOfStep},
+    index::{Index, Loaded, OutOfStep},
     ledger::Head,
     token::{Digest, Previous, Token},
 };
@@ -61,7 +61,9 @@ pub(super) fn load(
     let mut done = 0;
     // When each was last used is nothing to the index.
     each(&snapshot, &format!("{TOKEN} AND false"), token_row, |row| {
-        index.load_token(&row.token, row.kept_state(), row.previous).map_err(out_of_step)?;
+        index
+            .load_token(&Loaded::of(&row.token, row.kept_state(), row.previous))
+            .map_err(out_of_step)?;
         done += 1;
         if done % PROGRESS_EVERY == 0 {
             progress(done, total);
