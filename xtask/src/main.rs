@@ -22,12 +22,17 @@ Usage: cargo xtask <command>
 
   test                  install what is missing, then check and test everything
   rules                 check the house rules alone
-  bench [what] [options]
-                        measure, and print tables
-      what              all (the default), process, http, or nginx (the
-                        baseline of http without the gateway)
-      --rounds N        rounds of the HTTP rows (default 5)
+  bench [row...] [options]
+                        measure, and print one table
+      row               in-process, index-memory, forward-auth, verify, batch,
+                        gateway, auth-request, start, memory, issue; http for the
+                        five that load a server with wrk; all (the default)
+      --rounds N        rounds, of which medians are taken (default 5)
       --seconds N       seconds of load a round and server (default 5)
+      --tokens N        tokens of the servers (default 1000000); made once and
+                        kept in target/bench-data
+      --program FILE    the counterfoil to measure, instead of this one
+      --quick           one round of two seconds, 10000 tokens
   fuzz [options] [TARGET...]
                         feed parsers until they break or the time is over; all
                         targets, where none is named
