@@ -9,11 +9,12 @@
 )]
 
 mod insert;
-mod made;
+mod lists;
 mod servers;
+mod soak;
 
 use anyhow::{Context as _, Result, bail};
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 const USAGE: &str = "\
 Usage: counterfoil-bench <command>
@@ -25,7 +26,10 @@ Usage: counterfoil-bench <command>
   digests FIRST COUNT            made tokens as a file for `import --from sha256`
   secrets FIRST COUNT            their secrets
   insert DATABASE ROWS NEW       insert the last ROWS tokens of a database into a new one,
-                                 in groups of 100; print how many were inserted a second";
+                                 in groups of 100; print how many were inserted a second
+  soak PROGRAM PARENT MINUTES SECONDS
+                                 load a server of PROGRAM for so many minutes, with changes and
+                                 reloads, in a directory of its own in PARENT; print a line every so many seconds, at last a verdict";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,13 +51,19 @@ fn run(arguments: &[&str]) -> Result<()> {
             Path::new(answer),
             tokens.parse().context("TOKENS")?,
         ),
-        ["digests", first, count] => made::digests(range(first, count)?),
-        ["secrets", first, count] => made::secrets(range(first, count)?),
+        ["digests", first, count] => lists::digests(range(first, count)?),
+        ["secrets", first, count] => lists::secrets(range(first, count)?),
         ["insert", database, rows, new] => {
             let rows = rows.parse().context("ROWS")?;
             println!("{:.0}", insert::rate(Path::new(database), rows, Path::new(new))?);
             Ok(())
         }
+        ["soak", program, parent, minutes, seconds] => soak::run(&soak::Plan {
+            program: program.into(),
+            parent: parent.into(),
+            whole: Duration::from_mins(minutes.parse().context("MINUTES")?),
+            line: Duration::from_secs(seconds.parse().context("SECONDS")?),
+        }),
         _ => bail!("that is none of its commands\n\n{USAGE}"),
     }
 }

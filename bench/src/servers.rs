@@ -1,8 +1,8 @@
 //! The servers that the doors are measured beside.
 
-use crate::made::Mint;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use counterfoil_bench::made::Mint;
 use counterfoil_core::token::Digest;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -129,13 +129,14 @@ fn known(tokens: u64) -> Result<HashMap<[u8; 32], u64, BuildHasherDefault<FirstE
 }
 
 /// Serves on one thread, as every server under test has one processor.
-fn serve<A>(port: u16, answer: impl Fn(Request<Incoming>) -> A + Clone + 'static) -> Result<()>
+fn serve<A>(
+    port: u16,
+    answer: impl Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+) -> Result<()>
 where
-    A: Future<Output = Response<Full<Bytes>>> + 'static,
+    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async move {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async move {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         loop {
             let (stream, _) = listener.accept().await?;
@@ -147,7 +148,7 @@ where
             });
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new());
-            tokio::task::spawn_local(async move {
+            tokio::spawn(async move {
                 // A client that goes away ends its own connection only.
                 let _ = http.serve_connection(TokioIo::new(stream), service).await;
             });
