@@ -23,13 +23,12 @@ pub(crate) struct Comparison<'a> {
 impl Comparison<'_> {
     /// Has criterion measure both.
     pub(crate) fn measure(&self, criterion: &mut Criterion<CpuTime>) {
-        let mut measure = |name: &str, case: &Case<'_>| {
-            criterion.bench_function(name, |bencher| bencher.iter_custom(case));
-        };
+        let mut group = criterion.benchmark_group(&self.name);
         if let Some((name, floor)) = &self.floor {
-            measure(name, floor);
+            group.bench_function(name, |bencher| bencher.iter_custom(floor));
         }
-        measure(&self.name, &self.ours);
+        group.bench_function("counterfoil", |bencher| bencher.iter_custom(&self.ours));
+        group.finish();
     }
 
     /// Measures both by turns: `figure:`, name, unit, the floor's median and ours, the ratio's

@@ -51,7 +51,10 @@ impl World {
             index.load_account(owner, None, true);
             index.load_membership(organization(), owner, Some(Rank::Member)).unwrap();
         }
-        let world = Self { mint, apis, index, plain: HashMap::default(), owners };
+        // Large enough from the start: a map that is being moved to a larger table looks in both.
+        let room = usize::try_from(tokens).unwrap();
+        let plain = HashMap::with_capacity_and_hasher(room, BuildHasherDefault::default());
+        let world = Self { mint, apis, index, plain, owners };
         for number in 0..tokens {
             let token = world.token(number);
             world.index.load_token(&token, State::Active, None).unwrap();

@@ -59,8 +59,8 @@ pub(crate) struct Options {
     what: BTreeSet<What>,
     rounds: usize,
     seconds: u64,
-    /// How many tokens the servers have.
-    tokens: u64,
+    /// How many tokens there are, where that is said.
+    tokens: Option<u64>,
     quick: bool,
     /// The counterfoil to measure; the workspace's, where none is named.
     program: Option<PathBuf>,
@@ -72,7 +72,7 @@ impl Options {
             what: BTreeSet::new(),
             rounds: 5,
             seconds: 5,
-            tokens: 1_000_000,
+            tokens: None,
             quick: false,
             program: None,
         };
@@ -83,7 +83,7 @@ impl Options {
                 "http" => options.what.extend(OVER_HTTP),
                 "--rounds" => options.rounds = usize::try_from(number(arguments.next(), 100)?)?,
                 "--seconds" => options.seconds = number(arguments.next(), 600)?,
-                "--tokens" => options.tokens = number(arguments.next(), 100_000_000)?,
+                "--tokens" => options.tokens = Some(number(arguments.next(), 100_000_000)?),
                 "--program" => {
                     let path = arguments.next().context("--program names a file")?;
                     options.program =
@@ -91,7 +91,7 @@ impl Options {
                 }
                 "--quick" => {
                     options.quick = true;
-                    (options.rounds, options.seconds, options.tokens) = (1, 2, 10_000);
+                    (options.rounds, options.seconds) = (1, 2);
                 }
                 name => match NAMES.iter().find(|(known, _)| *known == name) {
                     Some((_, what)) => _ = options.what.insert(*what),
@@ -102,10 +102,15 @@ impl Options {
         if options.what.is_empty() {
             options.what.extend(NAMES.map(|(_, what)| what));
         }
-        if options.tokens < 10_000 {
+        if options.tokens() < 10_000 {
             bail!("the batches ask about 10,000 tokens: --tokens must be as many at least");
         }
         Ok(options)
+    }
+
+    /// How many tokens the servers have.
+    fn tokens(&self) -> u64 {
+        self.tokens.unwrap_or(if self.quick { 10_000 } else { 1_000_000 })
     }
 
     fn has(&self, what: What) -> bool {
@@ -163,11 +168,11 @@ fn served(options: &Options, program: &Path, directory: &Path, rows: &mut Vec<Ro
     let subject = |tokens| Subject::new(program, directory, &pinning, upstream.port, tokens);
     if options.has(What::Start) || options.has(What::Memory) {
         println!("\n== start");
-        rows.extend(start::run(options, &subject(options.tokens)?, &subject(1)?)?);
+        rows.extend(start::run(options, &subject(options.tokens())?, &subject(1)?)?);
     }
     if OVER_HTTP.iter().any(|what| options.has(*what)) {
         println!("\n== over HTTP");
-        let subject = subject(options.tokens)?;
+        let subject = subject(options.tokens())?;
         rows.extend(over_http::run(options, directory, &pinning, &subject, upstream.port)?);
     }
     if options.has(What::Issue) {
@@ -205,7 +210,7 @@ mod tests {
             what: [What::Gateway, What::Batch].into(),
             rounds: 2,
             seconds: 1,
-            tokens: 20_000,
+            tokens: Some(20_000),
             quick: false,
             program: None,
         };

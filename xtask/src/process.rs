@@ -157,6 +157,7 @@ impl Directory {
         use std::os::unix::fs::DirBuilderExt;
         let name = format!("counterfoil-{purpose}-{}", std::process::id());
         std::fs::create_dir_all(target_dir())?;
+        remove_left_behind(purpose);
         let path = target_dir().join(name);
         std::fs::DirBuilder::new()
             .mode(0o700)
@@ -174,6 +175,20 @@ impl Drop for Directory {
     fn drop(&mut self) {
         // What cannot be removed, goes with all else that is built.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes what processes left behind that were interrupted.
+fn remove_left_behind(purpose: &str) {
+    let prefix = format!("counterfoil-{purpose}-");
+    for entry in std::fs::read_dir(target_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process =
+            name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u32>().ok());
+        if process.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            // It is in nobody's way.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) fn run(options: &Options, bench: &str) -> Result<Vec<Row>> {
     if options.quick {
         command.arg("--quick");
     }
+    if let Some(tokens) = options.tokens {
+        command.args(["--tokens", &tokens.to_string()]);
+    }
     let answer = answer_within(AN_HOUR, &mut command)?;
     if !answer.success {
         bail!("the benchmark `{bench}` failed:\n{}", answer.stderr);

@@ -53,7 +53,7 @@ pub(crate) fn run(
     let plain = servers::plain_proxy(directory, pinning, upstream)?;
     let empty = servers::least(directory, pinning, "empty", &[])?;
     let asking = servers::asking_proxy(directory, pinning, upstream, empty.port)?;
-    let tokens = options.tokens.to_string();
+    let tokens = options.tokens().to_string();
     let json = servers::least(
         directory,
         pinning,

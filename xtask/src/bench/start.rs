@@ -27,11 +27,11 @@ pub(crate) fn run(options: &Options, subject: &Subject, empty: &Subject) -> Resu
             times.push(started.times);
             resident.push(memory / MIB);
             #[expect(clippy::cast_precision_loss, reason = "no database has 2^52 tokens")]
-            per_token.push((memory - least) / options.tokens as f64);
+            per_token.push((memory - least) / options.tokens() as f64);
         }
         started.stop()?;
     }
-    let tokens = options.tokens;
+    let tokens = options.tokens();
     let mut rows = Vec::new();
     if options.has(What::Start) {
         let of = |time: fn(&Times) -> f64| times.iter().map(time).collect::<Vec<_>>();

@@ -43,7 +43,7 @@ pub(crate) struct Times {
 }
 
 impl<'a> Subject<'a> {
-    /// One with `tokens` tokens, made once and copied from where it is kept.
+    /// One with `tokens` tokens, which are made once, and copied from where they are kept.
     pub(crate) fn new(
         program: &Path,
         directory: &Path,
@@ -57,10 +57,12 @@ impl<'a> Subject<'a> {
         if !kept.exists() {
             subject.make(tokens, &kept)?;
         }
-        fs::create_dir_all(&subject.directory)?;
-        let mut copy = Command::new("cp");
-        copy.arg("-a").arg(&kept).arg(subject.data());
-        output_within(ADMINISTRATION, &mut copy)?;
+        if !subject.data().exists() {
+            fs::create_dir_all(&subject.directory)?;
+            let mut copy = Command::new("cp");
+            copy.arg("-a").arg(&kept).arg(subject.data());
+            output_within(ADMINISTRATION, &mut copy)?;
+        }
         Ok(subject)
     }
 
