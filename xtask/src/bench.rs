@@ -3,65 +3,181 @@
 //! Absolute figures move from machine to machine and from run to run, so what
 //! counts is the ratio to something measured in the same round.
 
+mod in_process;
+mod issue;
 mod load;
+mod over_http;
 mod servers;
+mod start;
+mod subject;
 mod table;
 
 use crate::packages::{self, FOR_BENCHMARKS};
-use crate::process::{Directory, answer_within, cargo, succeeds};
-use anyhow::{Result, bail};
-use load::{Contestant, Sample};
-use std::time::Duration;
+use crate::process::{Directory, cargo, succeeds, target_dir};
+use anyhow::{Context, Result, bail};
+use servers::Pinning;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use subject::Subject;
+use table::Row;
 
-/// Long enough for a quiet machine to build everything, or to run the in-process benchmark.
-const HALF_AN_HOUR: Duration = Duration::from_mins(30);
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    InProcess,
+    IndexMemory,
+    ForwardAuth,
+    Verify,
+    Batch,
+    Gateway,
+    AuthRequest,
+    Start,
+    Memory,
+    Issue,
+}
+
+const NAMES: [(&str, What); 10] = [
+    ("in-process", What::InProcess),
+    ("index-memory", What::IndexMemory),
+    ("forward-auth", What::ForwardAuth),
+    ("verify", What::Verify),
+    ("batch", What::Batch),
+    ("gateway", What::Gateway),
+    ("auth-request", What::AuthRequest),
+    ("start", What::Start),
+    ("memory", What::Memory),
+    ("issue", What::Issue),
+];
+
+const OVER_HTTP: [What; 5] =
+    [What::ForwardAuth, What::Verify, What::Batch, What::Gateway, What::AuthRequest];
 
 /// What to measure, and how long.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
-    process: bool,
-    http: bool,
-    gateway: bool,
+    what: BTreeSet<What>,
     rounds: usize,
     seconds: u64,
+    /// How many tokens there are, where that is said.
+    tokens: Option<u64>,
+    quick: bool,
+    /// The counterfoil to measure; the workspace's, where none is named.
+    program: Option<PathBuf>,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
-        let mut options =
-            Options { process: true, http: true, gateway: true, rounds: 5, seconds: 5 };
+        let mut options = Options {
+            what: BTreeSet::new(),
+            rounds: 5,
+            seconds: 5,
+            tokens: None,
+            quick: false,
+            program: None,
+        };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match *argument {
-                "all" => {}
-                "process" => options.http = false,
-                "http" => options.process = false,
-                "nginx" => (options.process, options.gateway) = (false, false),
-                "--rounds" => options.rounds = number(arguments.next(), 100)?,
-                "--seconds" => options.seconds = number(arguments.next(), 600)? as u64,
-                other => bail!("cannot make sense of `{other}`"),
+                "all" => options.what.extend(NAMES.map(|(_, what)| what)),
+                "http" => options.what.extend(OVER_HTTP),
+                "--rounds" => options.rounds = usize::try_from(number(arguments.next(), 100)?)?,
+                "--seconds" => options.seconds = number(arguments.next(), 600)?,
+                "--tokens" => options.tokens = Some(number(arguments.next(), 100_000_000)?),
+                "--program" => {
+                    let path = arguments.next().context("--program names a file")?;
+                    options.program =
+                        Some(fs::canonicalize(path).with_context(|| (*path).to_owned())?);
+                }
+                "--quick" => {
+                    options.quick = true;
+                    (options.rounds, options.seconds) = (1, 2);
+                }
+                name => match NAMES.iter().find(|(known, _)| *known == name) {
+                    Some((_, what)) => _ = options.what.insert(*what),
+                    None => bail!("cannot make sense of `{name}`"),
+                },
             }
         }
+        if options.what.is_empty() {
+            options.what.extend(NAMES.map(|(_, what)| what));
+        }
+        if options.tokens() < 10_000 {
+            bail!("the batches ask about 10,000 tokens: --tokens must be as many at least");
+        }
         Ok(options)
+    }
+
+    /// How many tokens the servers have.
+    fn tokens(&self) -> u64 {
+        self.tokens.unwrap_or(if self.quick { 10_000 } else { 1_000_000 })
+    }
+
+    fn has(&self, what: What) -> bool {
+        self.what.contains(&what)
+    }
+
+    /// Whether a running server is asked for.
+    fn serves(&self) -> bool {
+        self.what.iter().any(|what| !matches!(what, What::InProcess | What::IndexMemory))
     }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.http {
-        packages::ensure(FOR_BENCHMARKS)?;
-    }
     // Everything is built before anything is measured.
-    if options.process {
-        build(&["bench", "--bench", "verify", "--no-run"])?;
+    let benches = in_process::benches(options);
+    for bench in &benches {
+        build(&["bench", "--bench", bench, "--no-run"])?;
     }
-    if options.http && options.gateway {
-        build(&["build", "--release", "--package", "counterfoil"])?;
+    let mut rows = Vec::new();
+    if options.serves() {
+        packages::ensure(FOR_BENCHMARKS)?;
+        let directory = Directory::new("bench")?;
+        let program = programs(options, directory.path())?;
+        served(options, &program, directory.path(), &mut rows)?;
     }
-    if options.process {
-        in_process()?;
+    for bench in benches {
+        println!("\n== benches/{bench}");
+        let found = in_process::run(options, bench)?;
+        print!("{}", table::print(&found));
+        rows.extend(found);
     }
-    if options.http {
-        over_http(options)?;
+    print!("\n{}", table::print(&rows));
+    Ok(())
+}
+
+/// Builds the servers; where the counterfoil is that is to be measured.
+fn programs(options: &Options, directory: &Path) -> Result<PathBuf> {
+    // One by one: together they would be built with each other's features.
+    build(&["build", "--release", "--package", "counterfoil-bench"])?;
+    if let Some(program) = &options.program {
+        return Ok(program.clone());
+    }
+    build(&["build", "--release", "--package", "counterfoil"])?;
+    // A copy stays what it is while somebody builds.
+    let program = directory.join("counterfoil");
+    fs::copy(target_dir().join("release/counterfoil"), &program)?;
+    Ok(program)
+}
+
+/// Whatever wants a running server.
+fn served(options: &Options, program: &Path, directory: &Path, rows: &mut Vec<Row>) -> Result<()> {
+    let pinning = Pinning::of_this_machine();
+    println!("{pinning}");
+    let upstream = servers::upstream(directory, &pinning)?;
+    let subject = |tokens| Subject::new(program, directory, &pinning, upstream.port, tokens);
+    if options.has(What::Start) || options.has(What::Memory) {
+        println!("\n== start");
+        rows.extend(start::run(options, &subject(options.tokens())?, &subject(1)?)?);
+    }
+    if OVER_HTTP.iter().any(|what| options.has(*what)) {
+        println!("\n== over HTTP");
+        let subject = subject(options.tokens())?;
+        rows.extend(over_http::run(options, directory, &pinning, &subject, upstream.port)?);
+    }
+    if options.has(What::Issue) {
+        println!("\n== issue");
+        rows.extend(issue::run(options, directory, &pinning, &subject(1)?)?);
     }
     Ok(())
 }
@@ -73,68 +189,7 @@ fn build(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The in-process benchmark prints `figure: NAME<TAB>NANOSECONDS` for each of its rows.
-fn in_process() -> Result<()> {
-    println!("\n== in process");
-    let mut bench = cargo(&["bench", "--quiet", "--bench", "verify"]);
-    let answer = answer_within(HALF_AN_HOUR, &mut bench)?;
-    if !answer.success {
-        bail!("the in-process benchmark failed:\n{}", answer.stderr);
-    }
-    let figures: Vec<(&str, f64)> = answer.stdout.lines().filter_map(figure).collect();
-    if figures.is_empty() {
-        bail!("the in-process benchmark printed no figures");
-    }
-    print!("{}", table::figures(&figures));
-    Ok(())
-}
-
-fn figure(line: &str) -> Option<(&str, f64)> {
-    let (name, nanoseconds) = line.strip_prefix("figure:")?.split_once('\t')?;
-    Some((name.trim(), nanoseconds.trim().parse().ok()?))
-}
-
-/// Loads each contestant in turn, round after round, so that what changes on
-/// the machine meanwhile changes for all of them.
-fn over_http(options: &Options) -> Result<()> {
-    println!("\n== over HTTP");
-    let directory = Directory::new("bench")?;
-    let pinning = servers::Pinning::of_this_machine();
-    println!("{pinning}");
-
-    let upstream = servers::upstream(directory.path(), &pinning)?;
-    let nginx = servers::plain_proxy(directory.path(), &pinning, upstream.port)?;
-    let gateway = if options.gateway {
-        Some(servers::gateway(directory.path(), &pinning, upstream.port)?)
-    } else {
-        None
-    };
-    let token = gateway.as_ref().map_or("none", |(_, token)| token.as_str());
-    let mut contestants = vec![Contestant::new("nginx, plain proxy", &nginx)];
-    contestants.extend(
-        gateway.as_ref().map(|(server, _)| Contestant::new("counterfoil, gateway", server)),
-    );
-
-    let load = load::Load { pinning: &pinning, seconds: options.seconds, token };
-    // Connections, caches and clocks of the processor warm up in rounds that do not count.
-    for contestant in &contestants {
-        load::Load { seconds: 1, ..load }.run(contestant)?;
-    }
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); contestants.len()];
-    for round in 1..=options.rounds {
-        for (contestant, samples) in contestants.iter().zip(&mut samples) {
-            let sample = load.run(contestant)?;
-            println!("round {round}, {}: {sample}", contestant.name);
-            samples.push(sample);
-        }
-    }
-    let names = contestants.iter().map(|contestant| contestant.name);
-    let rows: Vec<(&str, Vec<Sample>)> = names.zip(samples).collect();
-    print!("\n{}", table::samples(&rows));
-    Ok(())
-}
-
-fn number(argument: Option<&&str>, most: usize) -> Result<usize> {
+fn number(argument: Option<&&str>, most: u64) -> Result<u64> {
     let number = argument.and_then(|text| text.parse().ok());
     match number {
         Some(number) if (1..=most).contains(&number) => Ok(number),
@@ -149,22 +204,21 @@ mod tests {
     #[test]
     fn options_are_read() {
         let all = Options::parse(&[]).unwrap();
-        assert!(all.process && all.http && all.gateway);
-        let nginx = Options::parse(&["nginx", "--rounds", "2", "--seconds", "1"]).unwrap();
-        let expected =
-            Options { process: false, http: true, gateway: false, rounds: 2, seconds: 1 };
-        assert_eq!(nginx, expected);
-        for wrong in [&["--rounds"][..], &["--rounds", "0"], &["everything"]] {
+        assert!(all.serves() && NAMES.iter().all(|(_, what)| all.has(*what)));
+        let some = ["gateway", "batch", "--rounds", "2", "--seconds", "1", "--tokens", "20000"];
+        let expected = Options {
+            what: [What::Gateway, What::Batch].into(),
+            rounds: 2,
+            seconds: 1,
+            tokens: Some(20_000),
+            quick: false,
+            program: None,
+        };
+        assert_eq!(Options::parse(&some).unwrap(), expected);
+        assert!(!Options::parse(&["in-process", "--quick"]).unwrap().serves());
+        for wrong in [&["--rounds"][..], &["--rounds", "0"], &["everything"], &["--tokens", "9999"]]
+        {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn figures_are_read() {
-        assert_eq!(
-            figure("figure: verify 10k hot of 1M\t123.4"),
-            Some(("verify 10k hot of 1M", 123.4))
-        );
-        assert_eq!(figure("running 1 test"), None);
     }
 }

@@ -1,4 +1,5 @@
-//! What the project does to itself: its tests, its house rules, its benchmarks, its fuzzing.
+//! What the project does to itself: its tests, its house rules, its benchmarks, its
+//! soak, its fuzzing.
 
 #![expect(
     clippy::print_stdout,
@@ -12,6 +13,7 @@ mod packages;
 mod process;
 mod python;
 mod rules;
+mod soak;
 mod source;
 mod test;
 
@@ -22,12 +24,21 @@ Usage: cargo xtask <command>
 
   test                  install what is missing, then check and test everything
   rules                 check the house rules alone
-  bench [what] [options]
-                        measure, and print tables
-      what              all (the default), process, http, or nginx (the
-                        baseline of http without the gateway)
-      --rounds N        rounds of the HTTP rows (default 5)
+  bench [row...] [options]
+                        measure, and print one table
+      row               in-process, index-memory, forward-auth, verify, batch,
+                        gateway, auth-request, start, memory, issue; http for the
+                        five that load a server with wrk; all (the default)
+      --rounds N        rounds, of which medians are taken (default 5)
       --seconds N       seconds of load a round and server (default 5)
+      --tokens N        tokens of the servers (default 1000000); made once and
+                        kept in target/bench-data
+      --program FILE    the counterfoil to measure, instead of this one
+      --quick           one round of two seconds, 10000 tokens
+  soak [options]        load one server, with tokens issued, rotated and revoked and
+                        with reloads; every change is tried out; a verdict at last
+      --minutes N       how long (default 60), with a line every minute
+      --quick           one minute, with a line every five seconds
   fuzz [options] [TARGET...]
                         feed parsers until they break or the time is over; all
                         targets, where none is named
@@ -41,6 +52,10 @@ fn main() -> ExitCode {
         ["rules"] => rules::run(),
         ["bench", options @ ..] => match bench::Options::parse(options) {
             Ok(options) => bench::run(&options).map(|()| true),
+            Err(error) => return misused(&error.to_string()),
+        },
+        ["soak", options @ ..] => match soak::Options::parse(options) {
+            Ok(options) => soak::run(&options).map(|never| match never {}),
             Err(error) => return misused(&error.to_string()),
         },
         ["fuzz", options @ ..] => match fuzz::Options::parse(options) {

@@ -9,6 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(20);
+/// How long a program may take to end once it is asked to.
+const END: Duration = Duration::from_secs(40);
 
 /// The workspace's directory.
 pub(crate) fn root() -> &'static Path {
@@ -122,29 +124,41 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Asks it to end, and waits until it has; ends it outright where it does not.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        // A master process that is killed outright leaves its workers behind; asked, it takes them along.
+        let id = self.id().to_string();
+        quietly(Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id]));
+        if self.wait_within(END)?.is_none() {
+            self.0.kill()?;
+            self.0.wait()?;
+            bail!("process {id} did not end when it was asked to");
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if matches!(self.ended(), Ok(None)) {
-            // A master process that is killed outright leaves its workers behind; asked, it takes them along.
-            let id = self.id().to_string();
-            quietly(Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id]));
-            if matches!(self.wait_within(Duration::from_secs(5)), Ok(None)) {
-                // Both fail only when it has ended in between.
-                let _ = self.0.kill();
-                let _ = self.0.wait();
-            }
+            // What did not end when asked has been killed.
+            let _ = self.stop();
         }
     }
 }
 
-/// A directory of our own among the temporary ones, removed with this value.
+/// A directory of our own among what is built, removed with this value.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
+    /// On a disk, which the system's temporary directory need not be.
     pub(crate) fn new(purpose: &str) -> Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         let name = format!("counterfoil-{purpose}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(target_dir())?;
+        remove_left_behind(purpose);
+        let path = target_dir().join(name);
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
@@ -159,8 +173,22 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What cannot be removed, the system removes with its temporary files.
+        // What cannot be removed, goes with all else that is built.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes what processes left behind that were interrupted.
+fn remove_left_behind(purpose: &str) {
+    let prefix = format!("counterfoil-{purpose}-");
+    for entry in std::fs::read_dir(target_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process =
+            name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u32>().ok());
+        if process.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            // It is in nobody's way.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
 
-const DIRECTORIES: &[&str] = &["src", "crates", "fuzz", "xtask", "tests", "benches", "examples"];
+const DIRECTORIES: &[&str] =
+    &["src", "crates", "fuzz", "xtask", "tests", "bench", "benches", "examples"];
 const MOST_LINES: usize = 700;
 
 /// Words that have a better one in ARCHITECTURE.md, which stands above each; in

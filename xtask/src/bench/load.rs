@@ -1,83 +1,82 @@
 //! Loading a server and taking its times.
 
-use super::servers::{Pinning, Server};
-use crate::process::{answer_within, find};
+use super::servers::Pinning;
+use crate::process::{Running, answer_within, find};
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-const CONNECTIONS: &str = "32";
-
-/// A proxy under test.
+/// A server under load, with what is asked of it.
 pub(crate) struct Contestant<'a> {
     pub(crate) name: &'static str,
-    server: &'a Server,
+    /// Where the requests go.
+    pub(crate) port: u16,
+    /// Whose processor time counts.
+    pub(crate) processes: Vec<&'a Running>,
+    pub(crate) request: &'a Request,
 }
 
-impl<'a> Contestant<'a> {
-    pub(crate) fn new(name: &'static str, server: &'a Server) -> Self {
-        Contestant { name, server }
-    }
+/// A request, the same for both that are compared.
+pub(crate) struct Request {
+    pub(crate) path: &'static str,
+    pub(crate) headers: Vec<String>,
+    /// A script of wrk's, where there is a body.
+    pub(crate) script: Option<PathBuf>,
+    /// How much of what is counted one request asks for.
+    pub(crate) units: f64,
+    pub(crate) connections: u32,
 }
 
 /// What one round showed of one contestant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sample {
     /// Microseconds of processor time, user and system, of all its processes.
-    pub(crate) cpu_per_request: f64,
-    pub(crate) requests_per_second: f64,
+    pub(crate) cpu: f64,
+    pub(crate) per_second: f64,
 }
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "{:.2} µs CPU a request, {:.0} requests/s",
-            self.cpu_per_request, self.requests_per_second
-        )
+        write!(f, "{:.2} µs CPU, {:.0} a second", self.cpu, self.per_second)
     }
 }
 
-/// The load, the same for every contestant.
-#[derive(Clone, Copy)]
-pub(crate) struct Load<'a> {
-    pub(crate) pinning: &'a Pinning,
-    pub(crate) seconds: u64,
-    pub(crate) token: &'a str,
-}
-
-impl Load<'_> {
-    pub(crate) fn run(&self, contestant: &Contestant) -> Result<Sample> {
-        let server = contestant.server;
-        let wrk = find("wrk").context("there is no wrk")?;
-        let mut command = self.pinning.beside(&wrk);
-        command.args(["-t1", "-c", CONNECTIONS]);
-        command.arg(format!("-d{}s", self.seconds));
-        // A proxy that does not look at the token still has to carry it.
-        command.arg("-H");
-        command.arg(format!("Authorization: Bearer {}", self.token));
-        command.arg(format!("http://127.0.0.1:{}/bench/hello", server.port));
-
-        let before = ticks(server.running.id())?;
-        let limit = Duration::from_secs(self.seconds + 30);
-        let answer = answer_within(limit, &mut command)?;
-        let after = ticks(server.running.id())?;
-        if !answer.success {
-            bail!("wrk failed: {}{}", answer.stdout, answer.stderr);
-        }
-        let result = Loaded::read(&answer.stdout).with_context(|| contestant.name)?;
-        Ok(Sample {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "counts of a few seconds are far below 2^52"
-            )]
-            cpu_per_request: (after - before) as f64 * microseconds_per_tick()?
-                / result.requests as f64,
-            requests_per_second: result.requests_per_second,
-        })
+/// Loads the contestant from the other processor.
+pub(crate) fn run(pinning: &Pinning, seconds: u64, contestant: &Contestant) -> Result<Sample> {
+    let Contestant { name, port, processes, request } = contestant;
+    let wrk = find("wrk").context("there is no wrk")?;
+    let mut command = pinning.beside(&wrk);
+    command.arg("-t1").arg(format!("-c{}", request.connections)).arg(format!("-d{seconds}s"));
+    // Whatever port it has, its request has the same bytes.
+    for header in ["Host: api.example.com", "User-Agent: curl/8.14.1"] {
+        command.args(["-H", header]);
     }
+    for header in &request.headers {
+        command.arg("-H").arg(header);
+    }
+    if let Some(script) = &request.script {
+        command.arg("-s").arg(script);
+    }
+    command.arg(format!("http://127.0.0.1:{port}{}", request.path));
+
+    let time = || processes.iter().map(|process| ticks(process.id())).sum::<Result<u64>>();
+    let before = time()?;
+    let limit = Duration::from_secs(seconds + 30);
+    let answer = answer_within(limit, &mut command)?;
+    let after = time()?;
+    if !answer.success {
+        bail!("wrk failed: {}{}", answer.stdout, answer.stderr);
+    }
+    let result = Loaded::read(&answer.stdout).context(*name)?;
+    #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds are below 2^52")]
+    let (ticks, units) = ((after - before) as f64, result.requests as f64 * request.units);
+    Ok(Sample {
+        cpu: ticks * microseconds_per_tick()? / units,
+        per_second: result.requests_per_second * request.units,
+    })
 }
 
 /// What wrk says of a run.

@@ -1,18 +1,17 @@
-//! The servers of the HTTP rows: one upstream, and the proxies before it.
+//! What counterfoil is measured beside: nginx, and servers that do as little as can be done.
 
-use crate::process::{Running, find, output_within, target_dir};
+use crate::process::{Running, find, target_dir};
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const READY: Duration = Duration::from_secs(20);
-const ADMINISTRATION: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_mins(2);
 
 /// A server that runs, listening on a loopback port.
 pub(crate) struct Server {
@@ -31,7 +30,7 @@ impl Pinning {
         Pinning { possible: processors > 1 && find("taskset").is_some() }
     }
 
-    /// A command for a proxy under test.
+    /// A command for a server under test.
     pub(crate) fn tested(&self, program: &Path) -> Command {
         self.command("0", program)
     }
@@ -55,14 +54,14 @@ impl Pinning {
 impl fmt::Display for Pinning {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(if self.possible {
-            "proxies on processor 0; upstream and load on processor 1"
+            "servers under test on processor 0; upstream and load on processor 1"
         } else {
             "nothing is pinned to a processor: expect the figures to vary"
         })
     }
 }
 
-/// What both proxies forward to: as little as an HTTP server can do.
+/// What all proxies forward to: as little as an HTTP server can do.
 pub(crate) fn upstream(directory: &Path, pinning: &Pinning) -> Result<Server> {
     nginx(
         directory,
@@ -98,54 +97,66 @@ pub(crate) fn plain_proxy(directory: &Path, pinning: &Pinning, upstream: u16) ->
     )
 }
 
-/// The gateway with a database of its own, and a token for its one API.
-pub(crate) fn gateway(
+/// nginx asking an empty server about each request, in the way that the page on forward auth shows.
+pub(crate) fn asking_proxy(
     directory: &Path,
     pinning: &Pinning,
     upstream: u16,
-) -> Result<(Server, String)> {
-    let program = target_dir().join("release/counterfoil");
-    let data = directory.join("data");
-    let configuration = directory.join("counterfoil.toml");
-    let (server, gateway, metrics) = (free_port()?, free_port()?, free_port()?);
-    fs::write(
-        &configuration,
-        format!(
-            "[server]\nlisten = \"127.0.0.1:{server}\"\n\
-             [gateway]\nlisten = \"127.0.0.1:{gateway}\"\n\
-             [metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\
-             [api.bench]\nupstream = \"http://127.0.0.1:{upstream}\"\n"
-        ),
-    )?;
-    let administer = |arguments: &[&str]| {
-        let mut command = Command::new(&program);
-        command.arg("--data").arg(&data).args(arguments);
-        command.current_dir(directory);
-        output_within(ADMINISTRATION, &mut command)
-    };
-    administer(&["init", "--email", "bench@example.com"])?;
+    asked: u16,
+) -> Result<Server> {
+    nginx(
+        directory,
+        "asking",
+        |program| pinning.tested(program),
+        |port| {
+            format!(
+                "upstream sample {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}
+             upstream asked {{ server 127.0.0.1:{asked}; keepalive 64; keepalive_requests 1000000000; }}
+             server {{
+                 listen 127.0.0.1:{port};
+                 location /bench/ {{
+                     auth_request /_asked;
+                     proxy_pass http://sample/;
+                     proxy_http_version 1.1;
+                     proxy_set_header Connection \"\";
+                 }}
+                 location = /_asked {{
+                     internal;
+                     proxy_pass http://asked/auth/bench;
+                     proxy_http_version 1.1;
+                     proxy_pass_request_body off;
+                     proxy_set_header Connection \"\";
+                     proxy_set_header Content-Length \"\";
+                     proxy_set_header X-Original-Method $request_method;
+                     proxy_set_header X-Original-URI $request_uri;
+                     proxy_set_header X-Real-IP $remote_addr;
+                 }}
+             }}"
+            )
+        },
+    )
+}
 
-    let log = directory.join("counterfoil.log");
-    let mut serve = pinning.tested(&program);
-    serve.current_dir(directory).arg("serve");
-    serve.arg("--config").arg(&configuration);
-    serve.arg("--data").arg(&data);
-    serve.stdout(File::create(directory.join("counterfoil.out"))?);
-    serve.stderr(File::create(&log)?);
-    let mut running = Running::start(&mut serve)?;
-    wait(&mut running, &log, || is_ready(server))?;
+/// A server of the bench program's: its command, then the port, then `arguments`.
+pub(crate) fn least(
+    directory: &Path,
+    pinning: &Pinning,
+    command: &str,
+    arguments: &[&OsStr],
+) -> Result<Server> {
+    let port = free_port()?;
+    let log = directory.join(format!("{command}.log"));
+    let mut least = pinning.tested(&bench_program());
+    least.arg(command).arg(port.to_string()).args(arguments);
+    least.stderr(File::create(&log)?);
+    let mut running = Running::start(&mut least)?;
+    wait(&mut running, &log, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())?;
+    Ok(Server { running, port })
+}
 
-    let token = administer(&[
-        "token",
-        "create",
-        "--api",
-        "bench",
-        "--owner",
-        "bench@example.com",
-        "--quiet",
-    ])?;
-    let port = gateway;
-    Ok((Server { running, port }, token.trim().to_owned()))
+/// The workspace's program of what is measured beside.
+pub(crate) fn bench_program() -> PathBuf {
+    target_dir().join("release/counterfoil-bench")
 }
 
 /// Starts an nginx with one worker, on a port of its own, that keeps its files in the directory.
@@ -190,7 +201,7 @@ fn nginx(
 }
 
 /// Waits until a server is ready; says what it logged when it will not be.
-fn wait(running: &mut Running, log: &PathBuf, ready: impl Fn() -> bool) -> Result<()> {
+pub(crate) fn wait(running: &mut Running, log: &PathBuf, ready: impl Fn() -> bool) -> Result<()> {
     let start = Instant::now();
     while !ready() {
         let ended = running.ended()?;
@@ -202,27 +213,13 @@ fn wait(running: &mut Running, log: &PathBuf, ready: impl Fn() -> bool) -> Resul
             let said = fs::read_to_string(log).unwrap_or_default();
             bail!("a server {what}; it said:\n{said}");
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(2));
     }
     Ok(())
 }
 
-/// Asks a counterfoil whether it may verify.
-fn is_ready(port: u16) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream
-            .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok(String::from_utf8_lossy(&status).into_owned())
-    };
-    ask().is_ok_and(|status| status == "HTTP/1.1 200")
-}
-
 /// A port that nobody listened on a moment ago.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

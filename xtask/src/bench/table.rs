@@ -1,85 +1,139 @@
-//! The tables that a benchmark ends with.
+//! The table that a benchmark ends with.
 
-use super::load::Sample;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-/// What a figure whose name begins so is compared with: the one whose name ends alike.
-const FLOORS: [(&str, &str); 1] = [("verify, ", "hash and look up, ")];
-
-/// One line for each in-process figure, with its ratio to its floor where there is one.
-pub(crate) fn figures(figures: &[(&str, f64)]) -> String {
-    let width = figures.iter().map(|(name, _)| name.chars().count()).max();
-    let width = width.unwrap_or(0).max(20);
-    let mut text = format!("{:<width$}{:>12}{:>10}\n", "", "median ns", "ratio");
-    for (name, nanoseconds) in figures {
-        let ratio = floor(name, figures).map(|floor| format!("{:.2}", nanoseconds / floor));
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "{name:<width$}{nanoseconds:>12.1}{:>10}",
-            ratio.as_deref().unwrap_or_default()
-        );
-    }
-    text
-}
-
-fn floor(name: &str, figures: &[(&str, f64)]) -> Option<f64> {
-    let floor = FLOORS.iter().find_map(|(beginning, floor)| {
-        name.strip_prefix(beginning).map(|rest| format!("{floor}{rest}"))
-    })?;
-    figures.iter().find(|(other, _)| *other == floor).map(|(_, nanoseconds)| *nanoseconds)
-}
-
-/// Least, median and most of each contestant, and the later ones' ratios to the first.
-pub(crate) fn samples(rows: &[(&str, Vec<Sample>)]) -> String {
-    let mut text = format!(
-        "{:<24}{:>27}{:>30}\n{:<24}{}{}\n",
-        "",
-        "CPU µs a request",
-        "requests/s",
-        "",
-        heads(9),
-        heads(10)
-    );
-    for (name, samples) in rows {
-        let cpu = Spread::of(samples.iter().map(|sample| sample.cpu_per_request));
-        let rate = Spread::of(samples.iter().map(|sample| sample.requests_per_second));
-        let _ = writeln!(text, "{name:<24}{}{}", cpu.cells(9, 2), rate.cells(10, 0));
-    }
-    let Some(((base, baseline), others)) = rows.split_first() else {
-        return text;
-    };
-    for (name, samples) in others {
-        // Ratios within a round, so that what slowed the machine down slowed both.
-        let ratios = |of: fn(&Sample) -> f64| {
-            let rounds = samples.iter().zip(baseline);
-            Spread::of(rounds.map(|(sample, base)| of(sample) / of(base)))
-        };
-        let cpu = ratios(|sample| sample.cpu_per_request);
-        let rate = ratios(|sample| sample.requests_per_second);
-        let _ = writeln!(
-            text,
-            "{:<24}{}{}\n\n{name} / {base}, median of the rounds' ratios: \
-             {:.2} × the CPU time a request, {:.2} × the requests/s",
-            "ratio",
-            cpu.cells(9, 2),
-            rate.cells(10, 2),
-            cpu.median,
-            rate.median
-        );
-    }
-    text
-}
-
+/// One row: what was measured, beside what, and what is asked for.
 #[derive(Debug, PartialEq)]
-struct Spread {
-    least: f64,
-    median: f64,
-    most: f64,
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    /// What it is compared with; nothing, where the figure stands for itself.
+    pub(crate) floor: Option<f64>,
+    pub(crate) ours: f64,
+    pub(crate) ratio: Option<Spread>,
+    pub(crate) bar: Option<Bar>,
+}
+
+/// What a row is to keep to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Bar {
+    /// The ratio.
+    RatioAtMost(f64),
+    /// The ratio, of something that is better when it is more.
+    RatioAtLeast(f64),
+    /// The figure itself.
+    AtMost(f64),
+}
+
+impl fmt::Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Bar::RatioAtMost(most) => write!(f, "≤ {most:.2} ×"),
+            Bar::RatioAtLeast(least) => write!(f, "≥ {least:.2} ×"),
+            Bar::AtMost(most) => write!(f, "≤ {most}"),
+        }
+    }
+}
+
+impl Row {
+    /// A row of what was measured in turns: in each round the floor, then ours.
+    pub(crate) fn by_turns(name: &str, unit: &str, rounds: &[(f64, f64)], bar: Bar) -> Self {
+        Row {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            floor: Some(Spread::of(rounds.iter().map(|(floor, _)| *floor)).median),
+            ours: Spread::of(rounds.iter().map(|(_, ours)| *ours)).median,
+            // Ratios within a round, so that what slowed the machine down slowed both.
+            ratio: Some(Spread::of(rounds.iter().map(|(floor, ours)| ours / floor))),
+            bar: Some(bar),
+        }
+    }
+
+    /// A row of something that is compared with nothing.
+    pub(crate) fn alone(name: &str, unit: &str, rounds: &[f64], bar: Option<Bar>) -> Self {
+        let ours = Spread::of(rounds.iter().copied()).median;
+        Row { name: name.to_owned(), unit: unit.to_owned(), floor: None, ours, ratio: None, bar }
+    }
+
+    /// A row as an in-process benchmark prints it: `figure:`, then name, unit, floor, ours, the
+    /// ratio's median, least and most, and the bar, with tabs between them and `-` for nothing.
+    pub(crate) fn read(line: &str) -> Option<Self> {
+        let mut fields = line.strip_prefix("figure:\t")?.split('\t');
+        let mut next = || fields.next();
+        let (name, unit) = (next()?.to_owned(), next()?.to_owned());
+        let mut number = || next().and_then(|field| field.parse::<f64>().ok());
+        let (floor, ours) = (number(), number()?);
+        let ratio = match (number(), number(), number()) {
+            (Some(median), Some(least), Some(most)) => Some(Spread { least, median, most }),
+            _ => None,
+        };
+        let bar = next().and_then(|bar| {
+            let (kind, limit) = bar.split_once(' ')?;
+            let limit = limit.parse().ok()?;
+            Some(if kind == "ratio" { Bar::RatioAtMost(limit) } else { Bar::AtMost(limit) })
+        });
+        Some(Row { name, unit, floor, ours, ratio, bar })
+    }
+
+    fn missed(&self) -> bool {
+        let ratio = self.ratio.as_ref().map(|ratio| ratio.median);
+        match self.bar {
+            Some(Bar::RatioAtMost(most)) => ratio.is_some_and(|ratio| ratio > most),
+            Some(Bar::RatioAtLeast(least)) => ratio.is_some_and(|ratio| ratio < least),
+            Some(Bar::AtMost(most)) => self.ours > most,
+            None => false,
+        }
+    }
+}
+
+/// All rows under one head.
+pub(crate) fn print(rows: &[Row]) -> String {
+    let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max();
+    let (name, unit) = (width(|row| &row.name).unwrap_or(0), width(|row| &row.unit).unwrap_or(0));
+    let mut text = format!(
+        "{:<name$}  {:<unit$}{:>11}{:>13}{:>8}{:>16}  {:<10}",
+        "", "", "floor", "counterfoil", "ratio", "least to most", "bar"
+    );
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    for row in rows {
+        let floor = row.floor.map(figure).unwrap_or_default();
+        let (ratio, range) = row.ratio.as_ref().map_or_else(Default::default, |ratio| {
+            (format!("{:.2}", ratio.median), format!("{:.2} to {:.2}", ratio.least, ratio.most))
+        });
+        let bar = row.bar.map(|bar| bar.to_string()).unwrap_or_default();
+        let missed = if row.missed() { "missed" } else { "" };
+        let line = format!(
+            "{:<name$}  {:<unit$}{floor:>11}{:>13}{ratio:>8}{range:>16}  {bar:<10}{missed}",
+            row.name,
+            row.unit,
+            figure(row.ours),
+        );
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// Three digits at least, and none that say nothing.
+fn figure(value: f64) -> String {
+    match value {
+        value if value >= 1000.0 => format!("{value:.0}"),
+        value if value >= 100.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+/// What a median was taken of.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
@@ -91,34 +145,22 @@ impl Spread {
             most: at(last),
         }
     }
-
-    fn cells(&self, width: usize, digits: usize) -> String {
-        let Spread { least, median, most } = self;
-        format!("{least:>width$.digits$}{median:>width$.digits$}{most:>width$.digits$}")
-    }
-}
-
-fn heads(width: usize) -> String {
-    format!("{:>width$}{:>width$}{:>width$}", "min", "median", "max")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sample(cpu_per_request: f64, requests_per_second: f64) -> Sample {
-        Sample { cpu_per_request, requests_per_second }
-    }
-
     #[test]
-    fn figures_are_held_against_their_floors() {
-        let text = figures(&[("hash and look up, a", 100.0), ("verify, a", 150.0), ("other", 1.0)]);
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[2].starts_with("verify, a") && lines[2].ends_with("1.50"), "{text}");
-        assert!(
-            lines[1].ends_with("100.0          ") && lines[3].ends_with("1.0          "),
-            "{text}"
-        );
+    fn figures_of_a_benchmark_are_read() {
+        let line = "figure:\tverify, 10k hot of 1M\tns\t100.0\t150.0\t1.50\t1.40\t1.60\tratio 1.5";
+        let row = Row::read(line).unwrap();
+        assert_eq!((row.floor, row.ours), (Some(100.0), 150.0));
+        assert_eq!(row.ratio, Some(Spread { least: 1.4, median: 1.5, most: 1.6 }));
+        assert_eq!(row.bar, Some(Bar::RatioAtMost(1.5)));
+        let alone = Row::read("figure:\tfind\tns\t-\t9.5\t-\t-\t-\t-").unwrap();
+        assert_eq!((alone.floor, alone.ours, alone.ratio, alone.bar), (None, 9.5, None, None));
+        assert_eq!(Row::read("running 1 test"), None);
     }
 
     #[test]
@@ -131,12 +173,24 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_round_by_round() {
-        let rows = [
-            ("base", vec![sample(10.0, 100.0), sample(20.0, 50.0), sample(10.0, 100.0)]),
-            ("other", vec![sample(12.0, 90.0), sample(24.0, 45.0), sample(15.0, 80.0)]),
+        let rounds = [(10.0, 12.0), (20.0, 24.0), (10.0, 15.0)];
+        let row = Row::by_turns("a", "µs", &rounds, Bar::RatioAtMost(1.15));
+        assert!((row.ratio.as_ref().unwrap().median - 1.2).abs() < 1e-9, "{row:?}");
+        assert!(row.missed());
+        let text = print(&[row]);
+        assert!(text.contains("1.20") && text.trim_end().ends_with("missed"), "{text}");
+    }
+
+    #[test]
+    fn a_bar_that_is_kept_is_not_missed() {
+        let kept = [
+            Row::by_turns("a", "", &[(1.0, 1.1)], Bar::RatioAtMost(1.15)),
+            Row::by_turns("b", "", &[(1.0, 1.7)], Bar::RatioAtLeast(1.6)),
+            Row::alone("c", "s", &[1.5], Some(Bar::AtMost(2.0))),
+            Row::alone("d", "s", &[9.0], None),
         ];
-        let text = samples(&rows);
-        assert!(text.contains("1.20 × the CPU time"), "{text}");
-        assert!(text.contains("0.90 × the requests/s"), "{text}");
+        assert!(!print(&kept).contains("missed"));
+        assert!(Row::by_turns("b", "", &[(1.0, 1.5)], Bar::RatioAtLeast(1.6)).missed());
+        assert!(Row::alone("c", "s", &[2.5], Some(Bar::AtMost(2.0))).missed());
     }
 }

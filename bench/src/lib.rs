@@ -1,0 +1,3 @@
+//! What the benchmarks share: tokens that are made from a number.
+
+pub mod made;

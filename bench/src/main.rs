@@ -1,0 +1,75 @@
+//! What Counterfoil is measured beside: servers that do as little as can be done.
+//!
+//! `cargo xtask bench` starts these. Nothing of it is part of the product.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these are programs for other programs, and for a person at a terminal"
+)]
+
+mod insert;
+mod lists;
+mod servers;
+mod soak;
+
+use anyhow::{Context as _, Result, bail};
+use std::{path::Path, process::ExitCode, time::Duration};
+
+const USAGE: &str = "\
+Usage: counterfoil-bench <command>
+
+  empty PORT                     answer every request with nothing
+  json PORT ANSWER TOKENS        read questions to verify as JSON, write as many bytes of
+                                 JSON as the answer in the file ANSWER has; in a batch,
+                                 hash each secret and look it up among TOKENS
+  digests FIRST COUNT            made tokens as a file for `import --from sha256`
+  secrets FIRST COUNT            their secrets
+  insert DATABASE ROWS NEW       insert the last ROWS tokens of a database into a new one,
+                                 in groups of 100; print how many were inserted a second
+  soak PROGRAM PARENT MINUTES SECONDS
+                                 load a server of PROGRAM for so many minutes, with changes and
+                                 reloads, in a directory of its own in PARENT; print a line every so many seconds, at last a verdict";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("counterfoil-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match *arguments {
+        ["empty", port] => servers::empty(port.parse().context("PORT")?),
+        ["json", port, answer, tokens] => servers::json(
+            port.parse().context("PORT")?,
+            Path::new(answer),
+            tokens.parse().context("TOKENS")?,
+        ),
+        ["digests", first, count] => lists::digests(range(first, count)?),
+        ["secrets", first, count] => lists::secrets(range(first, count)?),
+        ["insert", database, rows, new] => {
+            let rows = rows.parse().context("ROWS")?;
+            println!("{:.0}", insert::rate(Path::new(database), rows, Path::new(new))?);
+            Ok(())
+        }
+        ["soak", program, parent, minutes, seconds] => soak::run(&soak::Plan {
+            program: program.into(),
+            parent: parent.into(),
+            whole: Duration::from_mins(minutes.parse().context("MINUTES")?),
+            line: Duration::from_secs(seconds.parse().context("SECONDS")?),
+        }),
+        _ => bail!("that is none of its commands\n\n{USAGE}"),
+    }
+}
+
+fn range(first: &str, count: &str) -> Result<std::ops::Range<u64>> {
+    let (first, count): (u64, u64) =
+        (first.parse().context("FIRST")?, count.parse().context("COUNT")?);
+    Ok(first..first + count)
+}
