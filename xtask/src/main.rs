@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod fill;
 mod fuzz;
 mod packages;
 mod process;
@@ -28,6 +29,8 @@ Usage: cargo xtask <command>
                         baseline of http without the gateway)
       --rounds N        rounds of the HTTP rows (default 5)
       --seconds N       seconds of load a round and server (default 5)
+  fill DIRECTORY TOKENS
+                        make a data directory with so many tokens, to measure on
   fuzz [options] [TARGET...]
                         feed parsers until they break or the time is over; all
                         targets, where none is named
@@ -41,6 +44,10 @@ fn main() -> ExitCode {
         ["rules"] => rules::run(),
         ["bench", options @ ..] => match bench::Options::parse(options) {
             Ok(options) => bench::run(&options).map(|()| true),
+            Err(error) => return misused(&error.to_string()),
+        },
+        ["fill", options @ ..] => match fill::Options::parse(options) {
+            Ok(options) => fill::run(&options).map(|()| true),
             Err(error) => return misused(&error.to_string()),
         },
         ["fuzz", options @ ..] => match fuzz::Options::parse(options) {

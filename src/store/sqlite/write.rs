@@ -20,6 +20,13 @@ const GROUP: usize = 256;
 /// How many orders wait at most before whoever brings the next one has to wait too.
 const QUEUE: usize = 1024;
 
+/// How much of the database the writer holds in memory, in KiB: enough for the upper
+/// levels of every index, however many tokens there are.
+const CACHE: u32 = 32 << 10;
+/// The same while it makes a large order, all of whose pages should fit: one that does
+/// not is written to the log whenever a row has touched it.
+const LARGE_CACHE: u32 = 512 << 10;
+
 /// How often a large order tells how much of it is made.
 const PROGRESS_EVERY: u64 = 1_000;
 
@@ -60,6 +67,10 @@ pub(super) enum StartError {
 impl Writer {
     pub(super) fn start(connection: Connection, follower: Follower) -> Result<Self, StartError> {
         let head = head(&connection).map_err(StartError::Sqlite)?;
+        let cached = set_cache(&connection, CACHE);
+        // What a savepoint would restore is little, and would otherwise go to a file.
+        let kept = cached.and_then(|()| connection.pragma_update(None, "temp_store", "memory"));
+        kept.map_err(StartError::Sqlite)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new()
@@ -149,7 +160,7 @@ impl WriterThread {
                     Job::Order(order, answer) => group.push((order, answer)),
                     Job::Large(order, answer) => {
                         self.commit(std::mem::take(&mut group));
-                        self.commit(vec![(order, answer)]);
+                        self.commit_large(order, answer);
                     }
                     Job::Beside(work, answer) => {
                         let done = self.beside(work);
@@ -172,6 +183,19 @@ impl WriterThread {
             transaction.commit()
         };
         attempt(&mut self.connection).map_err(|error| StoreError::Unavailable(describe(&error)))
+    }
+
+    fn commit_large(&mut self, order: Watched, answer: Answer) {
+        self.hold(LARGE_CACHE);
+        self.commit(vec![(order, answer)]);
+        self.hold(CACHE);
+    }
+
+    fn hold(&self, size: u32) {
+        if let Err(error) = set_cache(&self.connection, size) {
+            // It is only slower.
+            tracing::warn!(%error, "the database's cache keeps its size");
+        }
     }
 
     fn commit(&mut self, group: Vec<(Watched, Answer)>) {
@@ -242,6 +266,19 @@ fn transact(
 ) -> Result<(), rusqlite::Error> {
     let mut transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    if let [alone] = orders {
+        // The transaction is all that there is to undo.
+        return match make(&transaction, head, alone) {
+            Ok(after) => {
+                results.push(Ok(after));
+                transaction.commit()
+            }
+            Err(error) => {
+                results.push(Err(refused(error)?));
+                transaction.rollback()
+            }
+        };
+    }
     for watched in orders {
         // One that is dropped is rolled back.
         let savepoint = transaction.savepoint()?;
@@ -251,20 +288,31 @@ fn transact(
                 head = after;
                 results.push(Ok(after));
             }
-            Err(MakeError::Conflict) => {
+            Err(error) => {
+                results.push(Err(refused(error)?));
                 savepoint.finish()?;
-                results.push(Err(StoreError::Conflict));
             }
-            // The fault of this order alone.
-            Err(MakeError::Unfit(error)) => {
-                savepoint.finish()?;
-                tracing::error!(%error, "a change was refused");
-                results.push(Err(StoreError::Unavailable(error.to_string())));
-            }
-            Err(MakeError::Sqlite(error)) => return Err(error),
         }
     }
     transaction.commit()
+}
+
+/// What is told of an order that was not made, where that is the fault of it alone.
+fn refused(error: MakeError) -> Result<StoreError, rusqlite::Error> {
+    match error {
+        MakeError::Conflict => Ok(StoreError::Conflict),
+        MakeError::Unfit(error) => {
+            tracing::error!(%error, "a change was refused");
+            Ok(StoreError::Unavailable(error.to_string()))
+        }
+        MakeError::Sqlite(error) => Err(error),
+    }
+}
+
+/// How much of the database `connection` holds in memory, in KiB; what is more is let go of.
+fn set_cache(connection: &Connection, size: u32) -> Result<(), rusqlite::Error> {
+    connection.pragma_update(None, "cache_size", -i64::from(size))?;
+    connection.release_memory()
 }
 
 /// Why an order cannot be made.
