@@ -6,6 +6,7 @@
 
 mod change;
 mod data_directory;
+mod find_tokens;
 mod inspect;
 mod ledger;
 mod once;
@@ -57,6 +58,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0006_once.sql"),
     include_str!("../../migrations/sqlite/0007_audit.sql"),
     include_str!("../../migrations/sqlite/0008_revisions.sql"),
+    include_str!("../../migrations/sqlite/0009_ways.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.
@@ -208,7 +210,7 @@ impl Store for Sqlite {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError> {
-        self.read(move |connection| read::tokens(connection, &filter, page)).await
+        self.read(move |connection| find_tokens::tokens(connection, &filter, page)).await
     }
 
     async fn known_digests(

@@ -51,19 +51,27 @@ upstream = \"http://127.0.0.1:9\"
 prefix = \"rare\"
 ";
 
-/// What to fill, and with how many tokens.
+/// What to fill, with how many tokens, and by which program: one that is built here, if none is named.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
     directory: PathBuf,
     tokens: usize,
+    program: Option<PathBuf>,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
-        let [directory, tokens] = arguments else { bail!("fill needs a directory and a number") };
+        let [directory, tokens, program @ ..] = arguments else {
+            bail!("fill needs a directory and a number")
+        };
+        let program = match program {
+            [] => None,
+            [program] => Some(program.into()),
+            _ => bail!("fill takes a directory, a number and a program"),
+        };
         let tokens = tokens.parse().ok().filter(|number| *number > 0);
         let tokens = tokens.context("how many tokens has to be a number")?;
-        Ok(Options { directory: directory.into(), tokens })
+        Ok(Options { directory: directory.into(), tokens, program })
     }
 }
 
@@ -76,10 +84,15 @@ fn secret(api: &str, number: usize) -> Result<Secret> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if !succeeds(&mut cargo(&["build", "--release", "--package", "counterfoil"]))? {
-        bail!("the build failed");
-    }
-    let program = target_dir().join("release/counterfoil");
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            if !succeeds(&mut cargo(&["build", "--release", "--package", "counterfoil"]))? {
+                bail!("the build failed");
+            }
+            target_dir().join("release/counterfoil")
+        }
+    };
     let filling = Filling { program, directory: &options.directory };
     fs::create_dir_all(&options.directory)?;
     fs::write(filling.configuration(), CONFIGURATION)?;

@@ -29,7 +29,7 @@ Usage: cargo xtask <command>
                         baseline of http without the gateway)
       --rounds N        rounds of the HTTP rows (default 5)
       --seconds N       seconds of load a round and server (default 5)
-  fill DIRECTORY TOKENS
+  fill DIRECTORY TOKENS [PROGRAM]
                         make a data directory with so many tokens, to measure on
   fuzz [options] [TARGET...]
                         feed parsers until they break or the time is over; all

@@ -223,11 +223,7 @@ fn issue(
              AND NOT EXISTS (SELECT 1 FROM replaced_digest WHERE digest = ?3)",
         )?
         .query_row(
-            params![
-                token.organization.as_bytes(),
-                token.owner.as_bytes(),
-                token.digest.as_bytes()
-            ],
+            params![token.organization.as_bytes(), token.owner.as_bytes(), token.digest.as_bytes()],
             |row| row.get(0),
         )?;
     if !makes_sense {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::store::{
     AccountFilter, MembershipFilter, OrganizationFilter, Page, Progress, StoredAccount,
-    StoredMembership, StoredOrganization, StoredToken, TokenFilter, TokenState,
+    StoredMembership, StoredOrganization, StoredToken,
 };
 use counterfoil_core::{
     Timestamp,
@@ -28,7 +28,7 @@ const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id,
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
      disabled_at, external_id, revision FROM account";
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
-const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
+pub(super) const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
      expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata, at, door, address, \
      user_agent, route, revision FROM token LEFT JOIN last_use ON last_use.token = token.id";
@@ -146,63 +146,15 @@ pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<Store
     one(connection, &format!("{TOKEN} WHERE id = ?"), &[id.as_bytes()], token_row)
 }
 
-pub(super) fn tokens(
-    connection: &Connection,
-    filter: &TokenFilter,
-    page: Page<TokenId>,
-) -> Result<Vec<StoredToken>, Error> {
-    let mut query = Query::new(TOKEN);
-    if let Some(digest) = filter.digest {
-        query.and(
-            "id IN (SELECT id FROM token WHERE digest = ?
-                UNION SELECT token FROM replaced_digest WHERE digest = ?)",
-        );
-        let digest = digest.as_bytes().to_vec();
-        query.parameters.extend([Box::new(digest.clone()) as Box<dyn ToSql>, Box::new(digest)]);
-    }
-    query.and_if("api = ?", filter.api.clone());
-    query.and_if("external_id = ?", filter.external_id.clone());
-    if let Some((name, value)) = filter.metadata.clone() {
-        query.and(
-            "EXISTS (SELECT 1 FROM json_each(metadata) AS field WHERE field.key = ?
-                AND ? IN (metadata -> field.fullkey, metadata ->> field.fullkey))",
-        );
-        query.parameters.extend([Box::new(name) as Box<dyn ToSql>, Box::new(value)]);
-    }
-    query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
-    query.and_if("owner = ?", filter.owner.map(|id| id.as_bytes().to_vec()));
-    if let Some((state, now)) = filter.state {
-        match state {
-            TokenState::Revoked => query.and("revoked_at IS NOT NULL"),
-            TokenState::Expired => {
-                query.and("revoked_at IS NULL");
-                query.and_if("expires_at <= ?", Some(now.as_millis()));
-            }
-            TokenState::Paused | TokenState::Active => {
-                query.and("revoked_at IS NULL");
-                query.and_if("(expires_at IS NULL OR expires_at > ?)", Some(now.as_millis()));
-                let paused = state == TokenState::Paused;
-                query.and(if paused { "paused_at IS NOT NULL" } else { "paused_at IS NULL" });
-            }
-        }
-    }
-    if let Some(since) = filter.unused_since {
-        // An id is from when a token came here, which an import's beginning is not.
-        query.and_if("id < ?", Some(TokenId::new(since, [0; 10]).as_bytes().to_vec()));
-        query.and_if("(at IS NULL OR at < ?)", Some(since.as_millis()));
-    }
-    query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));
-    query.page(page, |id| id.as_bytes().to_vec());
-    query.all(connection, token_row)
-}
-
 /// Those of `digests` that are a token's, or were, with those tokens that have not ended.
 pub(super) fn known_digests(
-    connection: &Connection,
+    connection: &mut Connection,
     digests: &[Digest],
     now: Timestamp,
 ) -> Result<HashMap<Digest, Option<TokenId>>, Error> {
-    let mut statement = connection.prepare_cached(
+    // One transaction for all of them: to begin one costs more than to look.
+    let snapshot = connection.transaction()?;
+    let mut statement = snapshot.prepare_cached(
         "SELECT token.id, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
              AND closed_at IS NULL
          FROM token JOIN organization ON organization.id = token.organization
@@ -256,7 +208,7 @@ impl Query {
         self.parameters.push(Box::new(parameter));
     }
 
-    fn page<Id: Copy>(&mut self, page: Page<Id>, bytes: impl Fn(Id) -> Vec<u8>) {
+    pub(super) fn page<Id: Copy>(&mut self, page: Page<Id>, bytes: impl Fn(Id) -> Vec<u8>) {
         self.and_if("id > ?", page.after.map(bytes));
         self.end("ORDER BY id", page.limit);
     }
@@ -350,7 +302,7 @@ fn membership_row(row: &Row<'_>) -> Result<StoredMembership, Error> {
     })
 }
 
-fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
+pub(super) fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
     let previous: Option<[u8; 32]> = row.get(11)?;
     let previous_until = optional_time(row, 12)?;
     Ok(StoredToken {
