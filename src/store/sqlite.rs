@@ -9,6 +9,7 @@ mod data_directory;
 mod find_tokens;
 mod inspect;
 mod ledger;
+mod load;
 mod once;
 mod read;
 mod refusals;
@@ -96,6 +97,7 @@ impl Sqlite {
         }
         let path = directory.path().join(file);
         let failed = |why| OpenError::Sqlite { path: path.clone(), why };
+        tell_of_recovery(&path);
         let mut connection = Connection::open(&path).map_err(failed)?;
         prepare(&connection).map_err(failed)?;
         let found = migrate(&mut connection).map_err(failed)?;
@@ -159,7 +161,7 @@ impl Store for Sqlite {
     }
 
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
-        self.read(move |connection| read::load(connection, &index, &progress)).await
+        self.read(move |connection| load::load(connection, &index, &progress)).await
     }
 
     async fn organization(
@@ -325,12 +327,37 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
+/// How large a log has to be for its recovery to take a while, in bytes.
+const LARGE_LOG: u64 = 256 << 20;
+
+/// Says so where the database will have to read a large log that a killed process left.
+fn tell_of_recovery(database: &Path) {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let size = std::fs::metadata(&log).map_or(0, |log| log.len());
+    if size >= LARGE_LOG {
+        let megabytes = size >> 20;
+        tracing::info!(
+            megabytes,
+            "the database was not closed; its log is read, which may take a minute"
+        );
+    }
+}
+
 /// Applies what is missing and tells the version found there, or made.
 fn migrate(connection: &mut Connection) -> Result<usize, rusqlite::Error> {
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut version = found;
     for sql in MIGRATIONS.iter().skip(found as usize) {
         version += 1;
+        if found > 0 {
+            let of = MIGRATIONS.len();
+            tracing::info!(
+                step = version,
+                of,
+                "the database is brought up to date, which may take minutes where it is large"
+            );
+        }
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
         transaction.pragma_update(None, "user_version", version)?;

@@ -3,18 +3,15 @@
 use super::{
     change::{kind_name, rank_name},
     usage::last_use,
-    write::head,
 };
 use crate::store::{
-    AccountFilter, MembershipFilter, OrganizationFilter, Page, Progress, StoredAccount,
-    StoredMembership, StoredOrganization, StoredToken,
+    AccountFilter, MembershipFilter, OrganizationFilter, Page, StoredAccount, StoredMembership,
+    StoredOrganization, StoredToken,
 };
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, TokenId},
-    index::{Index, OutOfStep},
-    ledger::Head,
     token::{Digest, Previous, Token},
 };
 use rusqlite::{
@@ -32,45 +29,6 @@ pub(super) const TOKEN: &str = "SELECT id, api, organization, owner, name, note,
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
      expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata, at, door, address, \
      user_agent, route, revision FROM token LEFT JOIN last_use ON last_use.token = token.id";
-
-/// How often a long reading tells how far it is.
-const PROGRESS_EVERY: u64 = 20_000;
-
-pub(super) fn load(
-    connection: &mut Connection,
-    index: &Index,
-    progress: &Progress,
-) -> Result<Head, Error> {
-    // One transaction is one snapshot.
-    let snapshot = connection.transaction()?;
-    let head = head(&snapshot)?;
-    let total: i64 = snapshot.query_row("SELECT count(*) FROM token", [], |row| row.get(0))?;
-    let total = total.unsigned_abs();
-    each(&snapshot, ORGANIZATION, organization_row, |o| {
-        index.load_organization(o.id, o.closed_at.is_none());
-        Ok(())
-    })?;
-    each(&snapshot, ACCOUNT, account_row, |a| {
-        index.load_account(a.id, a.email, a.disabled_at.is_none());
-        Ok(())
-    })?;
-    each(&snapshot, MEMBERSHIP, membership_row, |m| {
-        let rank = m.ended_at.is_none().then_some(m.rank);
-        index.load_membership(m.organization, m.account, rank).map_err(out_of_step)
-    })?;
-    let mut done = 0;
-    // When each was last used is nothing to the index.
-    each(&snapshot, &format!("{TOKEN} AND false"), token_row, |row| {
-        index.load_token(&row.token, row.kept_state(), row.previous).map_err(out_of_step)?;
-        done += 1;
-        if done % PROGRESS_EVERY == 0 {
-            progress(done, total);
-        }
-        Ok(())
-    })?;
-    progress(done, total);
-    Ok(head)
-}
 
 pub(super) fn organization(
     connection: &Connection,
@@ -248,20 +206,6 @@ fn one<T>(
     connection.prepare_cached(sql)?.query_row(parameters, |row| read(row)).optional()
 }
 
-fn each<T>(
-    connection: &Connection,
-    sql: &str,
-    read: impl Fn(&Row<'_>) -> Result<T, Error>,
-    mut take: impl FnMut(T) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        take(read(row)?)?;
-    }
-    Ok(())
-}
-
 fn organization_row(row: &Row<'_>) -> Result<StoredOrganization, Error> {
     Ok(StoredOrganization {
         id: OrganizationId::from_bytes(row.get(0)?),
@@ -276,11 +220,10 @@ fn organization_row(row: &Row<'_>) -> Result<StoredOrganization, Error> {
 fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
     let kind: String = row.get(1)?;
     let kinds = [AccountKind::Person, AccountKind::Service];
-    let email: Option<String> = row.get(2)?;
     Ok(StoredAccount {
         id: AccountId::from_bytes(row.get(0)?),
         kind: kinds.into_iter().find(|k| kind_name(*k) == kind).ok_or_else(|| unreadable(1))?,
-        email: email.map(Email::try_from).transpose().map_err(|_| unreadable(2))?,
+        email: parse_email(row, 2)?,
         name: row.get(3)?,
         has_password: row.get(4)?,
         created_at: time(row, 5)?,
@@ -291,12 +234,10 @@ fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
 }
 
 fn membership_row(row: &Row<'_>) -> Result<StoredMembership, Error> {
-    let rank: String = row.get(2)?;
-    let ranks = [Rank::Administrator, Rank::Member];
     Ok(StoredMembership {
         organization: OrganizationId::from_bytes(row.get(0)?),
         account: AccountId::from_bytes(row.get(1)?),
-        rank: ranks.into_iter().find(|r| rank_name(*r) == rank).ok_or_else(|| unreadable(2))?,
+        rank: parse_rank(row, 2)?,
         joined_at: time(row, 3)?,
         ended_at: optional_time(row, 4)?,
     })
@@ -337,6 +278,17 @@ pub(super) fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
     })
 }
 
+pub(super) fn parse_email(row: &Row<'_>, column: usize) -> Result<Option<Email>, Error> {
+    let email: Option<String> = row.get(column)?;
+    email.map(Email::try_from).transpose().map_err(|_| unreadable(column))
+}
+
+pub(super) fn parse_rank(row: &Row<'_>, column: usize) -> Result<Rank, Error> {
+    let rank: String = row.get(column)?;
+    let mut ranks = [Rank::Administrator, Rank::Member].into_iter();
+    ranks.find(|r| rank_name(*r) == rank).ok_or_else(|| unreadable(column))
+}
+
 fn revision(row: &Row<'_>, column: usize) -> Result<u64, Error> {
     row.get(column).map(i64::unsigned_abs)
 }
@@ -360,8 +312,4 @@ pub(super) fn unreadable(column: usize) -> Error {
         Type::Text,
         "not a value that Counterfoil writes".into(),
     )
-}
-
-fn out_of_step(error: OutOfStep) -> Error {
-    Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error))
 }
