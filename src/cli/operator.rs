@@ -204,10 +204,11 @@ async fn take_lines(
     while let Some(frame) = body.frame().await {
         let frame = frame.context(BROKEN_OFF)?;
         rest.extend_from_slice(&frame.into_data().unwrap_or_default());
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            take(line.trim_ascii_end())?;
-        }
+        let whole = rest.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        rest[..whole]
+            .split_inclusive(|b| *b == b'\n')
+            .try_for_each(|line| take(line.trim_ascii_end()))?;
+        rest.drain(..whole);
     }
     if rest.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!(BROKEN_OFF))) }
 }

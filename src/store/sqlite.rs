@@ -10,6 +10,7 @@ mod find_tokens;
 mod inspect;
 mod ledger;
 mod load;
+mod look;
 mod once;
 mod read;
 mod refusals;
@@ -66,6 +67,7 @@ const MIGRATIONS: &[&str] = &[
 pub(crate) struct Sqlite {
     path: PathBuf,
     idle_readers: Mutex<Vec<Connection>>,
+    lookout: look::Lookout,
     writer: write::Writer,
     _directory: Arc<DataDirectory>,
 }
@@ -81,7 +83,7 @@ pub(crate) enum OpenError {
         "the database {path} was made by a newer version of Counterfoil (schema {found}; this one knows {known})"
     )]
     Newer { path: PathBuf, found: usize, known: usize },
-    #[error("the writer's thread cannot be started: {0}")]
+    #[error("a thread of the database cannot be started: {0}")]
     Thread(std::io::Error),
 }
 
@@ -108,7 +110,9 @@ impl Sqlite {
             write::StartError::Sqlite(why) => OpenError::Sqlite { path: path.clone(), why },
             write::StartError::Thread(why) => OpenError::Thread(why),
         })?;
-        Ok(Self { path, idle_readers: Mutex::new(Vec::new()), writer, _directory: directory })
+        let lookout = look::Lookout::start(path.clone()).map_err(OpenError::Thread)?;
+        let idle_readers = Mutex::new(Vec::new());
+        Ok(Self { path, idle_readers, lookout, writer, _directory: directory })
     }
 
     /// Runs `work` on a connection that cannot write, off the async threads.
@@ -168,7 +172,7 @@ impl Store for Sqlite {
         &self,
         id: OrganizationId,
     ) -> Result<Option<StoredOrganization>, StoreError> {
-        self.read(move |connection| read::organization(connection, id)).await
+        self.lookout.look(move |connection| read::organization(connection, id)).await
     }
 
     async fn organizations(
@@ -180,11 +184,11 @@ impl Store for Sqlite {
     }
 
     async fn account(&self, id: AccountId) -> Result<Option<StoredAccount>, StoreError> {
-        self.read(move |connection| read::account(connection, id)).await
+        self.lookout.look(move |connection| read::account(connection, id)).await
     }
 
     async fn account_by_email(&self, email: Email) -> Result<Option<StoredAccount>, StoreError> {
-        self.read(move |connection| read::account_by_email(connection, &email)).await
+        self.lookout.look(move |connection| read::account_by_email(connection, &email)).await
     }
 
     async fn accounts(
@@ -200,7 +204,12 @@ impl Store for Sqlite {
         filter: MembershipFilter,
         page: Page<(OrganizationId, AccountId)>,
     ) -> Result<Vec<StoredMembership>, StoreError> {
-        self.read(move |connection| read::memberships(connection, filter, page)).await
+        let look = move |connection: &Connection| read::memberships(connection, filter, page);
+        if filter.account.is_some() {
+            // They are few.
+            return self.lookout.look(look).await;
+        }
+        self.read(move |connection| look(connection)).await
     }
 
     async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError> {
@@ -241,7 +250,7 @@ impl Store for Sqlite {
     }
 
     async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError> {
-        self.read(move |connection| once::find(connection, key)).await
+        self.lookout.look(move |connection| once::find(connection, key)).await
     }
 
     async fn forget_once(&self, end: Timestamp, most: u32) -> Result<bool, StoreError> {
@@ -291,6 +300,7 @@ impl Store for Sqlite {
 
     async fn close(&self) {
         // The writer's connection is to be the last: closing it folds the log in.
+        self.lookout.close().await;
         self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.writer.close().await;
     }

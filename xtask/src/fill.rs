@@ -84,14 +84,13 @@ fn secret(api: &str, number: usize) -> Result<Secret> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => {
-            if !succeeds(&mut cargo(&["build", "--release", "--package", "counterfoil"]))? {
-                bail!("the build failed");
-            }
-            target_dir().join("release/counterfoil")
+    let program = if let Some(program) = &options.program {
+        program.clone()
+    } else {
+        if !succeeds(&mut cargo(&["build", "--release", "--package", "counterfoil"]))? {
+            bail!("the build failed");
         }
+        target_dir().join("release/counterfoil")
     };
     let filling = Filling { program, directory: &options.directory };
     fs::create_dir_all(&options.directory)?;

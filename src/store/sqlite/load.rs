@@ -14,10 +14,14 @@ use counterfoil_core::{
     token::{Digest, Grant, Previous, State, Token},
 };
 use rusqlite::{Connection, Error, Row, types::Type};
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, mpsc},
+};
 
-/// How often it tells how far it is.
-const PROGRESS_EVERY: u64 = 20_000;
+/// How many tokens are handed over at a time, and how many times that may wait.
+const BATCH: usize = 4_096;
+const AHEAD: usize = 4;
 /// How many different grants are remembered as they were read; most tokens have one of a few.
 const GRANTS: usize = 1_000;
 
@@ -61,62 +65,136 @@ pub(super) fn load(
                 .map_err(out_of_step)
         },
     )?;
-    let (mut done, mut grants) = (0, HashMap::new());
-    each(&snapshot, TOKENS, |row| {
-        token(row, &mut grants, index)?;
-        done += 1;
-        if done % PROGRESS_EVERY == 0 {
-            progress(done, total);
-        }
-        Ok(())
-    })?;
-    progress(done, total);
+    tokens(&snapshot, index, total, progress)?;
     Ok(head)
 }
 
-fn token(row: &Row<'_>, grants: &mut HashMap<Box<str>, Grant>, index: &Index) -> Result<(), Error> {
-    let granted = text(row, 4)?;
-    let grant = match grants.get(granted) {
-        Some(grant) => grant,
-        None => {
-            if grants.len() >= GRANTS {
-                grants.clear();
+/// A token, as verification needs it.
+struct Loaded {
+    id: TokenId,
+    api: Arc<str>,
+    organization: OrganizationId,
+    owner: AccountId,
+    grant: Arc<Grant>,
+    expires_at: Option<Timestamp>,
+    allowed_networks: Vec<Network>,
+    state: State,
+    digest: Digest,
+    previous: Option<Previous>,
+}
+
+/// Reads tokens on this thread, while another puts them where they belong.
+fn tokens(
+    snapshot: &Connection,
+    index: &Index,
+    total: u64,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let (batches, read) = mpsc::sync_channel::<Vec<Loaded>>(AHEAD);
+    std::thread::scope(|scope| {
+        let fill = move || read.iter().flatten().try_for_each(|token| put(index, &token));
+        let filling = std::thread::Builder::new()
+            .name("index".into())
+            .spawn_scoped(scope, fill)
+            .map_err(|error| Error::FromSqlConversionFailure(0, Type::Null, Box::new(error)))?;
+        let (mut reader, mut done) = (Reader::default(), 0);
+        let mut batch = Vec::with_capacity(BATCH);
+        each(snapshot, TOKENS, |row| {
+            batch.push(reader.token(row)?);
+            if batch.len() == BATCH {
+                done += BATCH as u64;
+                progress(done, total);
+                // Nobody takes it any more where something did not fit.
+                let _ = batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
             }
-            let grant = serde_json::from_str(granted).map_err(|_| unreadable(4))?;
-            grants.entry(granted.into()).or_insert(grant)
+            Ok(())
+        })?;
+        done += batch.len() as u64;
+        let _ = batches.send(batch);
+        drop(batches);
+        match filling.join() {
+            Ok(filled) => filled.map_err(out_of_step)?,
+            Err(panic) => std::panic::resume_unwind(panic),
         }
-    };
-    let allowed_networks: Vec<Network> = match text(row, 5)? {
-        "[]" => Vec::new(),
-        networks => serde_json::from_str(networks).map_err(|_| unreadable(5))?,
-    };
-    let previous: Option<[u8; 32]> = row.get(7)?;
-    let previous = previous.zip(optional_time(row, 8)?);
-    let state = match (row.get(11)?, row.get(10)?) {
-        (true, _) => State::Revoked,
-        (false, true) => State::Paused,
-        (false, false) => State::Active,
-    };
+        progress(done, total);
+        Ok(())
+    })
+}
+
+fn put(index: &Index, loaded: &Loaded) -> Result<(), OutOfStep> {
     let token = Token {
-        id: TokenId::from_bytes(row.get(0)?),
-        api: text(row, 1)?.into(),
-        organization: OrganizationId::from_bytes(row.get(2)?),
-        owner: AccountId::from_bytes(row.get(3)?),
+        id: loaded.id,
+        api: (*loaded.api).into(),
+        organization: loaded.organization,
+        owner: loaded.owner,
         name: String::new(),
         note: String::new(),
-        grant: grant.clone(),
+        grant: (*loaded.grant).clone(),
         created_at: Timestamp::from_millis(0),
-        expires_at: optional_time(row, 9)?,
-        allowed_networks,
+        expires_at: loaded.expires_at,
+        allowed_networks: loaded.allowed_networks.clone(),
         external_id: None,
         metadata: None,
         prefix: Box::default(),
         last_four: Box::default(),
-        digest: Digest::from_bytes(row.get(6)?),
+        digest: loaded.digest,
     };
-    let previous =
-        previous.map(|(digest, until)| Previous { digest: Digest::from_bytes(digest), until });
-    index.load_token(&token, state, previous).map_err(out_of_step)
+    index.load_token(&token, loaded.state, loaded.previous)
+}
+
+/// Makes tokens of rows. Most say what one of a few others has said, so that is remembered.
+#[derive(Default)]
+struct Reader {
+    apis: HashSet<Arc<str>>,
+    grants: HashMap<Box<str>, Arc<Grant>>,
+}
+
+impl Reader {
+    fn token(&mut self, row: &Row<'_>) -> Result<Loaded, Error> {
+        let previous: Option<[u8; 32]> = row.get(7)?;
+        let previous = previous.zip(optional_time(row, 8)?);
+        Ok(Loaded {
+            id: TokenId::from_bytes(row.get(0)?),
+            api: self.api(text(row, 1)?),
+            organization: OrganizationId::from_bytes(row.get(2)?),
+            owner: AccountId::from_bytes(row.get(3)?),
+            grant: self.grant(text(row, 4)?)?,
+            allowed_networks: match text(row, 5)? {
+                "[]" => Vec::new(),
+                networks => serde_json::from_str(networks).map_err(|_| unreadable(5))?,
+            },
+            digest: Digest::from_bytes(row.get(6)?),
+            previous: previous
+                .map(|(digest, until)| Previous { digest: Digest::from_bytes(digest), until }),
+            expires_at: optional_time(row, 9)?,
+            state: match (row.get(11)?, row.get(10)?) {
+                (true, _) => State::Revoked,
+                (false, true) => State::Paused,
+                (false, false) => State::Active,
+            },
+        })
+    }
+
+    fn api(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.apis.get(name) {
+            return known.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.apis.insert(name.clone());
+        name
+    }
+
+    fn grant(&mut self, text: &str) -> Result<Arc<Grant>, Error> {
+        if let Some(known) = self.grants.get(text) {
+            return Ok(known.clone());
+        }
+        let grant: Arc<Grant> = Arc::new(serde_json::from_str(text).map_err(|_| unreadable(4))?);
+        if self.grants.len() >= GRANTS {
+            self.grants.clear();
+        }
+        self.grants.insert(text.into(), grant.clone());
+        Ok(grant)
+    }
 }
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Error> {

@@ -42,11 +42,15 @@ pub(super) fn organizations(
     filter: OrganizationFilter,
     page: Page<OrganizationId>,
 ) -> Result<Vec<StoredOrganization>, Error> {
+    organizations_query(filter, page).all(connection, organization_row)
+}
+
+fn organizations_query(filter: OrganizationFilter, page: Page<OrganizationId>) -> Query {
     let mut query = Query::new(ORGANIZATION);
     query.and_if("name = ?", filter.name);
     query.and_if("external_id = ?", filter.external_id);
     query.page(page, |id| id.as_bytes().to_vec());
-    query.all(connection, organization_row)
+    query
 }
 
 pub(super) fn account(
@@ -68,6 +72,10 @@ pub(super) fn accounts(
     filter: AccountFilter,
     page: Page<AccountId>,
 ) -> Result<Vec<StoredAccount>, Error> {
+    accounts_query(filter, page).all(connection, account_row)
+}
+
+fn accounts_query(filter: AccountFilter, page: Page<AccountId>) -> Query {
     let mut query = Query::new(ACCOUNT);
     query.and_if("external_id = ?", filter.external_id);
     query.and_if("id = ?", filter.account.map(|id| id.as_bytes().to_vec()));
@@ -76,7 +84,7 @@ pub(super) fn accounts(
         filter.organization.map(|id| id.as_bytes().to_vec()),
     );
     query.page(page, |id| id.as_bytes().to_vec());
-    query.all(connection, account_row)
+    query
 }
 
 pub(super) fn memberships(
@@ -84,10 +92,17 @@ pub(super) fn memberships(
     filter: MembershipFilter,
     page: Page<(OrganizationId, AccountId)>,
 ) -> Result<Vec<StoredMembership>, Error> {
+    memberships_query(filter, page).all(connection, membership_row)
+}
+
+fn memberships_query(filter: MembershipFilter, page: Page<(OrganizationId, AccountId)>) -> Query {
     let mut query = Query::new(MEMBERSHIP);
     if !filter.with_past {
         query.and("ended_at IS NULL");
-        query.and("organization IN (SELECT id FROM organization WHERE closed_at IS NULL)");
+        query.and(
+            "EXISTS (SELECT 1 FROM organization AS home
+                WHERE home.id = membership.organization AND home.closed_at IS NULL)",
+        );
     }
     query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
     query.and_if("account = ?", filter.account.map(|id| id.as_bytes().to_vec()));
@@ -97,7 +112,7 @@ pub(super) fn memberships(
         query.give(*account.as_bytes());
     }
     query.end("ORDER BY organization, account", page.limit);
-    query.all(connection, membership_row)
+    query
 }
 
 pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<StoredToken>, Error> {
@@ -312,4 +327,53 @@ pub(super) fn unreadable(column: usize) -> Error {
         Type::Text,
         "not a value that Counterfoil writes".into(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::migrate;
+
+    #[test]
+    fn whatever_is_asked_for_is_found_without_a_scan_or_a_sort() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        let (now, entropy) = (Timestamp::from_millis(1), [7; 10]);
+        let organization = OrganizationId::new(now, entropy);
+        let account = AccountId::new(now, entropy);
+        let text = || Some("7".to_owned());
+        let mut queries = Vec::new();
+        for (name, external_id) in [(text(), None), (None, text()), (text(), text())] {
+            for after in [None, Some(organization)] {
+                let (name, external_id) = (name.clone(), external_id.clone());
+                let filter = OrganizationFilter { name, external_id };
+                queries.push(organizations_query(filter, Page { after, limit: 9 }));
+            }
+        }
+        for (external_id, organization) in
+            [(text(), None), (None, Some(organization)), (text(), Some(organization))]
+        {
+            for after in [None, Some(account)] {
+                let external_id = external_id.clone();
+                let filter = AccountFilter { external_id, organization, account: None };
+                queries.push(accounts_query(filter, Page { after, limit: 9 }));
+            }
+        }
+        let both = (organization, account);
+        for (organization, account) in
+            [(Some(organization), None), (None, Some(account)), (Some(organization), Some(account))]
+        {
+            for (with_past, after) in
+                [(false, None), (false, Some(both)), (true, None), (true, Some(both))]
+            {
+                let filter = MembershipFilter { organization, account, with_past };
+                queries.push(memberships_query(filter, Page { after, limit: 9 }));
+            }
+        }
+        for query in queries {
+            let plan = query.plan(&connection);
+            let wasted = |step: &String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+            assert!(!plan.iter().any(wasted), "{plan:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Follower,
-    change::{ApplyError, apply},
+    change::{ApplyError, apply, run},
     describe, once, refusals,
 };
 use crate::refusals::StoredRefusal;
@@ -264,7 +264,7 @@ fn transact(
     orders: &[Watched],
     results: &mut Vec<Result<Head, StoreError>>,
 ) -> Result<(), rusqlite::Error> {
-    let mut transaction =
+    let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     if let [alone] = orders {
         // The transaction is all that there is to undo.
@@ -280,19 +280,18 @@ fn transact(
         };
     }
     for watched in orders {
-        // One that is dropped is rolled back.
-        let savepoint = transaction.savepoint()?;
-        match make(&savepoint, head, watched) {
+        run(&transaction, "SAVEPOINT alone", &[])?;
+        match make(&transaction, head, watched) {
             Ok(after) => {
-                savepoint.commit()?;
                 head = after;
                 results.push(Ok(after));
             }
             Err(error) => {
                 results.push(Err(refused(error)?));
-                savepoint.finish()?;
+                run(&transaction, "ROLLBACK TO alone", &[])?;
             }
         }
+        run(&transaction, "RELEASE alone", &[])?;
     }
     transaction.commit()
 }
@@ -368,4 +367,59 @@ pub(super) fn head(connection: &Connection) -> Result<Head, rusqlite::Error> {
 /// SQLite's integers have a sign; a ledger of 2^63 entries does not exist.
 pub(super) fn to_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{migrate, prepare};
+    use counterfoil_core::{
+        id::OrganizationId,
+        ledger::{Actor, Change},
+    };
+
+    /// Makes organizations of these numbers, all or none.
+    fn order(numbers: &[u8]) -> Watched {
+        let at = Timestamp::from_millis(1);
+        let change = |number: &u8| Change::OrganizationCreated {
+            organization: OrganizationId::new(at, [*number; 10]),
+            name: "a name".into(),
+            external_id: None,
+        };
+        let changes = numbers.iter().map(|number| (change(number), [0; 16])).collect();
+        let order = Order { at, actor: Actor::Operator, changes, once: None };
+        Watched { order, progress: Box::new(|_, _| {}) }
+    }
+
+    #[test]
+    fn an_order_is_made_whole_or_not_at_all() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        prepare(&connection).unwrap();
+        migrate(&mut connection).unwrap();
+        // Each with what is made of its orders, and how many entries there are then.
+        for (group, made, entries) in [
+            (vec![order(&[1])], vec![true], 1),
+            // Alone, and what it began with is undone.
+            (vec![order(&[2, 1])], vec![false], 1),
+            // Among others, which stay.
+            (vec![order(&[2]), order(&[3, 1]), order(&[4, 5])], vec![true, false, true], 4),
+            (vec![order(&[3])], vec![true], 5),
+        ] {
+            let before = head(&connection).unwrap();
+            let mut results = Vec::new();
+            transact(&mut connection, before, &group, &mut results).unwrap();
+            assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), made);
+            let refused = results.iter().filter_map(|result| result.as_ref().err());
+            assert!(refused.into_iter().all(|error| matches!(error, StoreError::Conflict)));
+            let after = head(&connection).unwrap();
+            assert_eq!(after.number, u64::from(entries));
+            let last = results.iter().rev().find_map(|result| result.as_ref().ok());
+            assert_eq!(after, *last.unwrap_or(&before));
+            let count = "SELECT count(*) FROM organization";
+            assert_eq!(
+                connection.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap(),
+                entries
+            );
+        }
+    }
 }
