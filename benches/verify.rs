@@ -18,7 +18,7 @@ use counterfoil_core::{
     credential::{Headers, Scheme, Schemes},
     error_format::ErrorFormat,
     id::{AccountId, OrganizationId, TokenId},
-    index::Index,
+    index::{Index, Loaded},
     token::{Digest, Grant, Prefix, Secret, State, Token},
     verify::{Question, verify},
 };
@@ -100,7 +100,7 @@ impl Setting {
                 last_four: secret.last_four().into(),
                 digest: secret.digest(),
             };
-            index.load_token(&token, State::Active, None).unwrap();
+            index.load_token(&Loaded::of(&token, State::Active, None)).unwrap();
             plain.pin().insert(*secret.digest().as_bytes(), n as u64);
             secrets.push(secret.reveal().to_owned());
         }

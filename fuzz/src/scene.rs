@@ -8,7 +8,7 @@ use counterfoil_core::{
     credential::{Scheme, Schemes},
     error_format::ErrorFormat,
     id::{AccountId, OrganizationId, TokenId},
-    index::Index,
+    index::{Index, Loaded},
     token::{Grant, Prefix, Secret, State, Token},
 };
 use std::sync::LazyLock;
@@ -120,7 +120,7 @@ pub(crate) fn index() -> Index {
     index.load_organization(token.organization, true);
     index.load_account(token.owner, Some(EMAIL.parse().unwrap()), true);
     index.load_membership(token.organization, token.owner, Some(Rank::Member)).unwrap();
-    index.load_token(&token, State::Active, None).unwrap();
+    index.load_token(&Loaded::of(&token, State::Active, None)).unwrap();
     index
 }
 

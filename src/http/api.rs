@@ -88,7 +88,7 @@ pub(crate) struct Protection {
 }
 
 impl Protection {
-    fn judge(&self, seen: Seen<'_>) -> Result<Admitted, Refusal> {
+    fn judge(&self, seen: Seen<'_>) -> Result<Admitted<'_>, Refusal> {
         self.door.judge(seen, Requirement::Any)
     }
 

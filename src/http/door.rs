@@ -91,14 +91,14 @@ impl Door {
         &self,
         seen: Seen<'_>,
         requirement: Requirement<'_>,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Admitted<'_>, Refusal> {
         let index = self.replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
         let question = Question { headers: &Lines(seen.headers), client: seen.client, requirement };
         verify::verify(&self.api, index, &question, seen.at)
     }
 
     /// Counts a request that goes on.
-    pub(crate) fn let_through(&self, admitted: &Admitted, seen: Seen<'_>) {
+    pub(crate) fn let_through(&self, admitted: &Admitted<'_>, seen: Seen<'_>) {
         let Some(identity) = admitted.identity() else {
             self.counters.anonymous.inc();
             return;

@@ -75,7 +75,7 @@ pub(crate) struct Gateway {
 struct Passage<'a> {
     mounted: &'a Mounted,
     client: Option<IpAddr>,
-    admitted: Admitted,
+    admitted: Admitted<'a>,
     upstream_uri: Uri,
 }
 

@@ -139,7 +139,7 @@ mod tests {
         Timestamp,
         account::Rank,
         id::{AccountId, OrganizationId, TokenId},
-        index::Index,
+        index::{Index, Loaded},
         token::{Grant, State, Token},
     };
     use proptest::prelude::*;
@@ -180,7 +180,7 @@ mod tests {
             last_four: "".into(),
             digest,
         };
-        index.load_token(&token, State::Active, None).unwrap();
+        index.load_token(&Loaded::of(&token, State::Active, None)).unwrap();
     }
 
     #[test]

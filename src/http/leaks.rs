@@ -85,12 +85,10 @@ impl Leaks {
         let index = self.replica.index()?;
         let found = secrets.iter().filter_map(|secret| {
             let digest = Digest::of(secret.trim());
-            let record = index.find(&digest)?;
-            let works = digest == record.digest
-                || record.previous.is_some_and(|p| p.digest == digest && now < p.until);
-            let ended = record.state == TokenState::Revoked
-                || record.expires_at.is_some_and(|end| now >= end);
-            (works && !ended).then_some(record.id)
+            let entry = index.find(&digest)?;
+            let ended = entry.state() == TokenState::Revoked
+                || entry.ends_at().is_some_and(|end| now >= end);
+            (!ended).then_some(entry.id())
         });
         Some(found.collect())
     }

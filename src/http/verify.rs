@@ -412,7 +412,11 @@ fn secret_alone(api: &Api, secret: &str) -> Result<HeaderMap, Problem> {
 }
 
 /// The scope that was asked for besides the route's.
-fn holds(door: &Door, admitted: Admitted, scope: Option<&Scope>) -> Result<Admitted, Refusal> {
+fn holds<'i>(
+    door: &Door,
+    admitted: Admitted<'i>,
+    scope: Option<&Scope>,
+) -> Result<Admitted<'i>, Refusal> {
     let Some(scope) = scope else { return Ok(admitted) };
     let Some(identity) = admitted.identity() else {
         return Err(Refusal::new(Code::MissingCredential));

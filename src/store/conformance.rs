@@ -650,7 +650,7 @@ proptest! {
             let revoked = TokenFilter { state: Some((TokenState::Revoked, at(0))), ..TokenFilter::default() };
             for row in house.store.tokens(revoked, first_page()).await.unwrap() {
                 let record = house.replica.index().unwrap().find(&row.token.digest).unwrap();
-                assert_eq!(record.state, State::Revoked);
+                assert_eq!(record.state(), State::Revoked);
             }
         });
     }

@@ -1,7 +1,19 @@
 //! The index: a node's memory of everything that verification needs.
 //!
-//! Readers never wait for a writer. Tokens point to the records of their owner
-//! and organization, so that disabling an account is one store of one flag.
+//! Readers never wait for a writer, and see one version of everything: each change shows
+//! to a reader by one store, and the number of changes, read before and after, tells
+//! whether one came in between. Then the reader looks again.
+
+mod hash;
+mod holders;
+mod locators;
+mod slab;
+mod space;
+mod table;
+mod terms;
+
+pub(crate) use holders::{Holder, Standing};
+pub(crate) use terms::Terms;
 
 use crate::{
     Timestamp,
@@ -11,142 +23,188 @@ use crate::{
     network::Network,
     token::{Digest, Grant, Previous, State, Token},
 };
-use papaya::HashMap;
+use hash::ByTail;
+use holders::{Registry, RegistryContents};
+use locators::Locators;
+use slab::Slab;
+use space::{Free, Space};
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::{BuildHasherDefault, Hash, Hasher},
+    collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
-
-type Map<K, V> = HashMap<K, Arc<V>, BuildHasherDefault<TailHasher>>;
+use table::{Found, Full, Life, Relations, Row, Tables, leading};
+use terms::TermsRegistry;
 
 /// Everything that verification needs to know, found by digest and by id.
 #[derive(Default)]
 pub struct Index {
-    by_digest: HashMap<DigestKey, Arc<Record>, BuildHasherDefault<TailHasher>>,
-    by_id: Map<TokenId, Record>,
-    accounts: Map<AccountId, Account>,
-    organizations: Map<OrganizationId, Organization>,
-    memberships: Map<(OrganizationId, AccountId), Membership>,
-    /// The names of APIs, each kept once.
-    names: Mutex<BTreeSet<Arc<str>>>,
+    version: Version,
+    space: Space,
+    tables: Tables,
+    locators: Locators,
+    holders: Slab<Holder>,
+    terms: Slab<Terms>,
+    tokens: AtomicUsize,
+    writer: Mutex<Writer>,
 }
 
-/// A token, as verification sees it. Replaced whole when it changes.
-#[derive(Debug)]
-pub struct Record {
+/// How many changes there have been. Every look-up reads it, so it has a cache line to itself.
+#[derive(Default)]
+#[repr(align(128))]
+struct Version(AtomicU64);
+
+/// What only changes need to know.
+#[derive(Default)]
+struct Writer {
+    registry: Registry,
+    terms: TermsRegistry,
+    free: Free,
+    /// The secrets before the last rotations.
+    previous: HashMap<TokenId, Previous, ByTail>,
+}
+
+/// A token as verification sees it, all of it from one version of the index.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'i> {
+    id: TokenId,
+    life: Life,
+    terms: &'i Terms,
+    holder: &'i Holder,
+    standing: Standing,
+}
+
+impl<'i> Entry<'i> {
+    /// The token's id.
+    pub fn id(&self) -> TokenId {
+        self.id
+    }
+
+    /// Active, paused or revoked.
+    pub fn state(&self) -> State {
+        self.life.state()
+    }
+
+    /// From when on this secret is refused: the token's end or, of a secret before the last
+    /// rotation, its own where that is earlier.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.life.ends_at()
+    }
+
+    /// Whether this is the secret before the last rotation.
+    pub fn is_previous(&self) -> bool {
+        self.life.is_previous()
+    }
+
+    pub(crate) fn terms(&self) -> &'i Terms {
+        self.terms
+    }
+
+    pub(crate) fn holder(&self) -> &'i Holder {
+        self.holder
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
+    }
+}
+
+/// A token as the store has it: as much of it as the index keeps.
+#[derive(Debug, Clone, Copy)]
+pub struct Loaded<'a> {
     /// Its id.
     pub id: TokenId,
     /// Its API.
-    pub api: Arc<str>,
-    /// Its owner, in its organization.
-    pub holder: Arc<Membership>,
+    pub api: &'a str,
+    /// Its organization.
+    pub organization: OrganizationId,
+    /// Its owner.
+    pub owner: AccountId,
     /// What it may do.
-    pub grant: Grant,
-    /// When it ends.
+    pub grant: &'a Grant,
+    /// From when on it is refused.
     pub expires_at: Option<Timestamp>,
+    /// Where it may be used from.
+    pub allowed_networks: &'a [Network],
     /// Active, paused or revoked.
     pub state: State,
-    /// Where it may be used from.
-    pub allowed_networks: Box<[Network]>,
     /// The digest of its secret.
     pub digest: Digest,
     /// The secret before.
     pub previous: Option<Previous>,
 }
 
-/// An account in an organization.
-#[derive(Debug)]
-pub struct Membership {
-    /// The account.
-    pub account: Arc<Account>,
-    /// The organization.
-    pub organization: Arc<Organization>,
-    /// A [`Rank`] as [`encode`] has it.
-    rank: AtomicU8,
-}
-
-/// An account.
-#[derive(Debug)]
-pub struct Account {
-    /// Its id.
-    pub id: AccountId,
-    /// Its address.
-    pub email: Option<Email>,
-    active: AtomicBool,
-}
-
-/// An organization.
-#[derive(Debug)]
-pub struct Organization {
-    /// Its id.
-    pub id: OrganizationId,
-    open: AtomicBool,
-}
-
-impl Membership {
-    /// Whether the account may act in the organization: it belongs to it and is not disabled.
-    pub fn is_live(&self) -> bool {
-        self.rank().is_some() && self.account.active.load(Ordering::Acquire)
-    }
-
-    /// What the account is in the organization; none once it has left.
-    pub fn rank(&self) -> Option<Rank> {
-        decode(self.rank.load(Ordering::Acquire))
-    }
-
-    fn set_rank(&self, rank: Option<Rank>) {
-        self.rank.store(encode(rank), Ordering::Release);
+impl<'a> Loaded<'a> {
+    /// As much of `token` as the index keeps.
+    pub fn of(token: &'a Token, state: State, previous: Option<Previous>) -> Self {
+        Self {
+            id: token.id,
+            api: &token.api,
+            organization: token.organization,
+            owner: token.owner,
+            grant: &token.grant,
+            expires_at: token.expires_at,
+            allowed_networks: &token.allowed_networks,
+            state,
+            digest: token.digest,
+            previous,
+        }
     }
 }
 
-impl Organization {
-    /// Whether it has not been closed.
-    pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-}
-
-/// A change that refers to something that the index has never heard of: it and
-/// the ledger are out of step, and it can't be trusted any more.
+/// A change that refers to something that the index has never heard of, or makes what
+/// there is already: it and the ledger are out of step, and it can't be trusted any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a change refers to something unknown")]
 pub struct OutOfStep;
 
+impl From<Full> for OutOfStep {
+    // An index that cannot take something in has missed it.
+    fn from(_: Full) -> Self {
+        Self
+    }
+}
+
 impl Index {
     /// The token that this digest, present or previous, belongs to.
-    pub fn find(&self, digest: &Digest) -> Option<Arc<Record>> {
-        self.by_digest.pin().get(&DigestKey(*digest)).cloned()
+    pub fn find(&self, digest: &Digest) -> Option<Entry<'_>> {
+        self.in_one_version(|| self.entry(self.tables.find(&self.space, digest)?))
     }
 
     /// The token of this id.
-    pub fn find_by_id(&self, id: TokenId) -> Option<Arc<Record>> {
-        self.by_id.pin().get(&id).cloned()
+    pub fn find_by_id(&self, id: TokenId) -> Option<Entry<'_>> {
+        self.in_one_version(|| self.entry(self.row(id)?.into()))
     }
 
     /// How many tokens it holds, whatever their state.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.tokens.load(Ordering::Relaxed)
     }
 
     /// Whether it holds no token.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.len() == 0
+    }
+
+    /// Makes room for so many tokens at once, where nothing is loaded yet.
+    pub fn expect(&self, tokens: usize) {
+        let mut writer = self.write();
+        let free = &mut writer.free;
+        // Where there is no room, the tokens that find none will say so.
+        let _ = self.tables.expect(&self.space, free, tokens);
+        let _ = self.locators.expect(&self.space, free, tokens);
     }
 
     /// Takes in an organization as the store has it.
     pub fn load_organization(&self, id: OrganizationId, open: bool) {
-        let record = Organization { id, open: AtomicBool::new(open) };
-        self.organizations.pin().insert(id, Arc::new(record));
+        self.write().registry.add_organization(id, open);
     }
 
     /// Takes in an account as the store has it.
     pub fn load_account(&self, id: AccountId, email: Option<Email>, active: bool) {
-        let record = Account { id, email, active: AtomicBool::new(active) };
-        self.accounts.pin().insert(id, Arc::new(record));
+        self.write().registry.add_account(id, email, active);
     }
 
     /// Takes in a membership as the store has it, once its two ends are there;
@@ -157,105 +215,82 @@ impl Index {
         account: AccountId,
         rank: Option<Rank>,
     ) -> Result<(), OutOfStep> {
-        let key = (organization, account);
-        let record = Membership {
-            account: self.accounts.pin().get(&account).ok_or(OutOfStep)?.clone(),
-            organization: self.organizations.pin().get(&organization).ok_or(OutOfStep)?.clone(),
-            rank: AtomicU8::new(encode(rank)),
-        };
-        self.memberships.pin().insert(key, Arc::new(record));
-        Ok(())
+        self.write().registry.add_membership(&self.holders, organization, account, rank)
     }
 
     /// Takes in a token as the store has it, once its owner's membership is there.
-    pub fn load_token(
-        &self,
-        token: &Token,
-        state: State,
-        previous: Option<Previous>,
-    ) -> Result<(), OutOfStep> {
-        let key = (token.organization, token.owner);
-        let record = Arc::new(Record {
-            id: token.id,
-            api: self.name(&token.api),
-            holder: self.memberships.pin().get(&key).ok_or(OutOfStep)?.clone(),
-            grant: token.grant.clone(),
-            expires_at: token.expires_at,
-            state,
-            allowed_networks: token.allowed_networks.clone().into(),
-            digest: token.digest,
-            previous,
-        });
-        self.put(&record);
-        Ok(())
+    pub fn load_token(&self, token: &Loaded<'_>) -> Result<(), OutOfStep> {
+        let mut writer = self.write();
+        let added = self.add(&mut writer, token);
+        self.turn(&mut writer);
+        added
     }
 
     /// Follows one change of the ledger. Changes come in the ledger's order,
     /// from one thread.
     pub fn apply(&self, change: &Change) -> Result<(), OutOfStep> {
+        let mut writer = self.write();
+        let made = self.make(&mut writer, change);
+        self.turn(&mut writer);
+        made
+    }
+
+    fn make(&self, writer: &mut Writer, change: &Change) -> Result<(), OutOfStep> {
+        let holders = &self.holders;
         match change {
             Change::OrganizationCreated { organization, .. } => {
-                self.load_organization(*organization, true);
+                writer.registry.add_organization(*organization, true);
             }
             Change::OrganizationClosed { organization } => {
-                let organizations = self.organizations.pin();
-                let record = organizations.get(organization).ok_or(OutOfStep)?;
-                record.open.store(false, Ordering::Release);
+                writer.registry.close(holders, *organization)?;
             }
             Change::AccountCreated { account, email, .. } => {
-                self.load_account(*account, email.clone(), true);
+                writer.registry.add_account(*account, email.clone(), true);
             }
-            Change::AccountDisabled { account } => self.set_active(*account, false)?,
-            Change::AccountEnabled { account } => self.set_active(*account, true)?,
+            Change::AccountDisabled { account } => {
+                writer.registry.set_active(holders, *account, false)?;
+            }
+            Change::AccountEnabled { account } => {
+                writer.registry.set_active(holders, *account, true)?;
+            }
             // Names are for people; verification needs none.
             Change::PasswordSet { .. }
             | Change::AccountChanged { .. }
             | Change::OrganizationChanged { .. } => {}
             Change::MembershipRankChanged { organization, account, rank } => {
-                self.set_rank(*organization, *account, Some(*rank))?;
+                writer.registry.set_rank(holders, *organization, *account, Some(*rank))?;
             }
             Change::MembershipAdded { organization, account, rank } => {
-                let memberships = self.memberships.pin();
-                match memberships.get(&(*organization, *account)) {
-                    // Somebody came back: the tokens of before point to this very record.
-                    Some(record) => record.set_rank(Some(*rank)),
-                    None => self.load_membership(*organization, *account, Some(*rank))?,
-                }
+                let rank = Some(*rank);
+                writer.registry.add_membership(holders, *organization, *account, rank)?;
             }
             Change::MembershipEnded { organization, account } => {
-                self.set_rank(*organization, *account, None)?;
+                writer.registry.set_rank(holders, *organization, *account, None)?;
             }
-            Change::TokenIssued(token) => self.load_token(token, State::Active, None)?,
+            Change::TokenIssued(token) => {
+                self.add(writer, &Loaded::of(token, State::Active, None))?;
+            }
             Change::TokenImported { token, paused, .. } => {
                 let state = if *paused { State::Paused } else { State::Active };
-                self.load_token(token, state, None)?;
+                self.add(writer, &Loaded::of(token, state, None))?;
             }
             Change::TokenChanged { token, grant, expires_at, allowed_networks, .. } => {
-                let old = self.live(*token)?;
-                self.put(&Arc::new(Record {
-                    grant: grant.clone(),
-                    expires_at: *expires_at,
-                    allowed_networks: allowed_networks.clone().into(),
-                    ..copy(&old)
-                }));
+                let row = self.live(*token)?;
+                let api = &self.terms.get(row.relations.terms()).ok_or(OutOfStep)?.api;
+                let terms = writer.terms.number(&self.terms, api, grant, allowed_networks)?;
+                let life = Life::new(row.life.state(), false, *expires_at);
+                let relations = Relations::new(terms, row.relations.holder());
+                self.put(writer, &Row { life, relations, ..row })?;
             }
-            Change::TokenPaused { token, .. } => self.set_state(*token, State::Paused)?,
-            Change::TokenResumed { token, .. } => self.set_state(*token, State::Active)?,
-            Change::TokenRevoked { token, .. } => self.set_state(*token, State::Revoked)?,
+            Change::TokenPaused { token, .. } => self.set_state(writer, *token, State::Paused)?,
+            Change::TokenResumed { token, .. } => self.set_state(writer, *token, State::Active)?,
+            Change::TokenRevoked { token, .. } => self.set_state(writer, *token, State::Revoked)?,
             Change::TokenRotated { token, replaces, digest, previous_until, .. } => {
-                let old = self.live(*token)?;
-                if old.digest != *replaces {
+                let row = self.live(*token)?;
+                if row.digest != *replaces {
                     return Err(OutOfStep);
                 }
-                let previous = previous_until.map(|until| Previous { digest: old.digest, until });
-                self.put(&Arc::new(Record { digest: *digest, previous, ..copy(&old) }));
-                let by_digest = self.by_digest.pin();
-                if previous.is_none() {
-                    by_digest.remove(&DigestKey(old.digest));
-                }
-                if let Some(before) = old.previous {
-                    by_digest.remove(&DigestKey(before.digest));
-                }
+                self.rotate(writer, &row, *digest, *previous_until)?;
             }
         }
         Ok(())
@@ -263,217 +298,159 @@ impl Index {
 
     /// Everything it holds, in a form that can be compared with another's.
     pub fn contents(&self) -> Contents {
-        let organizations = self.organizations.pin();
-        let accounts = self.accounts.pin();
-        let memberships = self.memberships.pin();
-        let by_id = self.by_id.pin();
-        let by_digest = self.by_digest.pin();
+        let writer = self.write();
+        let rows: Vec<Row> = self.tables.rows(&self.space).collect();
+        let told = |row: &Row| match self.entry(Found::from(*row)) {
+            Some(Entry { id, life, terms, holder, .. }) => {
+                format!("{id} {life:?} {terms:?} {:?} {:?}", holder.organization, holder.account)
+            }
+            None => "a token of nobody's".to_owned(),
+        };
         Contents {
-            organizations: organizations.iter().map(|(id, o)| (*id, o.is_open())).collect(),
-            accounts: accounts
-                .iter()
-                .map(|(id, a)| (*id, (a.email.clone(), a.active.load(Ordering::Acquire))))
-                .collect(),
-            memberships: memberships.iter().map(|(key, m)| (*key, encode(m.rank()))).collect(),
-            tokens: by_id.iter().map(|(id, record)| (*id, format!("{record:?}"))).collect(),
-            digests: by_digest
-                .iter()
-                .map(|(key, record)| {
-                    let same =
-                        by_id.get(&record.id).is_some_and(|other| Arc::ptr_eq(other, record));
-                    (key.0, (record.id, same))
-                })
-                .collect(),
+            registry: writer.registry.contents(&self.holders),
+            tokens: self.len(),
+            digests: rows.iter().map(|row| (row.digest, told(row))).collect(),
+            ids: rows.iter().map(|row| (row.id, self.row(row.id).map(|r| r.digest))).collect(),
+            previous: writer.previous.iter().map(|(id, p)| (*id, (p.digest, p.until))).collect(),
         }
     }
 
-    fn put(&self, record: &Arc<Record>) {
-        self.by_id.pin().insert(record.id, record.clone());
-        let by_digest = self.by_digest.pin();
-        by_digest.insert(DigestKey(record.digest), record.clone());
-        if let Some(previous) = record.previous {
-            by_digest.insert(DigestKey(previous.digest), record.clone());
+    /// What `look` sees while nothing changes.
+    fn in_one_version<T>(&self, look: impl Fn() -> T) -> T {
+        loop {
+            let version = self.version.0.load(Ordering::Acquire);
+            let seen = look();
+            // One change at most has begun since, and it shows by one store: all of it has
+            // been seen, or nothing. Every load before this one is an acquiring one, so that
+            // whoever has seen something of the next change sees that this one is over.
+            if self.version.0.load(Ordering::Acquire) == version {
+                return seen;
+            }
         }
     }
 
-    fn set_state(&self, token: TokenId, state: State) -> Result<(), OutOfStep> {
-        let old = self.live(token)?;
-        self.put(&Arc::new(Record { state, ..copy(&old) }));
+    fn entry(&self, found: Found) -> Option<Entry<'_>> {
+        let Found { id, life, relations } = found;
+        let terms = self.terms.get(relations.terms())?;
+        let holder = self.holders.get(relations.holder())?;
+        Some(Entry { id, life, terms, holder, standing: holder.standing() })
+    }
+
+    fn row(&self, id: TokenId) -> Option<Row> {
+        let look = |leading| self.tables.find_by_id(&self.space, leading, id);
+        self.locators.find(&self.space, id, look)
+    }
+
+    fn write(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that a change is made. From then on nobody who is led to what it gave up
+    /// believes what is there.
+    fn turn(&self, writer: &mut Writer) {
+        self.version.0.fetch_add(1, Ordering::Release);
+        self.space.recycle(&mut writer.free);
+    }
+
+    fn add(&self, writer: &mut Writer, token: &Loaded<'_>) -> Result<(), OutOfStep> {
+        let holder = writer.registry.holder(token.organization, token.owner).ok_or(OutOfStep)?;
+        let is_known = |digest: &Digest| self.tables.find(&self.space, digest).is_some();
+        let previous = token.previous;
+        if self.row(token.id).is_some()
+            || is_known(&token.digest)
+            || previous.is_some_and(|previous| is_known(&previous.digest))
+        {
+            return Err(OutOfStep);
+        }
+        let Loaded { api, grant, allowed_networks, .. } = token;
+        let terms = writer.terms.number(&self.terms, api, grant, allowed_networks)?;
+        let row = Row {
+            digest: token.digest,
+            id: token.id,
+            life: Life::new(token.state, false, token.expires_at),
+            relations: Relations::new(terms, holder),
+        };
+        let free = &mut writer.free;
+        self.tables.insert(&self.space, free, &row)?;
+        if let Some(previous) = previous {
+            self.tables.insert(&self.space, free, &before(&row, previous))?;
+            writer.previous.insert(row.id, previous);
+        }
+        self.locators.insert(&self.space, free, row.id, leading(&row.digest))?;
+        self.tokens.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Changes what a token's digests lead to; each shows by itself, and a request has one.
+    fn put(&self, writer: &mut Writer, row: &Row) -> Result<(), OutOfStep> {
+        self.tables.change(&self.space, &mut writer.free, row)?;
+        if let Some(previous) = writer.previous.get(&row.id) {
+            self.tables.change(&self.space, &mut writer.free, &before(row, *previous))?;
+        }
+        Ok(())
+    }
+
+    fn set_state(
+        &self,
+        writer: &mut Writer,
+        token: TokenId,
+        state: State,
+    ) -> Result<(), OutOfStep> {
+        let row = self.live(token)?;
+        self.put(writer, &Row { life: row.life.with_state(state), ..row })
+    }
+
+    fn rotate(
+        &self,
+        writer: &mut Writer,
+        old: &Row,
+        digest: Digest,
+        previous_until: Option<Timestamp>,
+    ) -> Result<(), OutOfStep> {
+        if self.tables.find(&self.space, &digest).is_some() {
+            return Err(OutOfStep);
+        }
+        let new = Row { digest, ..*old };
+        self.tables.insert(&self.space, &mut writer.free, &new)?;
+        self.locators.change(&self.space, new.id, leading(&old.digest), leading(&new.digest));
+        // Whoever was on the way from the id to the old digest looks again.
+        self.turn(writer);
+        let earlier = if let Some(until) = previous_until {
+            let previous = Previous { digest: old.digest, until };
+            self.tables.change(&self.space, &mut writer.free, &before(&new, previous))?;
+            writer.previous.insert(new.id, previous)
+        } else {
+            self.tables.remove(&self.space, &old.digest);
+            writer.previous.remove(&new.id)
+        };
+        if let Some(earlier) = earlier {
+            self.tables.remove(&self.space, &earlier.digest);
+        }
         Ok(())
     }
 
     /// A token that can still change. Whatever went wrong elsewhere: nothing
     /// brings a revoked one back.
-    fn live(&self, token: TokenId) -> Result<Arc<Record>, OutOfStep> {
-        self.find_by_id(token).filter(|record| record.state != State::Revoked).ok_or(OutOfStep)
-    }
-
-    fn set_rank(
-        &self,
-        organization: OrganizationId,
-        account: AccountId,
-        rank: Option<Rank>,
-    ) -> Result<(), OutOfStep> {
-        let memberships = self.memberships.pin();
-        memberships.get(&(organization, account)).ok_or(OutOfStep)?.set_rank(rank);
-        Ok(())
-    }
-
-    fn set_active(&self, account: AccountId, active: bool) -> Result<(), OutOfStep> {
-        let accounts = self.accounts.pin();
-        accounts.get(&account).ok_or(OutOfStep)?.active.store(active, Ordering::Release);
-        Ok(())
-    }
-
-    fn name(&self, name: &str) -> Arc<str> {
-        let mut names = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(known) = names.get(name) {
-            return known.clone();
-        }
-        let name: Arc<str> = name.into();
-        names.insert(name.clone());
-        name
+    fn live(&self, token: TokenId) -> Result<Row, OutOfStep> {
+        self.row(token).filter(|row| row.life.state() != State::Revoked).ok_or(OutOfStep)
     }
 }
 
-const fn encode(rank: Option<Rank>) -> u8 {
-    match rank {
-        None => 0,
-        Some(Rank::Member) => 1,
-        Some(Rank::Administrator) => 2,
-    }
-}
-
-const fn decode(code: u8) -> Option<Rank> {
-    match code {
-        1 => Some(Rank::Member),
-        2 => Some(Rank::Administrator),
-        _ => None,
-    }
+/// What the secret before the last rotation leads to.
+fn before(row: &Row, previous: Previous) -> Row {
+    let ends_at = row.life.ends_at().map_or(previous.until, |end| end.min(previous.until));
+    let life = Life::new(row.life.state(), true, Some(ends_at));
+    Row { digest: previous.digest, life, ..*row }
 }
 
 /// What an index holds, comparable.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contents {
-    organizations: BTreeMap<OrganizationId, bool>,
-    accounts: BTreeMap<AccountId, (Option<Email>, bool)>,
-    memberships: BTreeMap<(OrganizationId, AccountId), u8>,
-    tokens: BTreeMap<TokenId, String>,
-    /// To which token each leads, and whether to the record that its id leads to.
-    digests: BTreeMap<Digest, (TokenId, bool)>,
-}
-
-fn copy(record: &Record) -> Record {
-    Record {
-        id: record.id,
-        api: record.api.clone(),
-        holder: record.holder.clone(),
-        grant: record.grant.clone(),
-        expires_at: record.expires_at,
-        state: record.state,
-        allowed_networks: record.allowed_networks.clone(),
-        digest: record.digest,
-        previous: record.previous,
-    }
-}
-
-/// A digest that hashes as eight of its own bytes: they are random already.
-#[derive(PartialEq, Eq)]
-struct DigestKey(Digest);
-
-impl Hash for DigestKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.0.as_bytes());
-    }
-}
-
-/// Hashes a digest, or an id or two, by the random bytes at its end.
-#[derive(Default)]
-struct TailHasher(u64);
-
-impl Hasher for TailHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let Some(tail) = bytes.last_chunk::<8>() else { return };
-        // The first two bits of an id's tail are the same in all of them. The map takes
-        // its slot from the low bits, and a multiplication carries upwards only: so
-        // those two go to the top, where all the others reach them.
-        self.0 =
-            (self.0.rotate_left(5) ^ u64::from_be_bytes(*tail)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-
-    // The length of a slice says nothing where all have the same.
-    fn write_usize(&mut self, _: usize) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::hash::BuildHasher;
-
-    fn hash(key: impl Hash) -> u64 {
-        BuildHasherDefault::<TailHasher>::default().hash_one(key)
-    }
-
-    /// Ids and digests as random as real ones are, the same in every run.
-    fn keys() -> impl Iterator<Item = (TokenId, AccountId, Digest)> {
-        (0..4096u32).map(|n| {
-            let digest = Digest::of(&n.to_string());
-            let mut entropy = [0; 10];
-            entropy.copy_from_slice(&digest.as_bytes()[..10]);
-            let now = Timestamp::from_millis(1_700_000_000_000);
-            (TokenId::new(now, entropy), AccountId::new(now, entropy), digest)
-        })
-    }
-
-    #[test]
-    fn hashes_fill_the_table() {
-        let organization = OrganizationId::new(Timestamp::from_millis(1), [7; 10]);
-        let ids = keys().map(|(id, ..)| hash(id)).collect::<Vec<_>>();
-        let pairs = keys().map(|(_, id, _)| hash((organization, id))).collect::<Vec<_>>();
-        let digests = keys().map(|(.., digest)| hash(DigestKey(digest))).collect::<Vec<_>>();
-        for (what, hashes) in [("ids", ids), ("pairs", pairs), ("digests", digests)] {
-            // As many keys as slots leave 1/e of the slots empty: 2589 of 4096 are taken.
-            let slots: BTreeSet<u64> = hashes.iter().map(|hash| hash & 0xfff).collect();
-            assert!(slots.len() > 2500, "{what}: {} slots", slots.len());
-            // The map compares the first seven bits before it compares keys.
-            let tags: BTreeSet<u64> = hashes.iter().map(|hash| hash >> 57).collect();
-            assert_eq!(tags.len(), 128, "{what}");
-        }
-    }
-
-    #[test]
-    fn a_record_that_was_left_behind_shows() {
-        let index = Index::default();
-        let (id, account, digest) = keys().next().unwrap();
-        let organization = OrganizationId::new(Timestamp::from_millis(1), [7; 10]);
-        index.load_organization(organization, true);
-        index.load_account(account, None, true);
-        index.load_membership(organization, account, Some(Rank::Member)).unwrap();
-        let token = Token {
-            id,
-            api: "sample".into(),
-            organization,
-            owner: account,
-            name: String::new(),
-            note: String::new(),
-            grant: Grant::Any,
-            created_at: Timestamp::from_millis(1),
-            expires_at: None,
-            allowed_networks: Vec::new(),
-            external_id: None,
-            metadata: None,
-            prefix: "acme".into(),
-            last_four: "0000".into(),
-            digest,
-        };
-        index.load_token(&token, State::Active, None).unwrap();
-        let before = index.contents();
-        let stray = copy(&index.find(&digest).unwrap());
-        index.by_digest.pin().insert(DigestKey(digest), Arc::new(stray));
-        assert_ne!(index.contents(), before);
-    }
+    registry: RegistryContents,
+    tokens: usize,
+    /// What each leads to.
+    digests: BTreeMap<Digest, String>,
+    /// To which digest each leads.
+    ids: BTreeMap<TokenId, Option<Digest>>,
+    previous: BTreeMap<TokenId, (Digest, Timestamp)>,
 }

@@ -8,14 +8,14 @@ use crate::{
     api::Api,
     credential::{self, Credential, Headers},
     id::{AccountId, OrganizationId, TokenId},
-    index::{Index, Record},
+    index::{Entry, Index},
     network::Network,
     refusal::About,
     route::Requirement,
     scope::Scope,
-    token::{Digest, Grant},
+    token::{Digest, Grant, State},
 };
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 /// What is asked about.
 #[derive(Debug)]
@@ -30,50 +30,50 @@ pub struct Question<'a, H> {
 
 /// Leave to go on to the upstream. Only [`verify`] makes one.
 #[derive(Debug, Clone)]
-pub struct Admitted {
-    record: Option<Arc<Record>>,
+pub struct Admitted<'i> {
+    entry: Option<Entry<'i>>,
 }
 
-impl Admitted {
+impl<'i> Admitted<'i> {
     /// Whose request it is; nobody's, on a route that allows that.
-    pub fn identity(&self) -> Option<Identity<'_>> {
-        self.record.as_deref().map(Identity)
+    pub fn identity(&self) -> Option<Identity<'i>> {
+        self.entry.map(Identity)
     }
 }
 
 /// The token behind a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Identity<'a>(&'a Record);
+pub struct Identity<'a>(Entry<'a>);
 
 impl<'a> Identity<'a> {
     /// The token.
     pub fn token(self) -> TokenId {
-        self.0.id
+        self.0.id()
     }
 
     /// Its owner.
     pub fn account(self) -> AccountId {
-        self.0.holder.account.id
+        self.0.holder().account
     }
 
     /// Its owner's address, where the owner has one.
     pub fn email(self) -> Option<&'a Email> {
-        self.0.holder.account.email.as_ref()
+        self.0.holder().email.as_ref()
     }
 
     /// Its organization.
     pub fn organization(self) -> OrganizationId {
-        self.0.holder.organization.id
+        self.0.holder().organization
     }
 
     /// What its owner is in its organization.
     pub fn rank(self) -> Option<Rank> {
-        self.0.holder.rank()
+        self.0.standing().rank()
     }
 
     /// Its role, where it has one that `api` still knows.
     pub fn role(self, api: &'a Api) -> Option<&'a str> {
-        match &self.0.grant {
+        match &self.0.terms().grant {
             Grant::Role(name) => api.role(name).map(|role| &*role.name),
             _ => None,
         }
@@ -81,30 +81,31 @@ impl<'a> Identity<'a> {
 
     /// What it may do, as `api` defines it now.
     pub fn scopes(self, api: &'a Api) -> impl Iterator<Item = &'a Scope> {
-        api.scopes_of(&self.0.grant)
+        api.scopes_of(&self.0.terms().grant)
     }
 
     /// Where it may be used from; anywhere, when empty.
     pub fn allowed_networks(self) -> &'a [Network] {
-        &self.0.allowed_networks
+        &self.0.terms().allowed_networks
     }
 
-    /// When it ends.
+    /// When what was presented ends: the token or, of a secret before the last rotation,
+    /// that secret.
     pub fn expires_at(self) -> Option<Timestamp> {
-        self.0.expires_at
+        self.0.ends_at()
     }
 }
 
 /// Judges a request to `api` at the moment `now`.
-pub fn verify<H: Headers>(
+pub fn verify<'i, H: Headers>(
     api: &Api,
-    index: &Index,
+    index: &'i Index,
     question: &Question<'_, H>,
     now: Timestamp,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted<'i>, Refusal> {
     let Some(credential) = credential::read(&api.schemes, question.headers)? else {
         return match question.requirement {
-            Requirement::Anonymous => Ok(Admitted { record: None }),
+            Requirement::Anonymous => Ok(Admitted { entry: None }),
             _ => Err(Refusal::new(Code::MissingCredential)),
         };
     };
@@ -113,75 +114,67 @@ pub fn verify<H: Headers>(
         return Err(Refusal::new(Code::UnknownToken));
     }
     let digest = Digest::of(secret);
-    let record = index.find(&digest).ok_or_else(|| Refusal::new(Code::UnknownToken))?;
+    let entry = index.find(&digest).ok_or_else(|| Refusal::new(Code::UnknownToken))?;
 
-    prove(api, &record, &digest, &credential, now)
-        .and_then(|()| allow(api, &record, question))
-        .map_err(|refusal| Refusal {
-            matched: Some((record.id, record.holder.organization.id)),
-            ..refusal
-        })?;
-    Ok(Admitted { record: Some(record) })
+    prove(api, &entry, &credential, now).and_then(|()| allow(api, &entry, question)).map_err(
+        |refusal| Refusal { matched: Some((entry.id(), entry.holder().organization)), ..refusal },
+    )?;
+    Ok(Admitted { entry: Some(entry) })
 }
 
 /// Whether the credential proves a token of this API that is accepted now.
 fn prove(
     api: &Api,
-    record: &Record,
-    digest: &Digest,
+    entry: &Entry<'_>,
     credential: &Credential<'_>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     let refuse = |code| Err(Refusal::new(code));
-    let holder = &record.holder;
 
-    if *record.api != *api.name {
+    if *entry.terms().api != *api.name {
         return refuse(Code::WrongApi);
     }
-    if !holder.organization.is_open() {
+    if !entry.standing().is_open() {
         return refuse(Code::OrganizationClosed);
     }
     match credential {
         Credential::Basic(pair) | Credential::Password(pair) => {
-            if !holder.account.email.as_ref().is_some_and(|email| email.is(pair.email())) {
+            if !entry.holder().email.as_ref().is_some_and(|email| email.is(pair.email())) {
                 return refuse(Code::OwnerMismatch);
             }
         }
         Credential::HeaderPair { client_id, .. } => {
-            if client_id.parse() != Ok(record.id) {
+            if client_id.parse() != Ok(entry.id()) {
                 return refuse(Code::ClientMismatch);
             }
         }
         Credential::Bearer(_) | Credential::Token(_) | Credential::Header(_) => {}
     }
-    match record.state {
-        crate::token::State::Revoked => return refuse(Code::Revoked),
-        crate::token::State::Paused => return refuse(Code::Paused),
-        crate::token::State::Active => {}
+    match entry.state() {
+        State::Revoked => return refuse(Code::Revoked),
+        State::Paused => return refuse(Code::Paused),
+        State::Active => {}
     }
-    let replaced = match record.previous {
-        Some(previous) if previous.digest == *digest => now >= previous.until,
-        _ => false,
-    };
-    if replaced || record.expires_at.is_some_and(|end| now >= end) {
+    if entry.ends_at().is_some_and(|end| now >= end) {
         return refuse(Code::Expired);
     }
-    if !holder.is_live() {
+    if !entry.standing().is_live() {
         return refuse(Code::AccountDisabled);
     }
     Ok(())
 }
 
 /// Whether a proven token may do what the request asks for.
-fn allow<H>(api: &Api, record: &Record, question: &Question<'_, H>) -> Result<(), Refusal> {
-    if !record.allowed_networks.is_empty() {
-        let inside = |address| record.allowed_networks.iter().any(|n| n.contains(address));
+fn allow<H>(api: &Api, entry: &Entry<'_>, question: &Question<'_, H>) -> Result<(), Refusal> {
+    let terms = entry.terms();
+    if !terms.allowed_networks.is_empty() {
+        let inside = |address| terms.allowed_networks.iter().any(|n| n.contains(address));
         if !question.client.is_some_and(inside) {
             return Err(Refusal::new(Code::NetworkNotAllowed));
         }
     }
     if let Requirement::Scope(need) = question.requirement
-        && !api.scopes_of(&record.grant).any(|scope| scope.covers(need))
+        && !api.scopes_of(&terms.grant).any(|scope| scope.covers(need))
     {
         return Err(Refusal {
             about: About::Scope(need.to_string()),

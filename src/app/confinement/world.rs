@@ -238,7 +238,7 @@ impl World {
     }
 
     /// What comes of showing a secret at an API, from the first of the addresses where it is good.
-    fn show(&self, api: &Api, secret: &Secret) -> Option<Admitted> {
+    fn show(&self, api: &Api, secret: &Secret) -> Option<Admitted<'_>> {
         let headers = Bearer(format!("Bearer {}", secret.reveal()));
         ADDRESSES.iter().find_map(|address| {
             let client = Some(address.parse().unwrap());

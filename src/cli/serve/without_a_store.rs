@@ -25,7 +25,7 @@ use counterfoil_core::{
     Timestamp,
     account::{Email, Rank},
     id::{AccountId, OrganizationId, RequestId, TokenId},
-    index::Index,
+    index::{Index, Loaded},
     ledger::Head,
     network::Network,
     token::{Digest, Grant, Previous, Secret, State, Token},
@@ -415,7 +415,7 @@ fn index() -> Index {
             last_four: String::new().into(),
             digest: secret(n).digest(),
         };
-        index.load_token(&token, state, previous).unwrap();
+        index.load_token(&Loaded::of(&token, state, previous)).unwrap();
     }
     index
 }

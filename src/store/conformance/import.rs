@@ -63,7 +63,7 @@ async fn an_imported_token_can_be_paused_from_the_first() {
     let house = House::with_member().await;
     house.made(import(5, digest(5, 0))).await;
     let record = house.replica.index().unwrap().find(&digest(5, 0)).unwrap();
-    assert_eq!(record.state, State::Paused);
+    assert_eq!(record.state(), State::Paused);
     let stored = house.store.token(token_id(5)).await.unwrap().unwrap();
     assert_eq!(stored.paused_at, Some(at(1000)));
     house.is_sound().await;

@@ -8,10 +8,10 @@ use crate::store::Progress;
 use counterfoil_core::{
     Timestamp,
     id::{AccountId, OrganizationId, TokenId},
-    index::{Index, OutOfStep},
+    index::{Index, Loaded, OutOfStep},
     ledger::Head,
     network::Network,
-    token::{Digest, Grant, Previous, State, Token},
+    token::{Digest, Grant, Previous, State},
 };
 use rusqlite::{Connection, Error, Row, types::Type};
 use std::{
@@ -65,12 +65,13 @@ pub(super) fn load(
                 .map_err(out_of_step)
         },
     )?;
+    index.expect(usize::try_from(total).unwrap_or(usize::MAX));
     tokens(&snapshot, index, total, progress)?;
     Ok(head)
 }
 
 /// A token, as verification needs it.
-struct Loaded {
+struct TokenRow {
     id: TokenId,
     api: Arc<str>,
     organization: OrganizationId,
@@ -90,7 +91,7 @@ fn tokens(
     total: u64,
     progress: &Progress,
 ) -> Result<(), Error> {
-    let (batches, read) = mpsc::sync_channel::<Vec<Loaded>>(AHEAD);
+    let (batches, read) = mpsc::sync_channel::<Vec<TokenRow>>(AHEAD);
     std::thread::scope(|scope| {
         let fill = move || read.iter().flatten().try_for_each(|token| put(index, &token));
         let filling = std::thread::Builder::new()
@@ -121,25 +122,19 @@ fn tokens(
     })
 }
 
-fn put(index: &Index, loaded: &Loaded) -> Result<(), OutOfStep> {
-    let token = Token {
-        id: loaded.id,
-        api: (*loaded.api).into(),
-        organization: loaded.organization,
-        owner: loaded.owner,
-        name: String::new(),
-        note: String::new(),
-        grant: (*loaded.grant).clone(),
-        created_at: Timestamp::from_millis(0),
-        expires_at: loaded.expires_at,
-        allowed_networks: loaded.allowed_networks.clone(),
-        external_id: None,
-        metadata: None,
-        prefix: Box::default(),
-        last_four: Box::default(),
-        digest: loaded.digest,
-    };
-    index.load_token(&token, loaded.state, loaded.previous)
+fn put(index: &Index, token: &TokenRow) -> Result<(), OutOfStep> {
+    index.load_token(&Loaded {
+        id: token.id,
+        api: &token.api,
+        organization: token.organization,
+        owner: token.owner,
+        grant: &token.grant,
+        expires_at: token.expires_at,
+        allowed_networks: &token.allowed_networks,
+        state: token.state,
+        digest: token.digest,
+        previous: token.previous,
+    })
 }
 
 /// Makes tokens of rows. Most say what one of a few others has said, so that is remembered.
@@ -150,10 +145,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn token(&mut self, row: &Row<'_>) -> Result<Loaded, Error> {
+    fn token(&mut self, row: &Row<'_>) -> Result<TokenRow, Error> {
         let previous: Option<[u8; 32]> = row.get(7)?;
         let previous = previous.zip(optional_time(row, 8)?);
-        Ok(Loaded {
+        Ok(TokenRow {
             id: TokenId::from_bytes(row.get(0)?),
             api: self.api(text(row, 1)?),
             organization: OrganizationId::from_bytes(row.get(2)?),

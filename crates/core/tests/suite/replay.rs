@@ -5,12 +5,12 @@ use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, TokenId},
-    index::{Index, OutOfStep},
+    index::{Index, Loaded, OutOfStep},
     ledger::{self, Actor, Change, Head, ImportSource, Stored},
     token::{Digest, Previous, State, Token},
 };
 use proptest::{collection::vec, prelude::*};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 /// The state as a store has it, in the plainest form.
 #[derive(Default)]
@@ -219,7 +219,7 @@ impl Plain {
             index.load_membership(*organization, *account, *rank).unwrap();
         }
         for (token, state, previous) in self.tokens.values() {
-            index.load_token(token, *state, *previous).unwrap();
+            index.load_token(&Loaded::of(token, *state, *previous)).unwrap();
         }
         index
     }
@@ -233,8 +233,12 @@ impl Plain {
             let found = index.find(digest);
             prop_assert_eq!(found.is_some(), works);
             let by_id = index.find_by_id(*id).unwrap();
-            prop_assert_eq!(by_id.state, *state);
-            prop_assert!(found.is_none_or(|record| Arc::ptr_eq(&record, &by_id)));
+            prop_assert_eq!(by_id.state(), *state);
+            prop_assert!(!by_id.is_previous());
+            if let Some(found) = found {
+                prop_assert_eq!((found.id(), found.state()), (*id, *state));
+                prop_assert_eq!(found.is_previous(), token.digest != *digest);
+            }
         }
         Ok(())
     }

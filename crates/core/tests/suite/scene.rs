@@ -10,7 +10,7 @@ use counterfoil_core::{
     credential::{Headers, Scheme, Schemes},
     error_format::{self, Answer, ErrorFormat},
     id::{AccountId, OrganizationId, RequestId, TokenId},
-    index::Index,
+    index::{Index, Loaded},
     ledger::Change,
     path,
     route::Route,
@@ -18,7 +18,10 @@ use counterfoil_core::{
     token::{Digest, Grant, Prefix, Secret, State, Token},
     verify::{Question, verify},
 };
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 /// When everything here happens, unless a test says otherwise.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -58,21 +61,30 @@ pub(crate) struct Scene {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     pub(crate) now: Timestamp,
+    /// The number of the secret that the token has now.
+    rotated_to: AtomicU32,
+}
+
+/// Three accounts in an organization, one of them without an address, and a token.
+fn index_with(token: &Token) -> Index {
+    let index = Index::default();
+    index.load_organization(organization(1), true);
+    index.load_account(account(1), Some(email("ada@example.com")), true);
+    index.load_account(account(2), Some(email("bob@example.com")), true);
+    index.load_account(account(3), None, true);
+    for n in 1..=3 {
+        index.load_membership(organization(1), account(n), Some(Rank::Member)).unwrap();
+    }
+    index.load_token(&Loaded::of(token, State::Active, None)).unwrap();
+    index
 }
 
 impl Scene {
     pub(crate) fn new(scheme: Scheme) -> Self {
-        let index = Index::default();
-        index.load_organization(organization(1), true);
-        index.load_account(account(1), Some(email("ada@example.com")), true);
-        index.load_account(account(2), Some(email("bob@example.com")), true);
-        index.load_membership(organization(1), account(1), Some(Rank::Member)).unwrap();
-        index.load_membership(organization(1), account(2), Some(Rank::Member)).unwrap();
         let token = token(1, "orders", organization(1), account(1));
-        index.load_token(&token, State::Active, None).unwrap();
         Self {
             api: api("orders", &[scheme]),
-            index,
+            index: index_with(&token),
             client_id: token.id.to_string(),
             token,
             scheme,
@@ -83,13 +95,14 @@ impl Scene {
             method: "GET",
             path: "/v1/costs/7",
             now: NOW,
+            rotated_to: AtomicU32::new(1),
         }
     }
 
-    /// Issues the token once more, changed.
+    /// Begins anew with the token changed.
     pub(crate) fn reissue(&mut self, change: impl FnOnce(&mut Token)) {
         change(&mut self.token);
-        self.index.load_token(&self.token, State::Active, None).unwrap();
+        self.index = index_with(&self.token);
     }
 
     /// Presents the secret of this number.
@@ -124,7 +137,7 @@ impl Scene {
             revision: 0,
             token: self.token.id,
             organization: organization(1),
-            replaces: self.index.find_by_id(self.token.id).unwrap().digest,
+            replaces: secret(self.rotated_to.swap(to, Ordering::Relaxed)).digest(),
             previous_until,
             digest: new.digest(),
             prefix: prefix().as_str().into(),
@@ -140,12 +153,12 @@ impl Scene {
         lines
     }
 
-    pub(crate) fn judge(&self) -> Result<Admitted, Refusal> {
+    pub(crate) fn judge(&self) -> Result<Admitted<'_>, Refusal> {
         self.judge_with(&self.headers())
     }
 
     /// As [`Scene::judge`], of a request with other header lines.
-    pub(crate) fn judge_with(&self, headers: &Lines) -> Result<Admitted, Refusal> {
+    pub(crate) fn judge_with(&self, headers: &Lines) -> Result<Admitted<'_>, Refusal> {
         let path = path::canonical(self.path).unwrap();
         let requirement = self.api.requirement(self.method, &path);
         let question = Question { headers, client: self.client, requirement };

@@ -10,6 +10,7 @@ use counterfoil_core::{
     api::Role,
     credential::{Malformed, Scheme},
     error_format::ErrorFormat,
+    index::Loaded,
     ledger::Change,
     refusal::About,
     route::Route,
@@ -169,9 +170,7 @@ fn what_basic_adds() {
 
 /// Makes the owner an account that has no e-mail address.
 fn without_email(scene: &mut Scene) {
-    scene.index.load_account(account(1), None, true);
-    scene.index.load_membership(organization(1), account(1), Some(Rank::Member)).unwrap();
-    scene.reissue(|_| {});
+    scene.reissue(|token| token.owner = account(3));
 }
 
 #[test]
@@ -332,10 +331,10 @@ fn an_anonymous_route_takes_none_or_the_right_one() {
             scene.path = "/public/prices";
             scene
         };
-        let admitted = public().judge().unwrap();
-        assert_eq!(admitted.identity().unwrap().token(), public().token.id, "the right one");
-
         let scene = public();
+        let admitted = scene.judge().unwrap();
+        assert_eq!(admitted.identity().unwrap().token(), scene.token.id, "the right one");
+
         let nobody = scene.judge_with(&Lines::default()).unwrap();
         assert!(nobody.identity().is_none(), "none");
 
@@ -508,7 +507,7 @@ fn disabling_an_account_reaches_all_its_tokens_everywhere_and_no_other() {
     ];
     for (n, organization, owner) in tokens {
         let token = token(n, "orders", organization, owner);
-        scene.index.load_token(&token, State::Active, None).unwrap();
+        scene.index.load_token(&Loaded::of(&token, State::Active, None)).unwrap();
     }
     let codes = |scene: &mut Scene| {
         [1, 2, 3, 4].map(|n| {

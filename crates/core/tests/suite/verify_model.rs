@@ -9,7 +9,7 @@ use counterfoil_core::{
     account::Rank,
     api::{Api, Role},
     credential::Scheme,
-    index::Index,
+    index::{Index, Loaded},
     route::Requirement,
     scope::Need,
     token::{Grant, Previous, State, Token},
@@ -235,7 +235,7 @@ fn index(world: &World) -> Index {
             digest: secret(n + 100).digest(),
             until: Timestamp::from_millis(until),
         });
-        index.load_token(&token, facts.state, previous).unwrap();
+        index.load_token(&Loaded::of(&token, facts.state, previous)).unwrap();
     }
     index
 }
