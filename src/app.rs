@@ -26,8 +26,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Opens the database without loading the index: for what needs none, and
-    /// may have to look into a database that does not load.
+    /// Opens the database without loading the index: for all that verifies nothing,
+    /// and may have to look into a database that does not load.
     pub(crate) fn open_unloaded(
         config: &Config,
         directory: Arc<DataDirectory>,

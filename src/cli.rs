@@ -12,6 +12,7 @@ mod ledger;
 mod operator;
 mod organizations;
 mod output;
+mod progress;
 mod serve;
 mod tokens;
 mod usage;

@@ -10,6 +10,8 @@ use std::sync::{
 /// The index and whether it may be trusted.
 pub(crate) struct Replica {
     index: Arc<Index>,
+    /// Whether anybody has it loaded: an index that stays empty has nothing to follow.
+    wanted: AtomicBool,
     trusted: AtomicBool,
     /// The head behind the last change that the index has taken in.
     head: Mutex<Head>,
@@ -19,6 +21,7 @@ impl Default for Replica {
     fn default() -> Self {
         Self {
             index: Arc::default(),
+            wanted: AtomicBool::new(false),
             trusted: AtomicBool::new(false),
             head: Mutex::new(Head::EMPTY),
         }
@@ -29,8 +32,12 @@ impl Replica {
     /// One that trusts what is in `index`, wherever that came from.
     #[cfg(test)]
     pub(crate) fn trusting(index: Index) -> Self {
-        let trusted = AtomicBool::new(true);
-        Self { index: Arc::new(index), trusted, head: Mutex::new(Head::EMPTY) }
+        Self {
+            index: Arc::new(index),
+            wanted: AtomicBool::new(true),
+            trusted: AtomicBool::new(true),
+            head: Mutex::new(Head::EMPTY),
+        }
     }
 
     /// Fills the index from the store; from then on it is trusted.
@@ -39,6 +46,7 @@ impl Replica {
         store: &dyn Store,
         progress: Progress,
     ) -> Result<(), StoreError> {
+        self.wanted.store(true, Ordering::Release);
         let head = store.load(self.index.clone(), progress).await?;
         self.set_head(head);
         self.trusted.store(true, Ordering::Release);
@@ -47,6 +55,9 @@ impl Replica {
 
     /// Takes in an order that has just been committed, whereupon the ledger's head is `head`.
     pub(crate) fn follow(&self, order: &Order, head: Head) {
+        if !self.wanted.load(Ordering::Acquire) {
+            return;
+        }
         for (change, _) in &order.changes {
             if let Err(error) = self.index.apply(change) {
                 // An index that has missed something may know a revoked token as live.

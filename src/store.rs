@@ -20,7 +20,7 @@ use counterfoil_core::{
     id::{AccountId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::{Actor, Change, Entry, EntryHash, Head, Salt},
-    token::{Digest, Previous, State, Token},
+    token::{Digest, Previous, Token},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,15 +148,6 @@ impl StoredToken {
             TokenState::Paused
         } else {
             TokenState::Active
-        }
-    }
-
-    /// What is kept in the index of it, where the clock says what has expired.
-    pub(crate) fn kept_state(&self) -> State {
-        match (self.revoked_at, self.paused_at) {
-            (Some(_), _) => State::Revoked,
-            (None, Some(_)) => State::Paused,
-            (None, None) => State::Active,
         }
     }
 }

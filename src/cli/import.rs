@@ -6,7 +6,7 @@ mod value;
 
 pub(crate) use format::Source;
 
-use super::{Failure, Global, ledger::progress_bar, operator::Operator, output};
+use super::{Failure, Global, operator::Operator, output, progress::progress};
 use crate::{
     http::api::import::{LINE, ROWS, SIZE},
     service::import::{ENTROPY_BITS, NAMED},
@@ -198,11 +198,10 @@ async fn ask(operator: &Operator, import: &Import, sorted: &mut Sorted) -> Resul
     }
     let mut body = format!("{}\n", Value::Object(first)).into_bytes();
     body.append(&mut sorted.body);
-    let bar = progress_bar("rows");
+    let (bar, moved) = progress("rows", |_, _| {});
     let progress = |step: &Value| {
         let done = step["checked"].as_u64().or(step["written"].as_u64());
-        bar.set_length(step["of"].as_u64().unwrap_or_default());
-        bar.set_position(done.unwrap_or_default());
+        moved(done.unwrap_or_default(), step["of"].as_u64().unwrap_or_default());
     };
     let outcome = operator.follow("/v1/tokens/import", body, progress).await;
     bar.finish_and_clear();

@@ -1,13 +1,12 @@
 //! `counterfoil ledger`.
 
-use super::{Failure, Global, operator::Operator, output};
+use super::{Failure, Global, operator::Operator, output, progress::progress};
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use http::Method;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -28,7 +27,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failure> {
-    let operator = Operator::reach_ledger(global).await?;
+    let operator = Operator::reach(global).await?;
     match command {
         Command::Verify { against } => {
             let agrees = match against {
@@ -45,10 +44,15 @@ pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failur
         }
         Command::Export { after } => {
             let path = format!("/v1/ledger?after={after}");
-            let print =
-                |line: &[u8]| Ok(output::print(format_args!("{}", String::from_utf8_lossy(line)))?);
+            // A line may be one of millions.
+            let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout());
+            let print = |line: &[u8]| {
+                out.write_all(line)?;
+                Ok(out.write_all(b"\n")?)
+            };
             let exported = operator.read_lines(Method::GET, &path, print).await;
             operator.close().await;
+            out.flush()?;
             exported
         }
     }
@@ -99,10 +103,17 @@ async fn compare(operator: &Operator, file: &Path) -> Result<(), Failure> {
 }
 
 async fn verify(global: &Global, operator: Operator) -> Result<(), Failure> {
-    let bar = progress_bar("entries");
+    let quiet = global.quiet;
+    let (bar, moved) = progress("entries", move |done, of| {
+        if !quiet {
+            output::note(format_args!("{done} of {of} entries"));
+        }
+    });
     let progress = |step: &Value| {
-        bar.set_length(step["of"].as_u64().unwrap_or_default());
-        bar.set_position(step["checked"].as_u64().unwrap_or_default());
+        moved(
+            step["checked"].as_u64().unwrap_or_default(),
+            step["of"].as_u64().unwrap_or_default(),
+        );
     };
     let outcome = operator.follow("/v1/ledger/verify", Vec::new(), progress).await;
     bar.finish_and_clear();
@@ -129,14 +140,4 @@ async fn verify(global: &Global, operator: Operator) -> Result<(), Failure> {
         "the ledger and the database do not agree; everything up to entry {} is sound",
         outcome["entries"]
     )))
-}
-
-/// A bar on the terminal; nothing where there is none.
-pub(crate) fn progress_bar(what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    let template = format!("{{bar:30}} {{human_pos}} of {{human_len}} {what}, {{eta}} to go");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
-    bar
 }

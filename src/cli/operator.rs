@@ -1,7 +1,7 @@
 //! How commands reach the server: through its socket, or, where none runs, by
 //! opening the data directory themselves and asking the same API in-process.
 
-use super::{Failure, Global, configuration};
+use super::{Failure, Global, configuration, progress::progress};
 use crate::{
     app::App,
     http::{api, operator, verify::Verifier},
@@ -29,8 +29,8 @@ enum Need {
     Operations,
     /// Every operation, on a database that may have to be made.
     SetUp,
-    /// The ledger, whether or not an index can be made of the database.
-    Ledger,
+    /// To have tokens verified, too, for which all of them are read.
+    Verification,
 }
 
 /// A way to the management API, as the operator.
@@ -52,10 +52,9 @@ impl Operator {
         Self::reach_for(global, Need::SetUp).await
     }
 
-    /// The same, but the database need not be one that could be served: only
-    /// its ledger is asked for.
-    pub(crate) async fn reach_ledger(global: &Global) -> Result<Self, Failure> {
-        Self::reach_for(global, Need::Ledger).await
+    /// The same, and tokens can be verified.
+    pub(crate) async fn reach_to_verify(global: &Global) -> Result<Self, Failure> {
+        Self::reach_for(global, Need::Verification).await
     }
 
     async fn reach_for(global: &Global, need: Need) -> Result<Self, Failure> {
@@ -90,10 +89,13 @@ impl Operator {
             other => Arc::new(other.map_err(anyhow::Error::from)?),
         };
         let app = match need {
-            Need::Operations | Need::SetUp => {
-                App::open(&config, directory, Box::new(|_, _| {})).await?
+            Need::Operations | Need::SetUp => App::open_unloaded(&config, directory)?,
+            Need::Verification => {
+                let (bar, moved) = progress("tokens", |_, _| {});
+                let app = App::open(&config, directory, moved).await;
+                bar.finish_and_clear();
+                app?
             }
-            Need::Ledger => App::open_unloaded(&config, directory)?,
         };
         let (replica, service) = (app.replica.clone(), &app.service);
         let metrics = Metrics::new(replica.clone());
@@ -202,10 +204,11 @@ async fn take_lines(
     while let Some(frame) = body.frame().await {
         let frame = frame.context(BROKEN_OFF)?;
         rest.extend_from_slice(&frame.into_data().unwrap_or_default());
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            take(line.trim_ascii_end())?;
-        }
+        let whole = rest.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        rest[..whole]
+            .split_inclusive(|b| *b == b'\n')
+            .try_for_each(|line| take(line.trim_ascii_end()))?;
+        rest.drain(..whole);
     }
     if rest.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!(BROKEN_OFF))) }
 }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod without_a_store;
 
-use super::{Failure, Global, configuration, demo, ledger::progress_bar, operator::lock, output};
+use super::{Failure, Global, configuration, demo, operator::lock, output, progress::progress};
 use crate::{
     app::App,
     config::Config,
@@ -140,13 +140,8 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
 }
 
 async fn open(config: &Config, directory: Arc<DataDirectory>) -> Result<App, Failure> {
-    let bar = progress_bar("tokens");
-    let shown = bar.clone();
-    let progress = move |done, of| {
-        shown.set_length(of);
-        shown.set_position(done);
-    };
-    let app = App::open(config, directory, Box::new(progress)).await;
+    let (bar, moved) = progress("tokens", |done, of| tracing::info!(tokens = done, of, "loading"));
+    let app = App::open(config, directory, moved).await;
     bar.finish_and_clear();
     let app = app?;
     let (tokens, head) = (app.replica.tokens(), app.replica.head());

@@ -41,7 +41,7 @@ pub(crate) struct Verify {
 
 pub(crate) async fn run(global: &Global, verify: Verify) -> Result<(), Failure> {
     let question = question(verify)?;
-    let operator = Operator::reach(global).await?;
+    let operator = Operator::reach_to_verify(global).await?;
     let answer = operator.call(Method::POST, "/v1/verify", Some(&question)).await;
     operator.close().await;
     let answer = answer?;

@@ -6,8 +6,11 @@
 
 mod change;
 mod data_directory;
+mod find_tokens;
 mod inspect;
 mod ledger;
+mod load;
+mod look;
 mod once;
 mod read;
 mod refusals;
@@ -34,7 +37,7 @@ use counterfoil_core::{
     ledger::Head,
     token::Digest,
 };
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -57,12 +60,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0006_once.sql"),
     include_str!("../../migrations/sqlite/0007_audit.sql"),
     include_str!("../../migrations/sqlite/0008_revisions.sql"),
+    include_str!("../../migrations/sqlite/0009_ways.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.
 pub(crate) struct Sqlite {
     path: PathBuf,
     idle_readers: Mutex<Vec<Connection>>,
+    lookout: look::Lookout,
     writer: write::Writer,
     _directory: Arc<DataDirectory>,
 }
@@ -78,7 +83,7 @@ pub(crate) enum OpenError {
         "the database {path} was made by a newer version of Counterfoil (schema {found}; this one knows {known})"
     )]
     Newer { path: PathBuf, found: usize, known: usize },
-    #[error("the writer's thread cannot be started: {0}")]
+    #[error("a thread of the database cannot be started: {0}")]
     Thread(std::io::Error),
 }
 
@@ -94,6 +99,7 @@ impl Sqlite {
         }
         let path = directory.path().join(file);
         let failed = |why| OpenError::Sqlite { path: path.clone(), why };
+        tell_of_recovery(&path);
         let mut connection = Connection::open(&path).map_err(failed)?;
         prepare(&connection).map_err(failed)?;
         let found = migrate(&mut connection).map_err(failed)?;
@@ -104,7 +110,9 @@ impl Sqlite {
             write::StartError::Sqlite(why) => OpenError::Sqlite { path: path.clone(), why },
             write::StartError::Thread(why) => OpenError::Thread(why),
         })?;
-        Ok(Self { path, idle_readers: Mutex::new(Vec::new()), writer, _directory: directory })
+        let lookout = look::Lookout::start(path.clone()).map_err(OpenError::Thread)?;
+        let idle_readers = Mutex::new(Vec::new());
+        Ok(Self { path, idle_readers, lookout, writer, _directory: directory })
     }
 
     /// Runs `work` on a connection that cannot write, off the async threads.
@@ -157,14 +165,14 @@ impl Store for Sqlite {
     }
 
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
-        self.read(move |connection| read::load(connection, &index, &progress)).await
+        self.read(move |connection| load::load(connection, &index, &progress)).await
     }
 
     async fn organization(
         &self,
         id: OrganizationId,
     ) -> Result<Option<StoredOrganization>, StoreError> {
-        self.read(move |connection| read::organization(connection, id)).await
+        self.lookout.look(move |connection| read::organization(connection, id)).await
     }
 
     async fn organizations(
@@ -176,11 +184,11 @@ impl Store for Sqlite {
     }
 
     async fn account(&self, id: AccountId) -> Result<Option<StoredAccount>, StoreError> {
-        self.read(move |connection| read::account(connection, id)).await
+        self.lookout.look(move |connection| read::account(connection, id)).await
     }
 
     async fn account_by_email(&self, email: Email) -> Result<Option<StoredAccount>, StoreError> {
-        self.read(move |connection| read::account_by_email(connection, &email)).await
+        self.lookout.look(move |connection| read::account_by_email(connection, &email)).await
     }
 
     async fn accounts(
@@ -196,7 +204,12 @@ impl Store for Sqlite {
         filter: MembershipFilter,
         page: Page<(OrganizationId, AccountId)>,
     ) -> Result<Vec<StoredMembership>, StoreError> {
-        self.read(move |connection| read::memberships(connection, filter, page)).await
+        let look = move |connection: &Connection| read::memberships(connection, filter, page);
+        if filter.account.is_some() {
+            // They are few.
+            return self.lookout.look(look).await;
+        }
+        self.read(move |connection| look(connection)).await
     }
 
     async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError> {
@@ -208,7 +221,7 @@ impl Store for Sqlite {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError> {
-        self.read(move |connection| read::tokens(connection, &filter, page)).await
+        self.read(move |connection| find_tokens::tokens(connection, &filter, page)).await
     }
 
     async fn known_digests(
@@ -237,7 +250,7 @@ impl Store for Sqlite {
     }
 
     async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError> {
-        self.read(move |connection| once::find(connection, key)).await
+        self.lookout.look(move |connection| once::find(connection, key)).await
     }
 
     async fn forget_once(&self, end: Timestamp, most: u32) -> Result<bool, StoreError> {
@@ -287,6 +300,7 @@ impl Store for Sqlite {
 
     async fn close(&self) {
         // The writer's connection is to be the last: closing it folds the log in.
+        self.lookout.close().await;
         self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.writer.close().await;
     }
@@ -296,19 +310,48 @@ fn open_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    keep_plans(&connection)?;
     Ok(connection)
+}
+
+/// Has statements keep the plan that they were prepared with. Otherwise each would be
+/// prepared anew whenever its parameters change, which costs more than what most do.
+fn keep_plans(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
 }
 
 fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(Duration::from_secs(5))?;
+    keep_plans(connection)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // In WAL mode only `full` syncs the log at every commit.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // A large order makes a large log, which is not to stay.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
-    connection.set_prepared_statement_cache_capacity(64);
+    // A row touches a dozen pages, nearly all of which the next rows touch, too: a log
+    // that is folded into the database at every commit would have them written twice.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 8192, |_| Ok(()))?;
     Ok(())
+}
+
+/// How large a log has to be for its recovery to take a while, in bytes.
+const LARGE_LOG: u64 = 256 << 20;
+
+/// Says so where the database will have to read a large log that a killed process left.
+fn tell_of_recovery(database: &Path) {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let size = std::fs::metadata(&log).map_or(0, |log| log.len());
+    if size >= LARGE_LOG {
+        let megabytes = size >> 20;
+        tracing::info!(
+            megabytes,
+            "the database was not closed; its log is read, which may take a minute"
+        );
+    }
 }
 
 /// Applies what is missing and tells the version found there, or made.
@@ -317,6 +360,14 @@ fn migrate(connection: &mut Connection) -> Result<usize, rusqlite::Error> {
     let mut version = found;
     for sql in MIGRATIONS.iter().skip(found as usize) {
         version += 1;
+        if found > 0 {
+            let of = MIGRATIONS.len();
+            tracing::info!(
+                step = version,
+                of,
+                "the database is brought up to date, which may take minutes where it is large"
+            );
+        }
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
         transaction.pragma_update(None, "user_version", version)?;

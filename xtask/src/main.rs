@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod fill;
 mod fuzz;
 mod packages;
 mod process;
@@ -39,6 +40,8 @@ Usage: cargo xtask <command>
                         with reloads; every change is tried out; a verdict at last
       --minutes N       how long (default 60), with a line every minute
       --quick           one minute, with a line every five seconds
+  fill DIRECTORY TOKENS [PROGRAM]
+                        make a data directory with so many tokens, to measure on
   fuzz [options] [TARGET...]
                         feed parsers until they break or the time is over; all
                         targets, where none is named
@@ -56,6 +59,10 @@ fn main() -> ExitCode {
         },
         ["soak", options @ ..] => match soak::Options::parse(options) {
             Ok(options) => soak::run(&options).map(|never| match never {}),
+            Err(error) => return misused(&error.to_string()),
+        },
+        ["fill", options @ ..] => match fill::Options::parse(options) {
+            Ok(options) => fill::run(&options).map(|()| true),
             Err(error) => return misused(&error.to_string()),
         },
         ["fuzz", options @ ..] => match fuzz::Options::parse(options) {

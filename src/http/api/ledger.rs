@@ -17,7 +17,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 pub(super) fn calls() -> Calls<Arc<Service>> {
     Calls::new()
@@ -109,15 +109,19 @@ async fn send_chain(service: Arc<Service>, caller: Caller, mut after: u64, mut l
         };
         let Some(last) = chain.last() else { return };
         after = last.number;
+        // All that was read at a time goes out at a time: there may be millions.
+        let mut text = String::new();
         for link in chain {
             let line = json!({
                 "number": link.number,
                 "hash": link.hash.to_string(),
                 "entry": String::from_utf8_lossy(&link.entry),
             });
-            if !lines.send(&line).await {
-                return;
-            }
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{line}");
+        }
+        if !lines.send_all(text).await {
+            return;
         }
     }
 }

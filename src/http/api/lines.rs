@@ -81,7 +81,12 @@ impl Lines {
 impl LineSender {
     /// Sends a line; whether anybody still listens.
     pub(super) async fn send(&mut self, line: &Value) -> bool {
-        self.0.send_data(format!("{line}\n").into()).await.is_ok()
+        self.send_all(format!("{line}\n")).await
+    }
+
+    /// Sends lines that are written already; whether anybody still listens.
+    pub(super) async fn send_all(&mut self, lines: String) -> bool {
+        self.0.send_data(lines.into()).await.is_ok()
     }
 
     /// Sends lines that are written already; whether there was room for them in time.

@@ -204,25 +204,37 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
     if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
 }
 
+/// The condition stands beside the statement, not in it: one that selects what it
+/// inserts has all pages that it touches copied first.
 fn issue(
     connection: &Connection,
     token: &Token,
     paused_at: Option<i64>,
 ) -> Result<usize, rusqlite::Error> {
+    let makes_sense: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (
+                SELECT 1 FROM membership
+                JOIN account ON account.id = membership.account
+                JOIN organization ON organization.id = membership.organization
+                WHERE membership.organization = ?1 AND membership.account = ?2
+                AND membership.ended_at IS NULL AND account.disabled_at IS NULL
+                AND organization.closed_at IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM replaced_digest WHERE digest = ?3)",
+        )?
+        .query_row(
+            params![token.organization.as_bytes(), token.owner.as_bytes(), token.digest.as_bytes()],
+            |row| row.get(0),
+        )?;
+    if !makes_sense {
+        return Ok(0);
+    }
     run(
         connection,
         "INSERT INTO token (id, api, organization, owner, name, note, granted,
             allowed_networks, prefix, last_four, digest, created_at, expires_at, external_id,
             metadata, paused_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
-         WHERE EXISTS (
-            SELECT 1 FROM membership
-            JOIN account ON account.id = membership.account
-            JOIN organization ON organization.id = membership.organization
-            WHERE membership.organization = ?3 AND membership.account = ?4
-            AND membership.ended_at IS NULL AND account.disabled_at IS NULL
-            AND organization.closed_at IS NULL)
-         AND NOT EXISTS (SELECT 1 FROM replaced_digest WHERE digest = ?11)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             token.id.as_bytes(),
             token.api,

@@ -4,6 +4,7 @@
 use super::{
     MIGRATIONS,
     change::{ApplyError, apply},
+    keep_plans,
     write::to_sql,
 };
 use crate::store::{Inspection, Progress};
@@ -25,28 +26,56 @@ const TABLES: [(&str, &str); 5] = [
 /// How many findings are worth reading.
 const FINDINGS: usize = 20;
 const PROGRESS_EVERY: u64 = 5_000;
+/// How much of the replay is held in memory, in KiB.
+const CACHE: i32 = 128 << 10;
 
 pub(super) fn inspect(
     connection: &mut Connection,
     progress: &Progress,
 ) -> Result<Inspection, Error> {
     let snapshot = connection.transaction()?;
-    // No name: a private file that SQLite deletes, so that memory stays bounded.
-    let mut replay = Connection::open("")?;
-    for step in MIGRATIONS {
-        replay.execute_batch(step)?;
-    }
+    let mut replay = replay()?;
+    let expected = definitions(&replay)?;
     let replayed = replay.transaction()?;
+    drop_indexes(&replayed)?;
 
     let mut findings = Vec::new();
     let head = follow(&snapshot, &replayed, progress, &mut findings)?;
     if findings.is_empty() {
-        compare_definitions(&snapshot, &replayed, &mut findings)?;
+        compare_definitions(&definitions(&snapshot)?, &expected, &mut findings);
         for (table, key) in TABLES {
             compare(&snapshot, &replayed, table, key, &mut findings)?;
         }
     }
     Ok(Inspection { head, findings })
+}
+
+/// An empty database that nobody else sees and nobody keeps.
+fn replay() -> Result<Connection, Error> {
+    // No name: a private file that SQLite deletes, so that memory stays bounded.
+    let replay = Connection::open("")?;
+    keep_plans(&replay)?;
+    // Whatever goes wrong ends all of it: there is nothing to go back to.
+    replay.pragma_update_and_check(None, "journal_mode", "off", |_| Ok(()))?;
+    replay.pragma_update(None, "synchronous", "off")?;
+    replay.pragma_update(None, "cache_size", -CACHE)?;
+    for step in MIGRATIONS {
+        replay.execute_batch(step)?;
+    }
+    Ok(replay)
+}
+
+/// No change is made by these, and nothing is compared by them; but those that a table
+/// comes with keep what is unique so.
+fn drop_indexes(replayed: &Connection) -> Result<(), Error> {
+    let names = {
+        let mut statement = replayed.prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql LIKE 'CREATE INDEX %'",
+        )?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        rows.collect::<Result<Vec<String>, Error>>()?
+    };
+    names.iter().try_for_each(|name| replayed.execute_batch(&format!("DROP INDEX {name}")))
 }
 
 /// Follows the chain as far as it is whole, making each change in `replayed`.
@@ -111,27 +140,27 @@ fn follow(
     Ok(head)
 }
 
+/// What there is in a database, by kind and name.
+fn definitions(connection: &Connection) -> Result<BTreeMap<String, String>, Error> {
+    let mut statement = connection.prepare(
+        "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema
+         WHERE name NOT LIKE 'sqlite_stat%'",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
 /// A trigger or a view could make the database say something else later.
 fn compare_definitions(
-    ours: &Connection,
-    replayed: &Connection,
+    ours: &BTreeMap<String, String>,
+    expected: &BTreeMap<String, String>,
     findings: &mut Vec<String>,
-) -> Result<(), Error> {
-    let definitions = |connection: &Connection| {
-        let mut statement = connection.prepare(
-            "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema
-             WHERE name NOT LIKE 'sqlite_stat%'",
-        )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect::<Result<BTreeMap<String, String>, Error>>()
-    };
-    let (ours, theirs) = (definitions(ours)?, definitions(replayed)?);
-    for name in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
-        if ours.get(name) != theirs.get(name) {
+) {
+    for name in ours.keys().chain(expected.keys()).collect::<BTreeSet<_>>() {
+        if ours.get(name) != expected.get(name) {
             findings.push(format!("{name}: its definition is not the one that Counterfoil makes"));
         }
     }
-    Ok(())
 }
 
 /// Walks one table of both databases side by side.

@@ -3,18 +3,15 @@
 use super::{
     change::{kind_name, rank_name},
     usage::last_use,
-    write::head,
 };
 use crate::store::{
-    AccountFilter, MembershipFilter, OrganizationFilter, Page, Progress, StoredAccount,
-    StoredMembership, StoredOrganization, StoredToken, TokenFilter, TokenState,
+    AccountFilter, MembershipFilter, OrganizationFilter, Page, StoredAccount, StoredMembership,
+    StoredOrganization, StoredToken,
 };
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, TokenId},
-    index::{Index, Loaded, OutOfStep},
-    ledger::Head,
     token::{Digest, Previous, Token},
 };
 use rusqlite::{
@@ -28,51 +25,10 @@ const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id,
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
      disabled_at, external_id, revision FROM account";
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
-const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
+pub(super) const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
      expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata, at, door, address, \
      user_agent, route, revision FROM token LEFT JOIN last_use ON last_use.token = token.id";
-
-/// How often a long reading tells how far it is.
-const PROGRESS_EVERY: u64 = 20_000;
-
-pub(super) fn load(
-    connection: &mut Connection,
-    index: &Index,
-    progress: &Progress,
-) -> Result<Head, Error> {
-    // One transaction is one snapshot.
-    let snapshot = connection.transaction()?;
-    let head = head(&snapshot)?;
-    let total: i64 = snapshot.query_row("SELECT count(*) FROM token", [], |row| row.get(0))?;
-    let total = total.unsigned_abs();
-    each(&snapshot, ORGANIZATION, organization_row, |o| {
-        index.load_organization(o.id, o.closed_at.is_none());
-        Ok(())
-    })?;
-    each(&snapshot, ACCOUNT, account_row, |a| {
-        index.load_account(a.id, a.email, a.disabled_at.is_none());
-        Ok(())
-    })?;
-    each(&snapshot, MEMBERSHIP, membership_row, |m| {
-        let rank = m.ended_at.is_none().then_some(m.rank);
-        index.load_membership(m.organization, m.account, rank).map_err(out_of_step)
-    })?;
-    let mut done = 0;
-    // When each was last used is nothing to the index.
-    each(&snapshot, &format!("{TOKEN} AND false"), token_row, |row| {
-        index
-            .load_token(&Loaded::of(&row.token, row.kept_state(), row.previous))
-            .map_err(out_of_step)?;
-        done += 1;
-        if done % PROGRESS_EVERY == 0 {
-            progress(done, total);
-        }
-        Ok(())
-    })?;
-    progress(done, total);
-    Ok(head)
-}
 
 pub(super) fn organization(
     connection: &Connection,
@@ -86,11 +42,15 @@ pub(super) fn organizations(
     filter: OrganizationFilter,
     page: Page<OrganizationId>,
 ) -> Result<Vec<StoredOrganization>, Error> {
+    organizations_query(filter, page).all(connection, organization_row)
+}
+
+fn organizations_query(filter: OrganizationFilter, page: Page<OrganizationId>) -> Query {
     let mut query = Query::new(ORGANIZATION);
     query.and_if("name = ?", filter.name);
     query.and_if("external_id = ?", filter.external_id);
     query.page(page, |id| id.as_bytes().to_vec());
-    query.all(connection, organization_row)
+    query
 }
 
 pub(super) fn account(
@@ -112,6 +72,10 @@ pub(super) fn accounts(
     filter: AccountFilter,
     page: Page<AccountId>,
 ) -> Result<Vec<StoredAccount>, Error> {
+    accounts_query(filter, page).all(connection, account_row)
+}
+
+fn accounts_query(filter: AccountFilter, page: Page<AccountId>) -> Query {
     let mut query = Query::new(ACCOUNT);
     query.and_if("external_id = ?", filter.external_id);
     query.and_if("id = ?", filter.account.map(|id| id.as_bytes().to_vec()));
@@ -120,7 +84,7 @@ pub(super) fn accounts(
         filter.organization.map(|id| id.as_bytes().to_vec()),
     );
     query.page(page, |id| id.as_bytes().to_vec());
-    query.all(connection, account_row)
+    query
 }
 
 pub(super) fn memberships(
@@ -128,10 +92,17 @@ pub(super) fn memberships(
     filter: MembershipFilter,
     page: Page<(OrganizationId, AccountId)>,
 ) -> Result<Vec<StoredMembership>, Error> {
+    memberships_query(filter, page).all(connection, membership_row)
+}
+
+fn memberships_query(filter: MembershipFilter, page: Page<(OrganizationId, AccountId)>) -> Query {
     let mut query = Query::new(MEMBERSHIP);
     if !filter.with_past {
         query.and("ended_at IS NULL");
-        query.and("organization IN (SELECT id FROM organization WHERE closed_at IS NULL)");
+        query.and(
+            "EXISTS (SELECT 1 FROM organization AS home
+                WHERE home.id = membership.organization AND home.closed_at IS NULL)",
+        );
     }
     query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
     query.and_if("account = ?", filter.account.map(|id| id.as_bytes().to_vec()));
@@ -141,70 +112,22 @@ pub(super) fn memberships(
         query.give(*account.as_bytes());
     }
     query.end("ORDER BY organization, account", page.limit);
-    query.all(connection, membership_row)
+    query
 }
 
 pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<StoredToken>, Error> {
     one(connection, &format!("{TOKEN} WHERE id = ?"), &[id.as_bytes()], token_row)
 }
 
-pub(super) fn tokens(
-    connection: &Connection,
-    filter: &TokenFilter,
-    page: Page<TokenId>,
-) -> Result<Vec<StoredToken>, Error> {
-    let mut query = Query::new(TOKEN);
-    if let Some(digest) = filter.digest {
-        query.and(
-            "id IN (SELECT id FROM token WHERE digest = ?
-                UNION SELECT token FROM replaced_digest WHERE digest = ?)",
-        );
-        let digest = digest.as_bytes().to_vec();
-        query.parameters.extend([Box::new(digest.clone()) as Box<dyn ToSql>, Box::new(digest)]);
-    }
-    query.and_if("api = ?", filter.api.clone());
-    query.and_if("external_id = ?", filter.external_id.clone());
-    if let Some((name, value)) = filter.metadata.clone() {
-        query.and(
-            "EXISTS (SELECT 1 FROM json_each(metadata) AS field WHERE field.key = ?
-                AND ? IN (metadata -> field.fullkey, metadata ->> field.fullkey))",
-        );
-        query.parameters.extend([Box::new(name) as Box<dyn ToSql>, Box::new(value)]);
-    }
-    query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
-    query.and_if("owner = ?", filter.owner.map(|id| id.as_bytes().to_vec()));
-    if let Some((state, now)) = filter.state {
-        match state {
-            TokenState::Revoked => query.and("revoked_at IS NOT NULL"),
-            TokenState::Expired => {
-                query.and("revoked_at IS NULL");
-                query.and_if("expires_at <= ?", Some(now.as_millis()));
-            }
-            TokenState::Paused | TokenState::Active => {
-                query.and("revoked_at IS NULL");
-                query.and_if("(expires_at IS NULL OR expires_at > ?)", Some(now.as_millis()));
-                let paused = state == TokenState::Paused;
-                query.and(if paused { "paused_at IS NOT NULL" } else { "paused_at IS NULL" });
-            }
-        }
-    }
-    if let Some(since) = filter.unused_since {
-        // An id is from when a token came here, which an import's beginning is not.
-        query.and_if("id < ?", Some(TokenId::new(since, [0; 10]).as_bytes().to_vec()));
-        query.and_if("(at IS NULL OR at < ?)", Some(since.as_millis()));
-    }
-    query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));
-    query.page(page, |id| id.as_bytes().to_vec());
-    query.all(connection, token_row)
-}
-
 /// Those of `digests` that are a token's, or were, with those tokens that have not ended.
 pub(super) fn known_digests(
-    connection: &Connection,
+    connection: &mut Connection,
     digests: &[Digest],
     now: Timestamp,
 ) -> Result<HashMap<Digest, Option<TokenId>>, Error> {
-    let mut statement = connection.prepare_cached(
+    // One transaction for all of them: to begin one costs more than to look.
+    let snapshot = connection.transaction()?;
+    let mut statement = snapshot.prepare_cached(
         "SELECT token.id, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
              AND closed_at IS NULL
          FROM token JOIN organization ON organization.id = token.organization
@@ -258,7 +181,7 @@ impl Query {
         self.parameters.push(Box::new(parameter));
     }
 
-    fn page<Id: Copy>(&mut self, page: Page<Id>, bytes: impl Fn(Id) -> Vec<u8>) {
+    pub(super) fn page<Id: Copy>(&mut self, page: Page<Id>, bytes: impl Fn(Id) -> Vec<u8>) {
         self.and_if("id > ?", page.after.map(bytes));
         self.end("ORDER BY id", page.limit);
     }
@@ -298,20 +221,6 @@ fn one<T>(
     connection.prepare_cached(sql)?.query_row(parameters, |row| read(row)).optional()
 }
 
-fn each<T>(
-    connection: &Connection,
-    sql: &str,
-    read: impl Fn(&Row<'_>) -> Result<T, Error>,
-    mut take: impl FnMut(T) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        take(read(row)?)?;
-    }
-    Ok(())
-}
-
 fn organization_row(row: &Row<'_>) -> Result<StoredOrganization, Error> {
     Ok(StoredOrganization {
         id: OrganizationId::from_bytes(row.get(0)?),
@@ -326,11 +235,10 @@ fn organization_row(row: &Row<'_>) -> Result<StoredOrganization, Error> {
 fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
     let kind: String = row.get(1)?;
     let kinds = [AccountKind::Person, AccountKind::Service];
-    let email: Option<String> = row.get(2)?;
     Ok(StoredAccount {
         id: AccountId::from_bytes(row.get(0)?),
         kind: kinds.into_iter().find(|k| kind_name(*k) == kind).ok_or_else(|| unreadable(1))?,
-        email: email.map(Email::try_from).transpose().map_err(|_| unreadable(2))?,
+        email: parse_email(row, 2)?,
         name: row.get(3)?,
         has_password: row.get(4)?,
         created_at: time(row, 5)?,
@@ -341,18 +249,16 @@ fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
 }
 
 fn membership_row(row: &Row<'_>) -> Result<StoredMembership, Error> {
-    let rank: String = row.get(2)?;
-    let ranks = [Rank::Administrator, Rank::Member];
     Ok(StoredMembership {
         organization: OrganizationId::from_bytes(row.get(0)?),
         account: AccountId::from_bytes(row.get(1)?),
-        rank: ranks.into_iter().find(|r| rank_name(*r) == rank).ok_or_else(|| unreadable(2))?,
+        rank: parse_rank(row, 2)?,
         joined_at: time(row, 3)?,
         ended_at: optional_time(row, 4)?,
     })
 }
 
-fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
+pub(super) fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
     let previous: Option<[u8; 32]> = row.get(11)?;
     let previous_until = optional_time(row, 12)?;
     Ok(StoredToken {
@@ -387,6 +293,17 @@ fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
     })
 }
 
+pub(super) fn parse_email(row: &Row<'_>, column: usize) -> Result<Option<Email>, Error> {
+    let email: Option<String> = row.get(column)?;
+    email.map(Email::try_from).transpose().map_err(|_| unreadable(column))
+}
+
+pub(super) fn parse_rank(row: &Row<'_>, column: usize) -> Result<Rank, Error> {
+    let rank: String = row.get(column)?;
+    let mut ranks = [Rank::Administrator, Rank::Member].into_iter();
+    ranks.find(|r| rank_name(*r) == rank).ok_or_else(|| unreadable(column))
+}
+
 fn revision(row: &Row<'_>, column: usize) -> Result<u64, Error> {
     row.get(column).map(i64::unsigned_abs)
 }
@@ -412,6 +329,51 @@ pub(super) fn unreadable(column: usize) -> Error {
     )
 }
 
-fn out_of_step(error: OutOfStep) -> Error {
-    Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::migrate;
+
+    #[test]
+    fn whatever_is_asked_for_is_found_without_a_scan_or_a_sort() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        let (now, entropy) = (Timestamp::from_millis(1), [7; 10]);
+        let organization = OrganizationId::new(now, entropy);
+        let account = AccountId::new(now, entropy);
+        let text = || Some("7".to_owned());
+        let mut queries = Vec::new();
+        for (name, external_id) in [(text(), None), (None, text()), (text(), text())] {
+            for after in [None, Some(organization)] {
+                let (name, external_id) = (name.clone(), external_id.clone());
+                let filter = OrganizationFilter { name, external_id };
+                queries.push(organizations_query(filter, Page { after, limit: 9 }));
+            }
+        }
+        for (external_id, organization) in
+            [(text(), None), (None, Some(organization)), (text(), Some(organization))]
+        {
+            for after in [None, Some(account)] {
+                let external_id = external_id.clone();
+                let filter = AccountFilter { external_id, organization, account: None };
+                queries.push(accounts_query(filter, Page { after, limit: 9 }));
+            }
+        }
+        let both = (organization, account);
+        for (organization, account) in
+            [(Some(organization), None), (None, Some(account)), (Some(organization), Some(account))]
+        {
+            for (with_past, after) in
+                [(false, None), (false, Some(both)), (true, None), (true, Some(both))]
+            {
+                let filter = MembershipFilter { organization, account, with_past };
+                queries.push(memberships_query(filter, Page { after, limit: 9 }));
+            }
+        }
+        for query in queries {
+            let plan = query.plan(&connection);
+            let wasted = |step: &String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+            assert!(!plan.iter().any(wasted), "{plan:?}");
+        }
+    }
 }

@@ -130,10 +130,11 @@ fn counts_query(filter: &UsageFilter, page: Page<UsageKey>) -> Query {
          FROM usage CROSS JOIN token ON token.id = usage.token"
     });
     query.and_if("token.id = ?", filter.token.map(|id| *id.as_bytes()));
-    query.and_if("api = ?", filter.api.clone());
+    // The sign keeps the database from taking the index of an API's tokens instead.
+    query.and_if("+api = ?", filter.api.clone());
     query.and_if("organization = ?", filter.organization.map(|id| *id.as_bytes()));
     query.and_if("owner = ?", filter.owner.map(|id| *id.as_bytes()));
-    // The sign keeps the database from taking the index of hours, and sorting.
+    // The same for the index of hours, and what would have to be sorted.
     let [from, to] = if of_some { ["hour >= ?", "hour < ?"] } else { ["+hour >= ?", "+hour < ?"] };
     query.and_if(from, Some(filter.from.as_millis()));
     query.and_if(to, Some(filter.to.as_millis()));

@@ -2,7 +2,7 @@
 
 use super::{
     Follower,
-    change::{ApplyError, apply},
+    change::{ApplyError, apply, run},
     describe, once, refusals,
 };
 use crate::refusals::StoredRefusal;
@@ -19,6 +19,13 @@ use tokio::sync::{mpsc, oneshot};
 const GROUP: usize = 256;
 /// How many orders wait at most before whoever brings the next one has to wait too.
 const QUEUE: usize = 1024;
+
+/// How much of the database the writer holds in memory, in KiB: enough for the upper
+/// levels of every index, however many tokens there are.
+const CACHE: u32 = 32 << 10;
+/// The same while it makes a large order, all of whose pages should fit: one that does
+/// not is written to the log whenever a row has touched it.
+const LARGE_CACHE: u32 = 512 << 10;
 
 /// How often a large order tells how much of it is made.
 const PROGRESS_EVERY: u64 = 1_000;
@@ -60,6 +67,10 @@ pub(super) enum StartError {
 impl Writer {
     pub(super) fn start(connection: Connection, follower: Follower) -> Result<Self, StartError> {
         let head = head(&connection).map_err(StartError::Sqlite)?;
+        let cached = set_cache(&connection, CACHE);
+        // What a savepoint would restore is little, and would otherwise go to a file.
+        let kept = cached.and_then(|()| connection.pragma_update(None, "temp_store", "memory"));
+        kept.map_err(StartError::Sqlite)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new()
@@ -149,7 +160,7 @@ impl WriterThread {
                     Job::Order(order, answer) => group.push((order, answer)),
                     Job::Large(order, answer) => {
                         self.commit(std::mem::take(&mut group));
-                        self.commit(vec![(order, answer)]);
+                        self.commit_large(order, answer);
                     }
                     Job::Beside(work, answer) => {
                         let done = self.beside(work);
@@ -172,6 +183,19 @@ impl WriterThread {
             transaction.commit()
         };
         attempt(&mut self.connection).map_err(|error| StoreError::Unavailable(describe(&error)))
+    }
+
+    fn commit_large(&mut self, order: Watched, answer: Answer) {
+        self.hold(LARGE_CACHE);
+        self.commit(vec![(order, answer)]);
+        self.hold(CACHE);
+    }
+
+    fn hold(&self, size: u32) {
+        if let Err(error) = set_cache(&self.connection, size) {
+            // It is only slower.
+            tracing::warn!(%error, "the database's cache keeps its size");
+        }
     }
 
     fn commit(&mut self, group: Vec<(Watched, Answer)>) {
@@ -240,31 +264,54 @@ fn transact(
     orders: &[Watched],
     results: &mut Vec<Result<Head, StoreError>>,
 ) -> Result<(), rusqlite::Error> {
-    let mut transaction =
+    let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for watched in orders {
-        // One that is dropped is rolled back.
-        let savepoint = transaction.savepoint()?;
-        match make(&savepoint, head, watched) {
+    if let [alone] = orders {
+        // The transaction is all that there is to undo.
+        return match make(&transaction, head, alone) {
             Ok(after) => {
-                savepoint.commit()?;
+                results.push(Ok(after));
+                transaction.commit()
+            }
+            Err(error) => {
+                results.push(Err(refused(error)?));
+                transaction.rollback()
+            }
+        };
+    }
+    for watched in orders {
+        run(&transaction, "SAVEPOINT alone", &[])?;
+        match make(&transaction, head, watched) {
+            Ok(after) => {
                 head = after;
                 results.push(Ok(after));
             }
-            Err(MakeError::Conflict) => {
-                savepoint.finish()?;
-                results.push(Err(StoreError::Conflict));
+            Err(error) => {
+                results.push(Err(refused(error)?));
+                run(&transaction, "ROLLBACK TO alone", &[])?;
             }
-            // The fault of this order alone.
-            Err(MakeError::Unfit(error)) => {
-                savepoint.finish()?;
-                tracing::error!(%error, "a change was refused");
-                results.push(Err(StoreError::Unavailable(error.to_string())));
-            }
-            Err(MakeError::Sqlite(error)) => return Err(error),
         }
+        run(&transaction, "RELEASE alone", &[])?;
     }
     transaction.commit()
+}
+
+/// What is told of an order that was not made, where that is the fault of it alone.
+fn refused(error: MakeError) -> Result<StoreError, rusqlite::Error> {
+    match error {
+        MakeError::Conflict => Ok(StoreError::Conflict),
+        MakeError::Unfit(error) => {
+            tracing::error!(%error, "a change was refused");
+            Ok(StoreError::Unavailable(error.to_string()))
+        }
+        MakeError::Sqlite(error) => Err(error),
+    }
+}
+
+/// How much of the database `connection` holds in memory, in KiB; what is more is let go of.
+fn set_cache(connection: &Connection, size: u32) -> Result<(), rusqlite::Error> {
+    connection.pragma_update(None, "cache_size", -i64::from(size))?;
+    connection.release_memory()
 }
 
 /// Why an order cannot be made.
@@ -320,4 +367,59 @@ pub(super) fn head(connection: &Connection) -> Result<Head, rusqlite::Error> {
 /// SQLite's integers have a sign; a ledger of 2^63 entries does not exist.
 pub(super) fn to_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{migrate, prepare};
+    use counterfoil_core::{
+        id::OrganizationId,
+        ledger::{Actor, Change},
+    };
+
+    /// Makes organizations of these numbers, all or none.
+    fn order(numbers: &[u8]) -> Watched {
+        let at = Timestamp::from_millis(1);
+        let change = |number: &u8| Change::OrganizationCreated {
+            organization: OrganizationId::new(at, [*number; 10]),
+            name: "a name".into(),
+            external_id: None,
+        };
+        let changes = numbers.iter().map(|number| (change(number), [0; 16])).collect();
+        let order = Order { at, actor: Actor::Operator, changes, once: None };
+        Watched { order, progress: Box::new(|_, _| {}) }
+    }
+
+    #[test]
+    fn an_order_is_made_whole_or_not_at_all() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        prepare(&connection).unwrap();
+        migrate(&mut connection).unwrap();
+        // Each with what is made of its orders, and how many entries there are then.
+        for (group, made, entries) in [
+            (vec![order(&[1])], vec![true], 1),
+            // Alone, and what it began with is undone.
+            (vec![order(&[2, 1])], vec![false], 1),
+            // Among others, which stay.
+            (vec![order(&[2]), order(&[3, 1]), order(&[4, 5])], vec![true, false, true], 4),
+            (vec![order(&[3])], vec![true], 5),
+        ] {
+            let before = head(&connection).unwrap();
+            let mut results = Vec::new();
+            transact(&mut connection, before, &group, &mut results).unwrap();
+            assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), made);
+            let refused = results.iter().filter_map(|result| result.as_ref().err());
+            assert!(refused.into_iter().all(|error| matches!(error, StoreError::Conflict)));
+            let after = head(&connection).unwrap();
+            assert_eq!(after.number, u64::from(entries));
+            let last = results.iter().rev().find_map(|result| result.as_ref().ok());
+            assert_eq!(after, *last.unwrap_or(&before));
+            let count = "SELECT count(*) FROM organization";
+            assert_eq!(
+                connection.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap(),
+                entries
+            );
+        }
+    }
 }
