@@ -3,7 +3,7 @@
 use super::mounts::Mounted;
 use crate::{
     config::ProtectedApi,
-    http::identity::{self, text},
+    http::{client_address::FORWARDED_FOR, identity},
     reserved_fields::{self, folded},
 };
 use counterfoil_core::{Admitted, id::RequestId};
@@ -27,7 +27,6 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -63,10 +62,10 @@ impl Fields {
             headers.insert(FORWARDED_HOST, host);
         }
         if let Some(client) = forwarded_for {
-            headers.insert(FORWARDED_FOR, text(client));
+            headers.insert(FORWARDED_FOR, identity::value(&client.to_string()));
         }
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-        headers.insert(super::REQUEST_ID, text(request_id));
+        headers.insert(super::REQUEST_ID, identity::request_id(request_id));
 
         headers.append(header::VIA, HeaderValue::from_static("1.1 counterfoil"));
         identity::set(headers, &mounted.door.api, admitted);
