@@ -326,8 +326,6 @@ pub(crate) fn host_of<B>(request: &Request<B>) -> Result<Option<&str>, Problem> 
         }
         (None, None) => None,
     };
-    // An authority may name a user, a host may not.
-    let is_host = |host: &str| host.parse::<Authority>().is_ok() && !host.contains('@');
     match (request.uri().authority().map(Authority::as_str), field) {
         (_, Some(field)) if !is_host(field) => wrong("the Host field does not name a host"),
         (Some(target), _) if !is_host(target) => wrong("the request's target names no host"),
@@ -336,6 +334,21 @@ pub(crate) fn host_of<B>(request: &Request<B>) -> Result<Option<&str>, Problem> 
         }
         (target, field) => Ok(target.or(field)),
     }
+}
+
+fn is_host(host: &str) -> bool {
+    // An authority may name a user, a host may not.
+    is_plain(host) || (host.parse::<Authority>().is_ok() && !host.contains('@'))
+}
+
+/// Whether it is a name or an IPv4 address, as nearly all are. That takes no memory to see.
+fn is_plain(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    !name.is_empty()
+        && name.bytes().all(is_name)
+        && (1..=5).contains(&port.len())
+        && port.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn ambiguous<'a>(error: Ambiguous) -> Stop<'a> {
@@ -349,4 +362,28 @@ fn problem_response(problem: &Problem, request_id: RequestId) -> Response<Body> 
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plainly_a_host_is_an_authority(host in "[a-zA-Z0-9.:-]{0,12}(:[0-9]{0,6})?") {
+            prop_assert!(!is_plain(&host) || host.parse::<Authority>().is_ok(), "{}", host);
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for host in ["localhost", "127.0.0.1:8080", "api.example.com", "a:1"] {
+            assert!(is_plain(host), "{host}");
+        }
+        for host in ["", ":80", "a:", "a:b", "a@b", "[::1]", "a b", "a:1:2", "a/b", "a:123456"] {
+            assert!(!is_plain(host), "{host}");
+        }
+        assert!(is_host("[::1]:80") && !is_host("a@b") && !is_host(""));
+    }
 }
