@@ -34,7 +34,7 @@ async fn looking_every<F: Future>(beat: Duration, work: F) -> F::Output {
         if !is_set || next.is_elapsed() {
             while next.as_mut().poll(cx).is_ready() {
                 clock::refresh();
-                next.as_mut().reset(tokio::time::Instant::now() + beat);
+                next.as_mut().reset((clock::steady() + beat).into());
             }
             is_set = true;
         }
