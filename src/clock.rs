@@ -1,7 +1,18 @@
 //! The one place where time is read.
 
 use counterfoil_core::Timestamp;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// What [`LATELY`] counts from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Milliseconds of the steady clock, as it was read last.
+static LATELY: AtomicU64 = AtomicU64::new(0);
 
 /// The wall clock, to the millisecond: for what people see and for expiry.
 #[expect(clippy::disallowed_methods, reason = "this is the room for it")]
@@ -13,4 +24,30 @@ pub(crate) fn now() -> Timestamp {
 /// The steady clock: for how long something took.
 pub(crate) fn steady() -> Instant {
     Instant::now()
+}
+
+/// The steady clock as [`refresh`] last read it, which costs no more than a look into memory.
+pub(crate) fn lately() -> Instant {
+    *START + Duration::from_millis(LATELY.load(Ordering::Relaxed))
+}
+
+/// Reads the steady clock for [`lately`].
+pub(crate) fn refresh() {
+    let since_start = START.elapsed().as_millis();
+    // Two that read it side by side must not turn it back.
+    LATELY.fetch_max(u64::try_from(since_start).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_lately_stands_until_it_is_read_again() {
+        let before = steady();
+        refresh();
+        let read = lately();
+        assert!(read + Duration::from_millis(1) > before && read <= steady());
+        assert!(lately() >= read);
+    }
 }

@@ -1,7 +1,7 @@
 //! The one place where randomness is drawn: a generator fit for secrets, seeded by the system.
 
 use crate::clock;
-use counterfoil_core::id::RequestId;
+use counterfoil_core::{Timestamp, id::RequestId};
 
 /// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
@@ -12,5 +12,10 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
 
 /// A fresh name for an answer.
 pub(crate) fn request_id() -> RequestId {
-    RequestId::new(clock::now(), bytes())
+    request_id_at(clock::now())
+}
+
+/// The same, for whoever has read the clock already.
+pub(crate) fn request_id_at(now: Timestamp) -> RequestId {
+    RequestId::new(now, bytes())
 }

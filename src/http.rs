@@ -1,6 +1,7 @@
 //! HTTP: the doors and the interfaces, each on a listener of its own.
 
 pub(crate) mod api;
+pub(crate) mod beat;
 pub(crate) mod calls;
 pub(crate) mod client_address;
 pub(crate) mod door;

@@ -1,8 +1,11 @@
 //! Who the client is, when proxies that we trust stand between.
 
 use counterfoil_core::network::Network;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
+
+/// Where proxies write whom they ask for.
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client's address as `X-Forwarded-For` tells it, for a request that
 /// `peer` brought. Only what a trusted proxy wrote counts: read from the right,
@@ -19,8 +22,7 @@ pub(crate) fn forwarded_for(
         return Some(peer);
     }
     let mut client = peer;
-    let lines: Vec<&HeaderValue> = headers.get_all("x-forwarded-for").iter().collect();
-    for line in lines.into_iter().rev() {
+    for line in headers.get_all(&FORWARDED_FOR).iter().rev() {
         for entry in line.to_str().ok()?.rsplit(',') {
             client = address(entry)?;
             if !is_trusted(client) {
@@ -47,6 +49,7 @@ pub(crate) fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn client(peer: &str, lines: &[&'static str]) -> Option<String> {
         let mut headers = HeaderMap::new();

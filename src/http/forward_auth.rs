@@ -8,13 +8,14 @@
 mod replays;
 
 use super::{
-    client_address,
+    client_address::{self, FORWARDED_FOR},
     door::{self, Doors, Seen},
     head, hush, identity,
     loggable::loggable,
     problem::{Problem, REQUEST_ID},
 };
 use crate::{
+    clock,
     config::{Config, ProxyKind},
     entropy,
     refusals::Refusals,
@@ -23,8 +24,10 @@ use crate::{
     usage::Usage,
 };
 use bytes::Bytes;
-use counterfoil_core::{error_format::Answer, id::RequestId, network::Network, path::canonical};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use counterfoil_core::{
+    Timestamp, error_format::Answer, id::RequestId, network::Network, path::canonical,
+};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use replays::Replays;
 use std::{
@@ -35,6 +38,12 @@ use std::{
 };
 
 type Body = Full<Bytes>;
+
+const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// The code of what a peer outside the trusted proxies is told.
 const UNTRUSTED: &str = "untrusted_peer";
@@ -82,8 +91,9 @@ impl ForwardAuth {
 
     /// Answers one question from `peer`.
     pub(crate) fn answer<B>(&self, peer: SocketAddr, request: &Request<B>) -> Response<Body> {
-        let request_id = entropy::request_id();
-        let mut response = match self.judge(peer.ip(), request_id, request) {
+        let now = clock::now();
+        let request_id = entropy::request_id_at(now);
+        let mut response = match self.judge(peer.ip(), now, request_id, request) {
             Ok(response) => response,
             Err(problem) => {
                 tracing::info!(%request_id, %peer, path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
@@ -104,15 +114,15 @@ impl ForwardAuth {
             }
         };
         // A replay keeps the name of the answer that it repeats.
-        if !response.headers().contains_key(&REQUEST_ID) {
-            response.headers_mut().insert(REQUEST_ID, identity::text(request_id));
-        }
+        let fields = response.headers_mut();
+        fields.entry(REQUEST_ID).or_insert_with(|| identity::request_id(request_id));
         response
     }
 
     fn judge<B>(
         &self,
         peer: IpAddr,
+        at: Timestamp,
         request_id: RequestId,
         request: &Request<B>,
     ) -> Result<Response<Body>, Problem> {
@@ -142,7 +152,13 @@ impl ForwardAuth {
             Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string())
         })?;
         let requirement = door.api.requirement(&original.method, self.within(name, &path)?);
-        let seen = Seen::now(&original.method, &path, original.client, request.headers());
+        let seen = Seen {
+            at,
+            method: &original.method,
+            path: &path,
+            client: original.client,
+            headers: request.headers(),
+        };
         match door.judge(seen, requirement) {
             Ok(admitted) => {
                 door.let_through(&admitted, seen);
@@ -180,16 +196,16 @@ impl ForwardAuth {
         let headers = request.headers();
         let (method, target, client) = match proxy {
             ProxyKind::Nginx | ProxyKind::Haproxy => (
-                said(headers, "x-original-method")?.into(),
-                said(headers, "x-original-uri")?.into(),
-                match once(headers, "x-real-ip")? {
+                said(headers, &ORIGINAL_METHOD)?.into(),
+                said(headers, &ORIGINAL_URI)?.into(),
+                match once(headers, &REAL_IP)? {
                     Some(text) => client_address::address(text),
                     None => None,
                 },
             ),
             ProxyKind::Traefik | ProxyKind::Caddy => (
-                said(headers, "x-forwarded-method")?.into(),
-                said(headers, "x-forwarded-uri")?.into(),
+                said(headers, &FORWARDED_METHOD)?.into(),
+                said(headers, &FORWARDED_URI)?.into(),
                 forwarded_for(trusted, peer, headers)?,
             ),
             ProxyKind::Envoy => {
@@ -252,13 +268,13 @@ fn forwarded_for(
     peer: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Option<IpAddr>, Problem> {
-    Ok(match once(headers, "x-forwarded-for")? {
+    Ok(match once(headers, &FORWARDED_FOR)? {
         Some(_) => client_address::forwarded_for(peer, headers, trusted),
         None => None,
     })
 }
 
-fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+fn once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -267,7 +283,7 @@ fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Probl
     value.to_str().map(Some).map_err(|_| Problem::bad_request(format!("{name} is not text")))
 }
 
-fn said<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {
+fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Problem> {
     once(headers, name)?.filter(|value| !value.is_empty()).ok_or_else(|| {
         Problem::bad_request(format!(
             "the proxy does not say {name}; see the page on forward auth for its configuration"

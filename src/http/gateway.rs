@@ -7,16 +7,17 @@
 pub(crate) mod fields;
 mod mounts;
 mod paced;
+mod upstream;
 
 use crate::{
+    clock,
     config::Config,
     entropy,
     http::{
         client_address,
         door::{self, Seen},
-        head, hush,
+        head, hush, identity,
         loggable::loggable,
-        places::Places,
         problem::{Problem, REQUEST_ID},
     },
     refusals::Refusals,
@@ -26,7 +27,7 @@ use crate::{
 };
 use bytes::Bytes;
 use counterfoil_core::{
-    Admitted, Refusal,
+    Admitted, Refusal, Timestamp,
     id::RequestId,
     network::Network,
     path::{self, Ambiguous},
@@ -38,25 +39,16 @@ use http::{
 };
 use http_body_util::{Either, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use mounts::{Mounted, Mounts};
 use paced::{Interrupted, Paced};
 use std::{
     convert::Infallible,
+    future::poll_fn,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
-    time::Duration,
+    task::Poll,
 };
-
-/// How long the upstream may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the upstream may take from the end of a request to the head of its response.
-const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long an unused connection to the upstream is kept.
-const IDLE: Duration = Duration::from_secs(30);
 
 /// The body of an answer: the upstream's, or a short one of our own.
 type Body = Either<Full<Bytes>, Paced>;
@@ -68,7 +60,6 @@ pub(crate) struct Gateway {
     trusted_proxies: Vec<Network>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
-    upstream: Client<HttpConnector, Paced>,
 }
 
 /// A request that may go on, and where to.
@@ -76,7 +67,8 @@ struct Passage<'a> {
     mounted: &'a Mounted,
     client: Option<IpAddr>,
     admitted: Admitted<'a>,
-    upstream_uri: Uri,
+    /// What the upstream is asked for.
+    target: Uri,
 }
 
 /// Why a request may not go on.
@@ -96,22 +88,12 @@ impl Gateway {
         usage: &Arc<Usage>,
     ) -> anyhow::Result<Self> {
         let apis = &config.apis;
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let upstream = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            // All of them together take no more than the places allow for.
-            .pool_max_idle_per_host(Places::in_all() / apis.len().max(1))
-            .build(connector);
         Ok(Self {
             mounts: Mounts::new(apis, &replica, &metrics, refusals, usage)?,
             fields: Fields::new(apis),
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             replica,
             metrics,
-            upstream,
         })
     }
 
@@ -121,15 +103,14 @@ impl Gateway {
         peer: SocketAddr,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
-        let request_id = entropy::request_id();
-        let passage = self.admit(peer, &request);
+        let now = clock::now();
+        let request_id = entropy::request_id_at(now);
+        let passage = self.admit(peer, now, &request);
         let mut response = match passage {
             Ok(passage) => self.forward(request_id, request, passage).await,
-            Err(stop) => self.explain(peer, request_id, &request, &stop),
+            Err(stop) => self.explain(peer, now, request_id, &request, &stop),
         };
-        if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
-            response.headers_mut().insert(REQUEST_ID, value);
-        }
+        response.headers_mut().insert(REQUEST_ID, identity::request_id(request_id));
         Ok(response)
     }
 
@@ -137,6 +118,7 @@ impl Gateway {
     fn admit<'a>(
         &'a self,
         peer: SocketAddr,
+        at: Timestamp,
         request: &Request<Incoming>,
     ) -> Result<Passage<'a>, Stop<'a>> {
         head::check(request).map_err(Stop::Problem)?;
@@ -158,17 +140,18 @@ impl Gateway {
         })?;
         let api = &*mounted.door.api;
         let client = self.client(peer, request.headers());
-        let requirement = api.requirement(request.method().as_str(), inner_path);
-        let seen = Seen::now(request.method().as_str(), &path, client, request.headers());
+        let method = request.method().as_str();
+        let requirement = api.requirement(method, inner_path);
+        let seen = Seen { at, method, path: &path, client, headers: request.headers() };
         let admitted = mounted
             .door
             .judge(seen, requirement)
             .map_err(|refusal| Stop::Refused(mounted, refusal))?;
-        let upstream_uri = mounted
-            .upstream_uri(inner_path, request.uri().query())
+        let target = mounted
+            .target(inner_path, request.uri())
             .ok_or_else(|| Stop::Problem(Problem::bad_request("the path is too long")))?;
         mounted.door.let_through(&admitted, seen);
-        Ok(Passage { mounted, client, admitted, upstream_uri })
+        Ok(Passage { mounted, client, admitted, target })
     }
 
     /// Where the request comes from, as far as that is known.
@@ -182,7 +165,7 @@ impl Gateway {
         request: Request<Incoming>,
         passage: Passage<'_>,
     ) -> Response<Body> {
-        let Passage { mounted, client, admitted, upstream_uri } = passage;
+        let Passage { mounted, client, admitted, target } = passage;
         let api = &mounted.door.api.name;
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
@@ -191,25 +174,23 @@ impl Gateway {
             // Without it a GET would go on without its body.
             head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        head.uri = upstream_uri;
+        head.uri = target;
         head.version = Version::HTTP_11;
 
-        let (body, upload) = Paced::upload(body);
-        let silent = async {
-            // An upload takes as long as it takes; then it is the upstream's turn.
-            upload.ends_or_stands_still().await;
-            tokio::time::sleep(RESPONSE_TIMEOUT).await;
-        };
-        let answered = tokio::select! {
-            answered = self.upstream.request(Request::from_parts(head, body)) => Some(answered),
-            () = silent => None,
-        };
+        let (body, mut patience) = Paced::upload(body);
+        let mut asking = pin!(mounted.upstream.ask(Request::from_parts(head, body)));
+        let answered = poll_fn(|cx| match asking.as_mut().poll(cx) {
+            Poll::Ready(answered) => Poll::Ready(Some(answered)),
+            Poll::Pending if patience.is_over() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
         let failure = match answered {
             Some(Ok(response)) => match passed_on(response) {
                 Ok(response) => return response,
                 Err(failure) => failure,
             },
-            Some(Err(error)) => Failure::of(&error),
+            Some(Err(error)) => Failure::of(&*error),
             None => Failure::Silent,
         };
         let problem = failure.problem();
@@ -225,6 +206,7 @@ impl Gateway {
     fn explain(
         &self,
         peer: SocketAddr,
+        at: Timestamp,
         request_id: RequestId,
         request: &Request<Incoming>,
         stop: &Stop<'_>,
@@ -245,7 +227,7 @@ impl Gateway {
             Stop::Refused(mounted, refusal) => {
                 let client = self.client(peer, request.headers());
                 let (method, path) = (request.method().as_str(), request.uri().path());
-                let seen = Seen::now(method, path, client, request.headers());
+                let seen = Seen { at, method, path, client, headers: request.headers() };
                 door::response(mounted.door.refuse(refusal, request_id, seen)).map(Either::Left)
             }
         }
@@ -344,8 +326,6 @@ pub(crate) fn host_of<B>(request: &Request<B>) -> Result<Option<&str>, Problem> 
         }
         (None, None) => None,
     };
-    // An authority may name a user, a host may not.
-    let is_host = |host: &str| host.parse::<Authority>().is_ok() && !host.contains('@');
     match (request.uri().authority().map(Authority::as_str), field) {
         (_, Some(field)) if !is_host(field) => wrong("the Host field does not name a host"),
         (Some(target), _) if !is_host(target) => wrong("the request's target names no host"),
@@ -354,6 +334,21 @@ pub(crate) fn host_of<B>(request: &Request<B>) -> Result<Option<&str>, Problem> 
         }
         (target, field) => Ok(target.or(field)),
     }
+}
+
+fn is_host(host: &str) -> bool {
+    // An authority may name a user, a host may not.
+    is_plain(host) || (host.parse::<Authority>().is_ok() && !host.contains('@'))
+}
+
+/// Whether it is a name or an IPv4 address, as nearly all are. That takes no memory to see.
+fn is_plain(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    !name.is_empty()
+        && name.bytes().all(is_name)
+        && (1..=5).contains(&port.len())
+        && port.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn ambiguous<'a>(error: Ambiguous) -> Stop<'a> {
@@ -367,4 +362,28 @@ fn problem_response(problem: &Problem, request_id: RequestId) -> Response<Body> 
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plainly_a_host_is_an_authority(host in "[a-zA-Z0-9.:-]{0,12}(:[0-9]{0,6})?") {
+            prop_assert!(!is_plain(&host) || host.parse::<Authority>().is_ok(), "{}", host);
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for host in ["localhost", "127.0.0.1:8080", "api.example.com", "a:1"] {
+            assert!(is_plain(host), "{host}");
+        }
+        for host in ["", ":80", "a:", "a:b", "a@b", "[::1]", "a b", "a:1:2", "a/b", "a:123456"] {
+            assert!(!is_plain(host), "{host}");
+        }
+        assert!(is_host("[::1]:80") && !is_host("a@b") && !is_host(""));
+    }
 }

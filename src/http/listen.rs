@@ -1,21 +1,31 @@
 //! Listening: connections are accepted, served over HTTP/1.1 and ended gracefully.
 
-use super::head;
+use super::{
+    beat::{Beats, keeping_deadlines},
+    head,
+};
 use hyper::{
     body::{Body, Incoming},
-    server::conn::http1,
+    server::conn::http1::{Builder, Connection},
     service::HttpService,
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+use hyper_util::rt::TokioIo;
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
-use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::Notify,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
@@ -72,9 +82,9 @@ pub(crate) async fn serve<L, S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(head::READ);
-    let graceful = GracefulShutdown::new();
+    let mut http = Builder::new();
+    http.timer(Beats).header_read_timeout(HEAD_TIMEOUT).max_buf_size(head::READ);
+    let (connections, stopping) = (TaskTracker::new(), Arc::<Stopping>::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.next() => accepted,
@@ -90,15 +100,62 @@ pub(crate) async fn serve<L, S, B>(
             }
         };
         let Some(service) = service(peer) else { continue };
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        connections.spawn(keeping_deadlines(converse(connection, stopping.clone())));
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    stopping.begin();
+    connections.close();
+    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
         tracing::warn!("requests that were still under way have been cut off");
+    }
+}
+
+/// Whether the server has been asked to stop. Connections look at it each time that they
+/// are polled.
+#[derive(Debug, Default)]
+struct Stopping {
+    has_begun: AtomicBool,
+    told: Notify,
+}
+
+impl Stopping {
+    fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::SeqCst)
+    }
+}
+
+/// Serves one connection to its end, which is that of the request under way once the
+/// server stops.
+async fn converse<I, S, B>(connection: Connection<TokioIo<I>, S>, stopping: Arc<Stopping>)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connection = pin!(connection);
+    let mut told = pin!(stopping.told.notified());
+    let (mut is_waiting, mut is_last) = (false, false);
+    let ended = poll_fn(|cx| {
+        if !is_waiting {
+            // Asked once, it wakes this task; asked each time, it would take a lock.
+            let _ = told.as_mut().poll(cx);
+            is_waiting = true;
+        }
+        if !is_last && stopping.has_begun() {
+            connection.as_mut().graceful_shutdown();
+            is_last = true;
+        }
+        connection.as_mut().poll(cx)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "a connection ended early");
     }
 }

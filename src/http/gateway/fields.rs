@@ -3,12 +3,12 @@
 use super::mounts::Mounted;
 use crate::{
     config::ProtectedApi,
-    http::identity::{self, text},
+    http::{client_address::FORWARDED_FOR, identity},
     reserved_fields::{self, folded},
 };
 use counterfoil_core::{Admitted, id::RequestId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::{collections::HashSet, net::IpAddr};
+use std::{collections::HashSet, io::Write as _, net::IpAddr};
 
 /// Our session cookie's names; the gateway neither forwards it nor lets an upstream set it.
 const COOKIES: [&str; 2] = ["counterfoil_session", "__Host-counterfoil_session"];
@@ -27,7 +27,6 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -63,10 +62,10 @@ impl Fields {
             headers.insert(FORWARDED_HOST, host);
         }
         if let Some(client) = forwarded_for {
-            headers.insert(FORWARDED_FOR, text(client));
+            headers.insert(FORWARDED_FOR, address(client));
         }
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-        headers.insert(super::REQUEST_ID, text(request_id));
+        headers.insert(super::REQUEST_ID, identity::request_id(request_id));
 
         headers.append(header::VIA, HeaderValue::from_static("1.1 counterfoil"));
         identity::set(headers, &mounted.door.api, admitted);
@@ -94,17 +93,12 @@ impl Fields {
     }
 
     pub(crate) fn remove_unwanted(&self, headers: &mut HeaderMap) {
-        remove_hop_by_hop(headers);
-        let unwanted: Vec<HeaderName> =
-            headers.keys().filter(|name| self.is_dropped(name)).cloned().collect();
-        for name in unwanted {
-            headers.remove(name);
-        }
+        remove_what_connection_names(headers);
+        remove_all(headers, |name| HOP_BY_HOP.contains(&name) || self.is_dropped(name));
         remove_own_cookie(headers);
     }
 
-    fn is_dropped(&self, name: &HeaderName) -> bool {
-        let name = name.as_str();
+    fn is_dropped(&self, name: &str) -> bool {
         let plain = folded(name);
         // Framing and hop-by-hop fields in a spelling that we would not see as such.
         let disguised = *plain != *name
@@ -114,6 +108,11 @@ impl Fields {
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    remove_what_connection_names(headers);
+    remove_all(headers, |name| HOP_BY_HOP.contains(&name));
+}
+
+fn remove_what_connection_names(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
@@ -128,9 +127,27 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in HOP_BY_HOP {
+}
+
+/// Looks at each name once. Mostly there is one to remove, or none, which takes no memory.
+fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
+    let mut unwanted = headers.keys().filter(|name| is_unwanted(name.as_str()));
+    let Some(first) = unwanted.next().cloned() else { return };
+    let others: Vec<HeaderName> = unwanted.cloned().collect();
+    headers.remove(first);
+    for name in others {
         headers.remove(name);
     }
+}
+
+fn address(client: IpAddr) -> HeaderValue {
+    // The longest is an IPv6 address with an IPv4 address in it.
+    let mut text = [0; 45];
+    let mut rest = &mut text[..];
+    // It has room.
+    let _ = write!(rest, "{client}");
+    let left = rest.len();
+    identity::value(str::from_utf8(&text[..45 - left]).unwrap_or_default())
 }
 
 fn remove_own_cookie(headers: &mut HeaderMap) {
@@ -182,10 +199,11 @@ mod tests {
             "X-HTTP-Method-Override",
             "X-Forwarded-For",
         ] {
-            assert!(fields().is_dropped(&name.parse().unwrap()), "{name}");
+            let name: HeaderName = name.parse().unwrap();
+            assert!(fields().is_dropped(name.as_str()), "{name}");
         }
         for name in ["accept", "cookie", "x-counterfeit", "x-custom_header", "content-length"] {
-            assert!(!fields().is_dropped(&name.parse().unwrap()), "{name}");
+            assert!(!fields().is_dropped(name), "{name}");
         }
     }
 
@@ -209,6 +227,13 @@ mod tests {
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["content-length", "host", "x-three"]);
+    }
+
+    #[test]
+    fn addresses_as_they_are_written() {
+        for text in ["127.0.0.1", "::1", "1111:2222:3333:4444:5555:6666:7777:8888"] {
+            assert_eq!(address(text.parse().unwrap()), text);
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Mounts: which API a host and path mean, and where its upstream is.
 
+use super::upstream::Upstream;
 use crate::{
     config::{Mount, ProtectedApi},
-    http::door::Door,
+    http::{door::Door, places::Places},
     refusals::Refusals,
     replica::Replica,
     telemetry::Metrics,
     usage::Usage,
 };
-use http::{HeaderValue, Uri, uri::Authority};
+use http::{HeaderValue, Uri, uri::PathAndQuery};
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
 
@@ -23,10 +24,10 @@ pub(super) struct Mounts {
 /// One API at the gateway.
 pub(super) struct Mounted {
     pub(super) door: Door,
+    pub(super) upstream: Upstream,
     pub(super) upstream_failures: Counter,
     /// What the upstream is called by.
     pub(super) upstream_host: HeaderValue,
-    authority: Authority,
     /// What stands before every path there; no slash at its end.
     base: String,
 }
@@ -40,8 +41,11 @@ impl Mounts {
         usage: &Arc<Usage>,
     ) -> anyhow::Result<Self> {
         let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
+        // All of them together take no more than the places allow for.
+        let links = Places::in_all() / apis.len().max(1);
         for protected in apis {
-            let mounted = Arc::new(Mounted::new(protected, replica, metrics, refusals, usage)?);
+            let mounted = Mounted::new(protected, links, replica, metrics, refusals, usage)?;
+            let mounted = Arc::new(mounted);
             match &protected.mount {
                 Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
                 Mount::Path { path, strip } => {
@@ -85,6 +89,7 @@ impl Mounts {
 impl Mounted {
     fn new(
         protected: &ProtectedApi,
+        links: usize,
         replica: &Arc<Replica>,
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
@@ -96,15 +101,23 @@ impl Mounted {
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
             door: Door::new("gateway", &protected.api, replica, metrics, refusals, usage),
+            upstream: Upstream::new(authority, links)?,
             upstream_failures: metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,
-            authority: authority.clone(),
             base: upstream.path().trim_end_matches('/').to_owned(),
         })
     }
 
-    /// Where a request for `path` goes; none when that would not fit into a URI.
-    pub(super) fn upstream_uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
+    /// What the upstream is asked for, when a request is for `path`, which may be part of
+    /// `asked`; none when that would not fit into a URI.
+    pub(super) fn target(&self, path: &str, asked: &Uri) -> Option<Uri> {
+        if self.base.is_empty()
+            && std::ptr::eq(path, asked.path())
+            && let Some(whole) = asked.path_and_query()
+        {
+            return Some(whole.clone().into());
+        }
+        let query = asked.query();
         let mut target = String::with_capacity(
             self.base.len() + path.len() + query.map_or(0, |query| query.len() + 1),
         );
@@ -114,11 +127,7 @@ impl Mounted {
             target.push('?');
             target.push_str(query);
         }
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(http::uri::Scheme::HTTP);
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(target.try_into().ok()?);
-        Uri::from_parts(parts).ok()
+        PathAndQuery::try_from(target).ok().map(Uri::from)
     }
 }
 

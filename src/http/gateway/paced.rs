@@ -1,15 +1,16 @@
 //! A body on its way through: cut off when it stands still, and known to be done.
 
+use crate::http::beat::Deadline;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
-};
-use tokio::{
-    sync::watch,
-    time::{Sleep, sleep, timeout},
 };
 
 /// How long a client may take to the next piece of an upload.
@@ -17,24 +18,42 @@ const UPLOAD: Duration = Duration::from_mins(1);
 /// How long an upstream may take to the next piece of a download. Streams of
 /// events are quiet for minutes.
 const DOWNLOAD: Duration = Duration::from_mins(10);
+/// How long the upstream may take from the end of a request to the head of its response.
+const RESPONSE: Duration = Duration::from_mins(1);
 
 /// A body that has to go on.
 pub(crate) struct Paced {
     inner: Incoming,
     patience: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
-    /// How much has gone on; dropped when the body has been passed on or given up.
-    told: Option<watch::Sender<u64>>,
+    /// While the next piece is waited for.
+    deadline: Option<Deadline>,
+    /// How many pieces have gone on; dropped when the body has been passed on or given up.
+    told: Option<Arc<AtomicU64>>,
 }
 
-/// How an upload goes on, for whoever waits for its end.
-pub(super) struct Upload(watch::Receiver<u64>);
+/// How long the upstream's response is waited for. An upload takes as long as it takes,
+/// while it goes on; then it is the upstream's turn.
+pub(super) struct Patience {
+    deadline: Deadline,
+    /// How an upload goes on, and how many of its pieces have been seen to.
+    upload: Option<(Arc<AtomicU64>, u64)>,
+}
 
-impl Upload {
-    /// Returns when the upload has ended, or when nobody has taken any of it
-    /// for as long as a client may take to send some.
-    pub(super) async fn ends_or_stands_still(mut self) {
-        while let Ok(Ok(())) = timeout(UPLOAD, self.0.changed()).await {}
+impl Patience {
+    /// Whether it is at its end. To be asked with each beat.
+    pub(super) fn is_over(&mut self) -> bool {
+        let Some((told, seen)) = &mut self.upload else { return self.deadline.is_over() };
+        let pieces = told.load(Ordering::Relaxed);
+        if pieces > *seen {
+            *seen = pieces;
+            self.deadline = Deadline::after(UPLOAD);
+        }
+        // Nobody else holds what tells of an upload that has ended.
+        if Arc::strong_count(told) == 1 || self.deadline.is_over() {
+            self.upload = None;
+            self.deadline = Deadline::after(RESPONSE);
+        }
+        false
     }
 }
 
@@ -48,17 +67,20 @@ pub(crate) enum Interrupted {
 }
 
 impl Paced {
-    /// A client's body, and what tells how it goes on.
-    pub(super) fn upload(inner: Incoming) -> (Self, Upload) {
-        let (told, upload) = watch::channel(0);
+    /// A client's body, and how long the response to it is waited for.
+    pub(super) fn upload(inner: Incoming) -> (Self, Patience) {
         // Nobody asks an empty body for its end.
-        let told = (!inner.is_end_stream()).then_some(told);
-        (Self { inner, patience: UPLOAD, waiting: None, told }, Upload(upload))
+        let told = (!inner.is_end_stream()).then(Arc::<AtomicU64>::default);
+        let patience = Patience {
+            deadline: Deadline::after(if told.is_some() { UPLOAD } else { RESPONSE }),
+            upload: told.clone().map(|told| (told, 0)),
+        };
+        (Self { inner, patience: UPLOAD, deadline: None, told }, patience)
     }
 
     /// An upstream's body.
     pub(super) fn download(inner: Incoming) -> Self {
-        Self { inner, patience: DOWNLOAD, waiting: None, told: None }
+        Self { inner, patience: DOWNLOAD, deadline: None, told: None }
     }
 }
 
@@ -72,22 +94,20 @@ impl Body for Paced {
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
-            this.waiting = None;
+            this.deadline = None;
             if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
                 this.told = None;
             } else if let Some(told) = &this.told {
-                told.send_modify(|frames| *frames += 1);
+                told.fetch_add(1, Ordering::Relaxed);
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Interrupted::BrokeOff)));
         }
-        let waiting = this.waiting.get_or_insert_with(|| Box::pin(sleep(this.patience)));
-        match waiting.as_mut().poll(cx) {
-            Poll::Ready(()) => {
-                this.told = None;
-                Poll::Ready(Some(Err(Interrupted::StoodStill)))
-            }
-            Poll::Pending => Poll::Pending,
+        let deadline = *this.deadline.get_or_insert_with(|| Deadline::after(this.patience));
+        if deadline.is_over() {
+            this.told = None;
+            return Poll::Ready(Some(Err(Interrupted::StoodStill)));
         }
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

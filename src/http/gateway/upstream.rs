@@ -1,0 +1,205 @@
+//! Connections to an upstream: each carries one request at a time, and is kept for the next.
+//!
+//! A connection is driven by whoever has a request on it, in the task of the client's own
+//! connection: nothing is passed between tasks, and no thread wakes another. What is not
+//! done with when the response begins goes on in a task of its own.
+
+use super::paced::Paced;
+use crate::http::beat::{Deadline, keeping_deadlines};
+use http::{Request, Response, Uri, uri::Authority};
+use hyper::{
+    body::Incoming,
+    client::conn::{
+        TrySendError,
+        http1::{self, Connection, SendRequest},
+    },
+};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+use tokio::net::TcpStream;
+use tower::ServiceExt as _;
+
+/// How long the upstream may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often those are looked for that have been unused for too long, or closed meanwhile.
+const SWEEP: Duration = Duration::from_secs(5);
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// One API's upstream.
+pub(super) struct Upstream {
+    address: Uri,
+    connector: HttpConnector,
+    idle: Arc<Idle>,
+}
+
+impl Upstream {
+    /// The one at `authority`. No more than `most` unused connections are kept.
+    pub(super) fn new(authority: &Authority, most: usize) -> anyhow::Result<Self> {
+        let address = Uri::builder()
+            .scheme("http")
+            .authority(authority.clone())
+            .path_and_query("/")
+            .build()?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let idle = Arc::new(Idle::new(most));
+        tokio::spawn(keeping_deadlines(sweep(Arc::downgrade(&idle))));
+        Ok(Self { address, connector, idle })
+    }
+
+    /// Sends a request, and waits for the head of the response.
+    pub(super) async fn ask(
+        &self,
+        mut request: Request<Paced>,
+    ) -> Result<Response<Incoming>, Error> {
+        loop {
+            let (link, is_new) = match self.idle.take() {
+                Some(link) => (link, false),
+                None => (self.connect().await?, true),
+            };
+            match self.ask_on(link, request).await {
+                Ok(response) => return Ok(response),
+                Err(mut error) => match error.take_message() {
+                    // The upstream had closed the connection before it could see any of this.
+                    Some(unsent) if !is_new => request = unsent,
+                    _ => return Err(error.into_error().into()),
+                },
+            }
+        }
+    }
+
+    async fn ask_on(
+        &self,
+        mut link: Link,
+        request: Request<Paced>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Paced>>> {
+        let mut answer = pin!(link.requests.try_send_request(request));
+        let mut connection = Some(link.connection);
+        let response = poll_fn(|cx| {
+            // Over, it is dropped, which gives an unsent request back.
+            if let Some(open) = &mut connection
+                && Pin::new(open).poll(cx).is_ready()
+            {
+                connection = None;
+            }
+            answer.as_mut().poll(cx)
+        })
+        .await?;
+        if let Some(connection) = connection {
+            link.connection = connection;
+            if link.is_idle() {
+                self.idle.put(link);
+            } else {
+                tokio::spawn(keeping_deadlines(finish(link, self.idle.clone())));
+            }
+        }
+        Ok(response)
+    }
+
+    async fn connect(&self) -> Result<Link, Error> {
+        let stream = self.connector.clone().oneshot(self.address.clone()).await?;
+        let (requests, connection) = http1::handshake(stream).await?;
+        Ok(Link { requests, connection: Box::new(connection) })
+    }
+}
+
+/// Both ends of what hyper makes of a connection.
+struct Link {
+    requests: SendRequest<Paced>,
+    connection: Box<Connection<TokioIo<TcpStream>, Paced>>,
+}
+
+impl Link {
+    /// Whether the request and the response have gone through whole. hyper then waits for
+    /// the next request, and says so.
+    fn is_idle(&self) -> bool {
+        self.requests.is_ready()
+    }
+}
+
+/// Lets a request and its response go through whole.
+async fn finish(mut link: Link, idle: Arc<Idle>) {
+    let is_idle = poll_fn(|cx| match Pin::new(&mut link.connection).poll(cx) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending if link.is_idle() => Poll::Ready(true),
+        Poll::Pending => Poll::Pending,
+    });
+    if is_idle.await {
+        idle.put(link);
+    }
+}
+
+/// Unused connections, apart for each thread: so none waits for another, and a connection
+/// stays where it was opened as long as its requests do.
+struct Idle {
+    /// The one that was used last stands last, and is used next.
+    threads: Box<[Mutex<Vec<(Deadline, Link)>>]>,
+    most_each: usize,
+}
+
+impl Idle {
+    fn new(most: usize) -> Self {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            threads: (0..threads).map(|_| Mutex::default()).collect(),
+            most_each: (most / threads).max(1),
+        }
+    }
+
+    fn take(&self) -> Option<Link> {
+        let mut links = self.of_this_thread();
+        let (end, link) = links.pop()?;
+        if end.is_over() {
+            // So it is for all that were used before.
+            links.clear();
+            return None;
+        }
+        Some(link)
+    }
+
+    fn put(&self, link: Link) {
+        let mut links = self.of_this_thread();
+        if links.len() < self.most_each {
+            links.push((Deadline::after(IDLE), link));
+        }
+    }
+
+    fn of_this_thread(&self) -> MutexGuard<'_, Vec<(Deadline, Link)>> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+        }
+        let place = THREAD.with(|thread| thread % self.threads.len());
+        self.threads[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes what nobody has used for long, or what the upstream has closed, for as long as
+/// anybody may want the rest.
+async fn sweep(idle: Weak<Idle>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(idle) = idle.upgrade() else { return };
+        for links in &idle.threads {
+            let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
+            links.retain_mut(|(end, link)| {
+                let mut nobody = Context::from_waker(Waker::noop());
+                !end.is_over() && Pin::new(&mut link.connection).poll(&mut nobody).is_pending()
+            });
+        }
+    }
+}
