@@ -141,19 +141,17 @@ impl Door {
     }
 
     fn note_use(&self, token: TokenId, outcome: Outcome, seen: Seen<'_>) {
-        let fit = |text| self.hush.hushed(&self.replica, text);
-        // One that is not text is at least there.
         let user_agent = seen.headers.get(header::USER_AGENT);
-        let user_agent = user_agent.map(|value| fit(value.to_str().unwrap_or("?")));
         let request = Use {
             at: seen.at,
             door: self.name,
             client: seen.client,
-            user_agent: user_agent.as_deref(),
-            method: &fit(seen.method),
-            path: &fit(seen.path),
+            // One that is not text is at least there.
+            user_agent: user_agent.map(|value| value.to_str().unwrap_or("?")),
+            method: seen.method,
+            path: seen.path,
         };
-        self.usage.record(token, outcome, &request);
+        self.usage.record(token, outcome, &request, |text| self.hush.hushed(&self.replica, text));
     }
 }
 
