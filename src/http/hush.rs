@@ -91,7 +91,8 @@ pub(crate) fn hushed<'t>(replica: &Replica, text: &'t str) -> Cow<'t, str> {
 /// here: a word that is long enough lies on one of the bytes that are looked at first.
 fn has_long_word(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let is_in_word = |byte: &&u8| IN_WORD[usize::from(**byte)];
+    // A byte of a character that is not ASCII is in no word, whatever it is by itself.
+    let is_in_word = |byte: &&u8| is_in_word(char::from(**byte));
     (SHORTEST - 1..bytes.len()).step_by(SHORTEST).any(|at| {
         let before = bytes[..at].iter().rev().take_while(is_in_word).count();
         let behind = bytes[at..].iter().take_while(is_in_word).count();
@@ -114,12 +115,8 @@ fn is_in_word(c: char) -> bool {
 }
 
 fn is_part(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "_.~+=-".contains(c)
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '~' | '+' | '=' | '-')
 }
-
-/// [`is_in_word`] for bytes: what is not ASCII is in no word.
-static IN_WORD: LazyLock<[bool; 256]> =
-    LazyLock::new(|| std::array::from_fn(|byte| byte < 128 && u8::try_from(byte).is_ok_and(|b| is_in_word(b.into()))));
 
 /// Whether `word` is a secret as it stands, decoded, or in a part of either.
 fn hides(word: &str, is_secret: impl Fn(&str) -> bool) -> bool {

@@ -1,0 +1,123 @@
+//! Answers, as they are written: what they say is borrowed from what was judged.
+
+use crate::http::api::Moment;
+use counterfoil_core::{
+    Code,
+    api::Api,
+    error_format,
+    id::{AccountId, OrganizationId, TokenId},
+    scope::Scope,
+    verify::Identity,
+};
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use std::collections::BTreeMap;
+
+/// What there is to say to a question.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Answer")]
+pub(super) enum Verified<'a> {
+    Active(Active<'a>),
+    Refused(Refused<'a>),
+}
+
+// The answers to a batch.
+#[derive(JsonSchema)]
+#[schemars(rename = "Answers")]
+pub(super) struct Several {
+    #[expect(dead_code, reason = "they are written one by one; this describes them")]
+    items: Vec<Verified<'static>>,
+}
+
+/// It may pass. What is null does not apply: nobody need be known on an anonymous route.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+#[expect(clippy::struct_field_names, reason = "the interface names it so")]
+pub(super) struct Active<'a> {
+    #[schemars(extend("const" = true))]
+    active: bool,
+    token: Option<TokenId>,
+    account: Option<AccountId>,
+    organization: Option<OrganizationId>,
+    role: Option<&'a str>,
+    #[schemars(with = "Vec<String>")]
+    scopes: Scopes<'a>,
+    expires_at: Option<Moment>,
+}
+
+/// It may not.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Refused<'a> {
+    #[schemars(extend("const" = false))]
+    active: bool,
+    /// The true reason: for the service, not for its caller.
+    #[schemars(extend("enum" = Code::ALL.map(Code::as_str)))]
+    code: &'static str,
+    refusal: RefusalView<'a>,
+}
+
+/// What the API would answer.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+struct RefusalView<'a> {
+    #[schemars(range(min = 400, max = 599))]
+    status: u16,
+    /// A value, or values where a header is repeated.
+    #[schemars(with = "BTreeMap<String, super::question::OneOrMore<'static>>")]
+    headers: Fields<'a>,
+    body: &'a str,
+}
+
+impl<'a> Verified<'a> {
+    pub(super) fn active(identity: Option<Identity<'a>>, api: &'a Api) -> Self {
+        Self::Active(Active {
+            active: true,
+            token: identity.map(Identity::token),
+            account: identity.map(Identity::account),
+            organization: identity.map(Identity::organization),
+            role: identity.and_then(|identity| identity.role(api)),
+            scopes: Scopes(identity.map(|identity| (identity, api))),
+            expires_at: identity.and_then(Identity::expires_at).map(Moment),
+        })
+    }
+
+    pub(super) fn refused(code: Code, answer: &'a error_format::Answer) -> Self {
+        let headers = Fields(&answer.headers);
+        let refusal = RefusalView { status: answer.status, headers, body: &answer.body };
+        Self::Refused(Refused { active: false, code: code.as_str(), refusal })
+    }
+}
+
+/// The scopes that somebody holds.
+struct Scopes<'a>(Option<(Identity<'a>, &'a Api)>);
+
+impl Serialize for Scopes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let held = self.0.into_iter().flat_map(|(identity, api)| identity.scopes(api));
+        serializer.collect_seq(held.map(Scope::as_str))
+    }
+}
+
+/// An answer's header fields. One that is repeated is a list, as in the question.
+struct Fields<'a>(&'a [(&'static str, String)]);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            let is_same = |(other, _): &&(&str, String)| other == name;
+            if self.0[..at].iter().any(|field| is_same(&field)) {
+                continue;
+            }
+            let values: Vec<&str> =
+                self.0[at..].iter().filter(is_same).map(|(_, value)| &**value).collect();
+            match values[..] {
+                [_] => map.serialize_entry(name, value)?,
+                _ => map.serialize_entry(name, &values)?,
+            }
+        }
+        map.end()
+    }
+}
