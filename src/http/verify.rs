@@ -270,7 +270,7 @@ impl Answering {
                 if self.is_use {
                     door.let_through(admitted, seen);
                 }
-                serde_json::to_writer(written, &Verified::active(admitted.identity(), api))
+                Verified::active(admitted.identity(), api).write(written)
             }
             Err(refusal) => {
                 let request_id = RequestId::new(self.at, entropy::bytes());
@@ -279,7 +279,7 @@ impl Answering {
                 } else {
                     error_format::answer(api, refusal, request_id)
                 };
-                serde_json::to_writer(written, &Verified::refused(refusal.code, &answer))
+                Verified::refused(refusal.code, &answer).write(written)
             }
         };
         written.map_err(|_| {

@@ -36,6 +36,11 @@ macro_rules! id {
                 self.0.as_bytes()
             }
 
+            /// The hyphenated form, as it is printed, written into `place`.
+            pub fn write_to<'p>(&self, place: &'p mut [u8; 36]) -> &'p str {
+                self.0.hyphenated().encode_lower(place)
+            }
+
             /// From the sixteen bytes of [`Self::as_bytes`].
             pub fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
@@ -121,6 +126,7 @@ mod tests {
             let id = TokenId::from_bytes(bytes);
             prop_assert_eq!(id.to_string().parse(), Ok(id));
             prop_assert_eq!(*id.as_bytes(), bytes);
+            prop_assert_eq!(id.write_to(&mut [0; 36]), id.to_string());
         }
     }
 }

@@ -90,13 +90,74 @@ impl<'a> Verified<'a> {
     }
 }
 
+impl Verified<'_> {
+    /// Writes it down. Most may pass: that is written by hand, as serde would write it.
+    pub(super) fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
+        match self {
+            Self::Active(active) => active.write(json),
+            Self::Refused(_) => serde_json::to_writer(json, self),
+        }
+    }
+}
+
+impl Active<'_> {
+    fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
+        let place = &mut [0; 36];
+        let Self { active, token, account, organization, role, scopes, expires_at } = self;
+        json.extend_from_slice(b"{\"active\":");
+        json.extend_from_slice(if *active { b"true" } else { b"false" });
+        json.extend_from_slice(b",\"token\":");
+        write_plain(json, token.as_ref().map(|id| id.write_to(place)));
+        json.extend_from_slice(b",\"account\":");
+        write_plain(json, account.as_ref().map(|id| id.write_to(place)));
+        json.extend_from_slice(b",\"organization\":");
+        write_plain(json, organization.as_ref().map(|id| id.write_to(place)));
+        json.extend_from_slice(b",\"role\":");
+        match role {
+            None => write_plain(json, None),
+            Some(role) => serde_json::to_writer(&mut *json, role)?,
+        }
+        json.extend_from_slice(b",\"scopes\":[");
+        for (at, scope) in scopes.held().enumerate() {
+            if at > 0 {
+                json.push(b',');
+            }
+            write_plain(json, Some(scope.as_str()));
+        }
+        json.extend_from_slice(b"],\"expires_at\":");
+        match expires_at {
+            None => write_plain(json, None),
+            Some(moment) => serde_json::to_writer(&mut *json, moment)?,
+        }
+        json.push(b'}');
+        Ok(())
+    }
+}
+
+/// Writes a text that has nothing to escape, as ids and scopes have not.
+fn write_plain(json: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => {
+            json.push(b'"');
+            json.extend_from_slice(text.as_bytes());
+            json.push(b'"');
+        }
+        None => json.extend_from_slice(b"null"),
+    }
+}
+
 /// The scopes that somebody holds.
 struct Scopes<'a>(Option<(Identity<'a>, &'a Api)>);
 
+impl<'a> Scopes<'a> {
+    fn held(&self) -> impl Iterator<Item = &'a Scope> {
+        self.0.into_iter().flat_map(|(identity, api)| identity.scopes(api))
+    }
+}
+
 impl Serialize for Scopes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let held = self.0.into_iter().flat_map(|(identity, api)| identity.scopes(api));
-        serializer.collect_seq(held.map(Scope::as_str))
+        serializer.collect_seq(self.held().map(Scope::as_str))
     }
 }
 

@@ -20,6 +20,9 @@ pub(super) const BATCH: usize = 1000;
 /// How many header lines one question may hold.
 const HEADERS: usize = 200;
 
+/// How many fields a request mostly has.
+const SOME: usize = 16;
+
 /// The longest name of a header, in bytes.
 const NAME: usize = (1 << 16) - 1;
 
@@ -38,6 +41,7 @@ pub(crate) struct Asked<'a> {
     #[serde(borrow)]
     pub(super) api: Text<'a>,
     /// The request's header fields: 200 lines at most. Or else `secret`.
+    #[schemars(with = "Option<BTreeMap<String, OneOrMore<'static>>>")]
     #[serde(borrow)]
     headers: Option<Fields<'a>>,
     /// The secret alone. Or else `headers`.
@@ -105,9 +109,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 }
 
 /// Header fields as they were written: a name that comes twice counts twice.
-#[derive(JsonSchema)]
-#[schemars(inline, try_from = "BTreeMap<String, OneOrMore<'static>>")]
-struct Fields<'a>(Vec<(Text<'a>, OneOrMore<'a>)>);
+struct Fields<'a>(List<Field<'a>>);
+
+/// A name, and its values.
+pub(crate) type Field<'a> = (Text<'a>, OneOrMore<'a>);
+
+/// Things of which there is mostly one.
+enum List<T> {
+    One(T),
+    Any(Vec<T>),
+}
+
+impl<T> std::ops::Deref for List<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Any(all) => all,
+        }
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -121,11 +143,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
+                let Some(first) = map.next_entry()? else {
+                    return Ok(Fields(List::Any(Vec::new())));
+                };
+                let Some(second) = map.next_entry()? else { return Ok(Fields(List::One(first))) };
+                let mut fields = Vec::with_capacity(SOME);
+                fields.extend([first, second]);
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
                 }
-                Ok(Fields(fields))
+                Ok(Fields(List::Any(fields)))
             }
         }
 
@@ -196,7 +223,7 @@ pub(crate) struct Read<'a> {
 /// What the request shows of whose it is.
 pub(crate) enum Shown<'a> {
     /// Its header fields, all of which can be some.
-    Fields(&'a [(Text<'a>, OneOrMore<'a>)]),
+    Fields(&'a [Field<'a>]),
     /// A secret alone: the header in which it would have come, and what would stand before it.
     Secret { name: &'a str, before: &'static str, secret: &'a str },
 }
@@ -204,7 +231,7 @@ pub(crate) enum Shown<'a> {
 /// Header lines, made of what a request shows.
 #[derive(Clone, Copy)]
 pub(crate) struct Lines<'a> {
-    fields: &'a [(Text<'a>, OneOrMore<'a>)],
+    fields: &'a [Field<'a>],
     alone: Option<(&'a str, &'a [u8])>,
 }
 
@@ -277,7 +304,7 @@ impl Asked<'_> {
                 if count(fields) > HEADERS {
                     return Err(wrong(format!("headers: at most {HEADERS} header lines")));
                 }
-                for (name, values) in fields {
+                for (name, values) in &**fields {
                     if !is_name(name) {
                         let name = loggable(name);
                         return Err(wrong(format!("headers: {name} cannot be a header's name")));
@@ -295,7 +322,7 @@ impl Asked<'_> {
     }
 }
 
-fn count(fields: &[(Text<'_>, OneOrMore<'_>)]) -> usize {
+fn count(fields: &[Field<'_>]) -> usize {
     fields.iter().map(|(_, values)| values.all().len()).sum()
 }
 
@@ -323,11 +350,40 @@ fn alone<'a>(api: &'a Api, secret: &'a str) -> Result<Shown<'a>, Problem> {
 
 /// Whether a header can be called so (RFC 9110 §5.1).
 fn is_name(text: &str) -> bool {
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    (1..=NAME).contains(&text.len()) && text.bytes().all(is_part)
+    (1..=NAME).contains(&text.len()) && is_all(text, NAMES)
 }
 
 /// Whether a header can have this value (RFC 9110 §5.5).
 fn is_value(text: &str) -> bool {
-    text.bytes().all(|b| (b >= b' ' && b != 0x7f) || b == b'\t')
+    is_all(text, VALUES)
 }
+
+/// Whether each byte has its place in this class. All are looked at, without a branch:
+/// nearly always each has.
+fn is_all(text: &str, class: u8) -> bool {
+    text.bytes().fold(class, |all, byte| all & CLASSES[usize::from(byte)]) != 0
+}
+
+/// What may stand in a header's name.
+const NAMES: u8 = 1;
+/// What may stand in its value.
+const VALUES: u8 = 2;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0u8;
+    loop {
+        classes[byte as usize] = match byte {
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~' => {
+                NAMES | VALUES
+            }
+            _ if byte.is_ascii_alphanumeric() => NAMES | VALUES,
+            b'\t' | b' '..=b'~' | 0x80.. => VALUES,
+            _ => 0,
+        };
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
