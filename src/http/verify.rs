@@ -187,16 +187,16 @@ impl Verifier {
             let detail = format!("items: at most {BATCH} in one batch");
             return Err(Problem::bad_request(detail).about("items"));
         }
-        let questions = items.iter().enumerate().map(|(at, asked)| {
-            self.question(asker, asked).map_err(|problem| {
+        // All of them are read before one is judged: what is wrong leaves nothing behind.
+        let mut questions = Vec::with_capacity(items.len());
+        for (at, asked) in items.iter().enumerate() {
+            questions.push(self.question(asker, asked).map_err(|problem| {
                 let place = format!("items[{at}]");
                 let detail = format!("{place}: {}", problem.detail);
                 let field = problem.field.map_or(place.clone(), |field| format!("{place}.{field}"));
                 Problem { detail, field: Some(field), ..problem }
-            })
-        });
-        // All of them are read before one is judged: what is wrong leaves nothing behind.
-        let questions = questions.collect::<Result<Vec<_>, _>>()?;
+            })?);
+        }
         let mut written = Vec::with_capacity(ANSWER * (questions.len() + 1));
         written.extend_from_slice(b"{\"items\":[");
         for (at, question) in questions.iter().enumerate() {

@@ -182,3 +182,48 @@ impl Serialize for Fields<'_> {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_core::Timestamp;
+    use proptest::prelude::*;
+
+    fn written(answer: &Verified<'_>) -> String {
+        let mut json = Vec::new();
+        answer.write(&mut json).unwrap();
+        assert_eq!(String::from_utf8_lossy(&json), serde_json::to_string(answer).unwrap());
+        String::from_utf8(json).unwrap()
+    }
+
+    #[test]
+    fn a_header_that_is_repeated_is_a_list() {
+        let field = |name, value: &str| (name, value.to_owned());
+        let headers = vec![field("a", "1"), field("b", "2"), field("a", "\"3"), field("c", "")];
+        let answer = error_format::Answer { status: 401, headers, body: "{\"x\":1}".into() };
+        let expected = "{\"active\":false,\"code\":\"expired\",\"refusal\":{\"status\":401,\
+                        \"headers\":{\"a\":[\"1\",\"\\\"3\"],\"b\":\"2\",\"c\":\"\"},\
+                        \"body\":\"{\\\"x\\\":1}\"}}";
+        assert_eq!(written(&Verified::refused(Code::Expired, &answer)), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_by_hand_is_what_serde_writes(
+            ids in prop::option::of(any::<([u8; 16], [u8; 16], [u8; 16])>()),
+            role in prop::option::of("\\PC{0,9}|[\"\\\\\\n]{0,3}"),
+            expires_at in prop::option::of(0..4_000_000_000_000i64),
+        ) {
+            let active = Active {
+                active: true,
+                token: ids.map(|ids| TokenId::from_bytes(ids.0)),
+                account: ids.map(|ids| AccountId::from_bytes(ids.1)),
+                organization: ids.map(|ids| OrganizationId::from_bytes(ids.2)),
+                role: role.as_deref(),
+                scopes: Scopes(None),
+                expires_at: expires_at.map(|at| Moment(Timestamp::from_millis(at))),
+            };
+            written(&Verified::Active(active));
+        }
+    }
+}

@@ -17,6 +17,9 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, net::IpAddr};
 /// How many questions one batch may hold.
 pub(super) const BATCH: usize = 1000;
 
+/// How many questions there is room for before one is read.
+const MANY: usize = 128;
+
 /// How many header lines one question may hold.
 const HEADERS: usize = 200;
 
@@ -67,8 +70,32 @@ pub(crate) struct Asked<'a> {
 #[schemars(rename = "Questions")]
 pub(crate) struct Batch<'a> {
     #[schemars(length(max = BATCH))]
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "read_items")]
     pub(super) items: Vec<Asked<'a>>,
+}
+
+/// Reads questions into a list that has room for many from the start: to move them from
+/// one to a larger one would cost more than to read them.
+fn read_items<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Asked<'de>>, D::Error> {
+    struct Items;
+
+    impl<'de> Visitor<'de> for Items {
+        type Value = Vec<Asked<'de>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut items = Vec::with_capacity(MANY);
+            while let Some(item) = list.next_element()? {
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    deserializer.deserialize_seq(Items)
 }
 
 // A text, as it stands in the body where it has no escapes.
@@ -387,3 +414,6 @@ const CLASSES: [u8; 256] = {
         byte += 1;
     }
 };
+
+#[cfg(test)]
+mod tests;
