@@ -140,3 +140,157 @@ fn ours(json: impl Into<Bytes>, content_type: &'static str) -> Response<Body> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        app::App,
+        config::{Config, Environment, Source},
+        http::live::Live,
+        store::sqlite::{DataDirectory, Sqlite},
+        telemetry::Metrics,
+    };
+    use counterfoil_core::{
+        Timestamp,
+        account::Rank,
+        id::{AccountId, OrganizationId, TokenId},
+        index::Index,
+        token::{Grant, Secret, State, Token},
+    };
+    use http_body_util::BodyExt as _;
+    use serde_json::{Value, json};
+    use std::path::Path;
+
+    const CONFIGURATION: &str = r#"
+    [api.orders]
+    upstream = "http://127.0.0.1:1"
+    [api.orders.scopes]
+    read = "Read"
+    write = "Write"
+    "#;
+
+    fn secret(n: u8) -> Secret {
+        Secret::mint(&"counterfoil".to_owned().try_into().unwrap(), &[n; 24])
+    }
+
+    /// An index with a service's token, one that may not ask, and one to ask about.
+    fn index() -> Index {
+        let (index, now) = (Index::default(), Timestamp::from_millis(1));
+        let (organization, owner) =
+            (OrganizationId::new(now, [1; 10]), AccountId::new(now, [2; 10]));
+        index.load_organization(organization, true);
+        index.load_account(owner, None, true);
+        index.load_membership(organization, owner, Some(Rank::Administrator)).unwrap();
+        for (n, api, scopes) in [
+            (1, "counterfoil", &["orders:verify"][..]),
+            (2, "counterfoil", &["tokens:read"]),
+            (3, "orders", &["read", "write"]),
+        ] {
+            let token = Token {
+                id: TokenId::new(now, [n; 10]),
+                api: api.into(),
+                organization,
+                owner,
+                name: String::new(),
+                note: String::new(),
+                grant: Grant::Scopes(scopes.iter().map(|scope| scope.parse().unwrap()).collect()),
+                created_at: now,
+                expires_at: None,
+                allowed_networks: Vec::new(),
+                external_id: None,
+                metadata: None,
+                prefix: "counterfoil".into(),
+                last_four: "".into(),
+                digest: secret(n).digest(),
+            };
+            index.load_token(&token, State::Active, None).unwrap();
+        }
+        index
+    }
+
+    /// An answer without what differs each time: status, header fields, body.
+    async fn told<B>(response: Response<B>) -> (u16, Vec<(String, String)>, String)
+    where
+        B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
+    {
+        let (head, body) = response.into_parts();
+        let name = head.headers[&REQUEST_ID].to_str().unwrap().to_owned();
+        let text = |value: &HeaderValue| value.to_str().unwrap().replace(&name, "NAME");
+        // Where it is not set, the connection sets it.
+        let set = head.headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH);
+        let mut fields: Vec<(String, String)> =
+            set.map(|(name, value)| (name.to_string(), text(value))).collect();
+        fields.sort();
+        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let mut body = body.replace(&name, "NAME");
+        // A refusal within has a name of its own.
+        if let Ok(Value::Object(answer)) = serde_json::from_str(&body)
+            && let Some(inner) = answer.get("refusal").map(|r| &r["headers"]["x-request-id"])
+        {
+            body = body.replace(inner.as_str().unwrap(), "INNER");
+        }
+        (head.status.as_u16(), fields, body)
+    }
+
+    #[tokio::test]
+    async fn it_answers_as_the_router_would() {
+        let source = Source { name: "server.toml".into(), text: CONFIGURATION.into() };
+        let config = Config::load(Some(&source), &Environment::default()).unwrap().config;
+        let directory = tempfile::tempdir().unwrap();
+        let locked = Arc::new(DataDirectory::lock(directory.path()).unwrap());
+        let store = Sqlite::open(locked, Path::new("test.db"), Box::new(|_, _| {})).unwrap();
+        let replica = Arc::new(Replica::trusting(index()));
+        let app = App::on(&config, Arc::new(store), replica.clone()).unwrap();
+        let live = Live::new(&config, &app, &Arc::new(Metrics::new(replica))).unwrap();
+        let peer = SocketAddr::from(([127, 0, 0, 1], 7));
+
+        let bearer = |n| Some(format!("Bearer {}", secret(n).reveal()));
+        let right = json!({"api": "orders", "secret": secret(3).reveal()});
+        let refused = json!({"api": "orders", "headers": {"authorization": "Bearer x"}});
+        let several = json!({"items": [right, right]});
+        let large = " ".repeat(extract::BODY);
+        for (method, path, shown, field, body, status) in [
+            ("POST", "/v1/verify", bearer(1), "", right.to_string(), 200),
+            ("POST", "/v1/verify", bearer(1), "", refused.to_string(), 200),
+            ("POST", "/v1/verify?x", bearer(1), "", right.to_string(), 200),
+            ("POST", "/v1/verify/batch", bearer(1), "", several.to_string(), 200),
+            ("POST", "/v1/verify/batch", bearer(1), "", r#"{"items": []}"#.into(), 200),
+            ("POST", "/v1/verify", None, "", right.to_string(), 401),
+            ("POST", "/v1/verify", bearer(3), "", right.to_string(), 401),
+            ("POST", "/v1/verify", bearer(9), "", right.to_string(), 401),
+            ("POST", "/v1/verify", Some("Bearer a b".into()), "", right.to_string(), 401),
+            ("POST", "/v1/verify", bearer(2), "", right.to_string(), 403),
+            ("POST", "/v1/verify", bearer(1), "", r#"{"api": "costs"}"#.into(), 403),
+            ("POST", "/v1/verify", bearer(1), "", String::new(), 400),
+            ("POST", "/v1/verify", bearer(1), "", "{".into(), 400),
+            ("POST", "/v1/verify", bearer(1), "", "[]".into(), 400),
+            ("POST", "/v1/verify", bearer(1), "", r#"{"api": 7}"#.into(), 400),
+            ("POST", "/v1/verify/batch", bearer(1), "", r#"{"items": [{"api": 7}]}"#.into(), 400),
+            ("POST", "/v1/verify/batch", bearer(1), "", right.to_string(), 400),
+            ("POST", "/v1/verify", bearer(1), "", format!("{right}{large}"), 413),
+            // Strangers are told nothing of their bodies.
+            ("POST", "/v1/verify", None, "", large.clone() + "x", 401),
+            ("POST", "/v1/verify", bearer(1), &large[..70_000], right.to_string(), 431),
+            ("GET", "/v1/verify", bearer(1), "", String::new(), 405),
+            ("PUT", "/v1/verify/batch", bearer(1), "", right.to_string(), 405),
+            ("POST", "/v1/verify/", bearer(1), "", right.to_string(), 404),
+            ("POST", "/v1/%76erify", bearer(1), "", right.to_string(), 404),
+        ] {
+            let request = || {
+                let mut request = Request::builder().method(method).uri(path);
+                if let Some(shown) = &shown {
+                    request = request.header("authorization", shown);
+                }
+                request.header("x-field", field).body(Full::new(Bytes::from(body.clone()))).unwrap()
+            };
+            let here = live.server.clone().answer(peer, request()).await.unwrap();
+            let mut routed = request();
+            routed.extensions_mut().insert(Peer(peer));
+            let there = live.server.router.clone().oneshot(routed).await.unwrap();
+            let (here, there) = (told(here).await, told(there).await);
+            assert_eq!(here, there, "{method} {path}");
+            assert_eq!(here.0, status, "{method} {path} {here:?}");
+        }
+    }
+}
