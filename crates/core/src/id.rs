@@ -126,7 +126,8 @@ mod tests {
             let id = TokenId::from_bytes(bytes);
             prop_assert_eq!(id.to_string().parse(), Ok(id));
             prop_assert_eq!(*id.as_bytes(), bytes);
-            prop_assert_eq!(id.write_to(&mut [0; 36]), id.to_string());
+            let mut place = [0; 36];
+            prop_assert_eq!(id.write_to(&mut place), id.to_string());
         }
     }
 }
