@@ -87,7 +87,7 @@ impl Door {
 
     /// Judges a request. Reads memory only. What comes of it is counted by
     /// [`Self::let_through`] or [`Self::refuse`], once, however often it was judged.
-    pub(crate) fn judge<H: Headers>(
+    pub(crate) fn judge<H: Headers + Copy>(
         &self,
         seen: Seen<'_, H>,
         requirement: Requirement<'_>,
@@ -98,7 +98,7 @@ impl Door {
     }
 
     /// Counts a request that goes on.
-    pub(crate) fn let_through<H: Headers>(&self, admitted: &Admitted, seen: Seen<'_, H>) {
+    pub(crate) fn let_through<H: Headers + Copy>(&self, admitted: &Admitted, seen: Seen<'_, H>) {
         let Some(identity) = admitted.identity() else {
             self.counters.anonymous.inc();
             return;
@@ -109,7 +109,7 @@ impl Door {
 
     /// A refusal in the API's words; its true reason goes to the log, and to
     /// where it can be looked up under the answer's name.
-    pub(crate) fn refuse<H: Headers>(
+    pub(crate) fn refuse<H: Headers + Copy>(
         &self,
         refusal: &Refusal,
         request_id: RequestId,
@@ -120,7 +120,7 @@ impl Door {
             self.note_use(token, Outcome::Refused(refusal.code), &seen);
         }
         let fit = |text: &str| loggable(&self.hush.hushed(&self.replica, text));
-        let theirs = seen.text("x-request-id").flatten().map(fit);
+        let theirs = seen.first("x-request-id").and_then(text).map(fit);
         let kept = StoredRefusal {
             request_id,
             at: seen.at,
@@ -140,13 +140,13 @@ impl Door {
         error_format::answer(&self.api, refusal, request_id)
     }
 
-    fn note_use<H: Headers>(&self, token: TokenId, outcome: Outcome, seen: &Seen<'_, H>) {
+    fn note_use<H: Headers + Copy>(&self, token: TokenId, outcome: Outcome, seen: &Seen<'_, H>) {
         let request = Use {
             at: seen.at,
             door: self.name,
             client: seen.client,
             // One that is not text is at least there.
-            user_agent: seen.text("user-agent").map(|text| text.unwrap_or("?")),
+            user_agent: seen.first("user-agent").map(|value| text(value).unwrap_or("?")),
             method: seen.method,
             path: seen.path,
         };
@@ -178,12 +178,16 @@ impl<'a> Seen<'a> {
 }
 
 impl<H: Headers> Seen<'_, H> {
-    /// The first value of a field, where there is one; none in it where that is not ASCII text.
-    fn text(&self, field: &str) -> Option<Option<&str>> {
-        let is_text = |value: &&[u8]| value.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
-        let value = self.headers.values(field).next()?;
-        Some(Some(value).filter(is_text).and_then(|value| std::str::from_utf8(value).ok()))
+    /// The first value of a field, where there is one.
+    fn first(&self, field: &str) -> Option<&[u8]> {
+        self.headers.values(field).next()
     }
+}
+
+/// A header's value, where that is visible ASCII.
+fn text(value: &[u8]) -> Option<&str> {
+    let is_text = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    std::str::from_utf8(value).ok().filter(|_| is_text)
 }
 
 /// An answer as HTTP has it.

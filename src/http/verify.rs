@@ -75,8 +75,8 @@ async fn verify(
     Asking(caller): Asking,
     body: JsonBytes<Asked<'static>>,
 ) -> Result<WrittenJson<Verified<'static>>, Problem> {
-    let asker = Asker::from(&caller);
-    verifier.answer(Way::One, asker, body.bytes(), clock::now()).map(WrittenJson::new)
+    let who = Asker::from(&caller);
+    verifier.answer(Way::One, who, body.bytes(), clock::now()).map(WrittenJson::new)
 }
 
 async fn verify_batch(
@@ -84,8 +84,8 @@ async fn verify_batch(
     Asking(caller): Asking,
     body: JsonBytes<Batch<'static>>,
 ) -> Result<WrittenJson<Several>, Problem> {
-    let asker = Asker::from(&caller);
-    verifier.answer(Way::Batch, asker, body.bytes(), clock::now()).map(WrittenJson::new)
+    let who = Asker::from(&caller);
+    verifier.answer(Way::Batch, who, body.bytes(), clock::now()).map(WrittenJson::new)
 }
 
 impl Way {
@@ -121,7 +121,7 @@ impl<'a> From<&'a Caller> for Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Passes where the asker may ask about the API of this name.
+    /// Passes where the who may ask about the API of this name.
     fn may_ask_about(self, api: &str) -> Result<(), Problem> {
         let need = Need { resource: Some(api), action: "verify" };
         let granted = match self {
@@ -158,28 +158,28 @@ impl Verifier {
     pub(crate) fn answer(
         &self,
         way: Way,
-        asker: Asker<'_>,
+        who: Asker<'_>,
         body: &[u8],
         at: Timestamp,
     ) -> Result<Vec<u8>, Problem> {
-        let mut answering = Answering { is_use: asker.is_use(), at, line: Vec::new() };
+        let mut answering = Answering { is_use: who.is_use(), at, line: Vec::new() };
         match way {
             Way::One => {
                 let asked: Asked<'_> = read_body(body)?;
                 let mut written = Vec::with_capacity(ANSWER);
-                answering.write(&mut written, &self.question(asker, &asked)?)?;
+                answering.write(&mut written, &self.question(who, &asked)?)?;
                 Ok(written)
             }
             Way::Batch => {
                 let batch: Batch<'_> = read_body(body)?;
-                self.answer_all(asker, &batch.items, answering)
+                self.answer_all(who, &batch.items, answering)
             }
         }
     }
 
     fn answer_all(
         &self,
-        asker: Asker<'_>,
+        who: Asker<'_>,
         items: &[Asked<'_>],
         mut answering: Answering,
     ) -> Result<Vec<u8>, Problem> {
@@ -190,7 +190,7 @@ impl Verifier {
         // All of them are read before one is judged: what is wrong leaves nothing behind.
         let mut questions = Vec::with_capacity(items.len());
         for (at, asked) in items.iter().enumerate() {
-            questions.push(self.question(asker, asked).map_err(|problem| {
+            questions.push(self.question(who, asked).map_err(|problem| {
                 let place = format!("items[{at}]");
                 let detail = format!("{place}: {}", problem.detail);
                 let field = problem.field.map_or(place.clone(), |field| format!("{place}.{field}"));
@@ -211,11 +211,11 @@ impl Verifier {
 
     fn question<'a>(
         &'a self,
-        asker: Asker<'_>,
+        who: Asker<'_>,
         asked: &'a Asked<'_>,
     ) -> Result<Question<'a>, Problem> {
         // Whoever may not ask about an API does not learn whether it exists.
-        asker.may_ask_about(&asked.api)?;
+        who.may_ask_about(&asked.api)?;
         let door = self.doors.find(&asked.api).ok_or_else(|| {
             let detail = format!("there is no API {}", loggable(&asked.api));
             Problem::new(StatusCode::NOT_FOUND, "unknown_api", detail).about("api")

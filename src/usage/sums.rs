@@ -27,16 +27,13 @@ impl TokenUsage {
         let day = at.beginning(Seconds::DAY);
         origin(&mut self.addresses, day, request.client.as_ref(), at).add(at, admitted);
         let agent = request.user_agent.filter(|text| !text.is_empty());
-        let agent = match found(&mut self.user_agents, day, agent) {
-            Some(known) => {
-                known.add(at, admitted);
-                agent.map(Cow::Borrowed)
-            }
-            None => {
-                let shown = agent.map(|text| loggable(&hush(text)));
-                origin(&mut self.user_agents, day, shown.as_deref(), at).add(at, admitted);
-                shown.map(Cow::Owned)
-            }
+        let agent = if let Some(known) = found(&mut self.user_agents, day, agent) {
+            known.add(at, admitted);
+            agent.map(Cow::Borrowed)
+        } else {
+            let shown = agent.map(|text| loggable(&hush(text)));
+            origin(&mut self.user_agents, day, shown.as_deref(), at).add(at, admitted);
+            shown.map(Cow::Owned)
         };
         if admitted {
             self.used(request, agent.as_deref(), hush);
