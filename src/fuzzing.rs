@@ -29,10 +29,16 @@ use crate::{
     service::{Caller, accounts::AccountName, tokens::changed},
 };
 use counterfoil_core::{
-    Timestamp, api::Api, id::RequestId, network::Network, scope::Scope, token::Token,
+    Timestamp,
+    api::Api,
+    credential::{self, Malformed, Scheme},
+    id::RequestId,
+    network::Network,
+    scope::Scope,
+    token::Token,
 };
 use http::{HeaderMap, Request, Uri};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::net::IpAddr;
 
 /// A problem as it would be answered.
@@ -73,8 +79,8 @@ pub fn body(which: u8, bytes: &[u8]) -> Result<(), Said> {
         8 => json::<organizations::CreateBody>(bytes),
         9 => json::<organizations::ChangeBody>(bytes),
         10 => json::<SetBody>(bytes),
-        11 => json::<Asked>(bytes),
-        12 => json::<Batch>(bytes),
+        11 => json::<Asked<'_>>(bytes),
+        12 => json::<Batch<'_>>(bytes),
         13 => json::<ReportBody>(bytes),
         14 => json::<ImportLine>(bytes),
         _ => json::<RowLine>(bytes),
@@ -82,7 +88,7 @@ pub fn body(which: u8, bytes: &[u8]) -> Result<(), Said> {
 }
 
 #[inline]
-fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<(), Said> {
+fn json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<(), Said> {
     read_json::<T>(bytes).map(drop).map_err(Said::from)
 }
 
@@ -132,8 +138,10 @@ pub fn change(
 /// A question to verify, read.
 #[derive(Debug)]
 pub struct Read {
-    /// The header fields, or those in which a secret alone would have come.
-    pub headers: HeaderMap,
+    /// How many header lines there are; one where there is a secret alone.
+    pub lines: usize,
+    /// The credential that they present: its scheme and its secret.
+    pub found: Result<Option<(Scheme, String)>, Malformed>,
     /// The client's address.
     pub client: Option<IpAddr>,
     /// What is asked for besides the route's scope.
@@ -147,10 +155,14 @@ pub struct Read {
 /// Reads a question about `api`.
 #[inline]
 pub fn question(api: &Api, bytes: &[u8]) -> Result<Read, Said> {
-    let asked: Asked = read_json(bytes)?;
-    let verify::Read { headers, client, scope, path, method } = asked.read(api)?;
+    let asked: Asked<'_> = read_json(bytes)?;
+    let verify::Read { shown, client, scope, path, method } = asked.read(api)?;
+    let mut line = Vec::new();
+    let lines = shown.lines(&mut line);
+    let found = credential::read(&api.schemes, &lines);
+    let found = found.map(|found| found.map(|c| (c.scheme(), c.secret().to_owned())));
     let (path, method) = (path.map(Into::into), method.to_owned());
-    Ok(Read { headers, client, scope, path, method })
+    Ok(Read { lines: lines.count(), found, client, scope, path, method })
 }
 
 /// `text` as it would be logged.

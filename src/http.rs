@@ -19,6 +19,7 @@ pub(crate) mod operator;
 pub(crate) mod places;
 pub(crate) mod problem;
 pub(crate) mod sample_upstream;
+mod server;
 pub(crate) mod status;
 pub(crate) mod throttle;
 pub(crate) mod verify;

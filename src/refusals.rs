@@ -58,7 +58,7 @@ pub(crate) struct Refusals {
 struct Waiting {
     refusals: VecDeque<StoredRefusal>,
     /// What is being written.
-    under_way: Vec<StoredRefusal>,
+    under_way: Arc<Vec<StoredRefusal>>,
     forgotten: u64,
 }
 
@@ -83,7 +83,7 @@ impl Refusals {
     pub(crate) async fn find(&self, id: RequestId) -> Result<Option<StoredRefusal>, StoreError> {
         let waiting = {
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut all = waiting.refusals.iter().chain(&waiting.under_way);
+            let mut all = waiting.refusals.iter().chain(waiting.under_way.iter());
             all.find(|refusal| refusal.request_id == id).cloned()
         };
         match waiting {
@@ -97,7 +97,7 @@ impl Refusals {
         let _alone = self.flushing.lock().await;
         let (batch, forgotten) = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.under_way = std::mem::take(&mut waiting.refusals).into();
+            waiting.under_way = Arc::new(std::mem::take(&mut waiting.refusals).into());
             (waiting.under_way.clone(), std::mem::take(&mut waiting.forgotten))
         };
         if forgotten > 0 {
@@ -109,14 +109,15 @@ impl Refusals {
         if batch.is_empty() {
             return;
         }
-        let written = self.store.keep_refusals(batch).await;
+        // Copied here, where no request waits for it.
+        let written = self.store.keep_refusals(batch.to_vec()).await;
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let under_way = std::mem::take(&mut waiting.under_way);
+        waiting.under_way = Arc::default();
         if let Err(error) = written {
             tracing::warn!(%error, "refusals could not be written down");
             let room = WAITING.saturating_sub(waiting.refusals.len());
-            let latest = under_way.into_iter().rev().take(room);
-            latest.for_each(|refusal| waiting.refusals.push_front(refusal));
+            let latest = batch.iter().rev().take(room);
+            latest.for_each(|refusal| waiting.refusals.push_front(refusal.clone()));
         }
     }
 

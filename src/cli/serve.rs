@@ -219,8 +219,10 @@ fn start(
         }))
     }));
     let current = live.clone();
-    let server = move || current.load().server.clone();
-    serving.spawn(serve_router(listeners.server, stop, server));
+    serving.spawn(listen::serve(listeners.server, stop.clone(), move |peer| {
+        let current = current.clone();
+        Some(service_fn(move |request| current.load().server.clone().answer(peer, request)))
+    }));
     let metrics = status::metrics(metrics);
     serving.spawn(serve_router(listeners.metrics, stop, move || metrics.clone()));
     if let Some(sample) = listeners.sample {

@@ -31,7 +31,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use counterfoil_core::{
-    Admitted, Code, Refusal, Timestamp, network::Network, route::Requirement, verify::Identity,
+    Admitted, Code, Refusal, Timestamp, account::Rank, network::Network, route::Requirement,
+    verify::Identity,
 };
 use http::{StatusCode, request::Parts};
 use schemars::JsonSchema;
@@ -88,18 +89,36 @@ pub(crate) struct Protection {
 }
 
 impl Protection {
-    fn judge(&self, seen: Seen<'_>) -> Result<Admitted<'_>, Refusal> {
+    /// Whether a request may go on. What comes of it is not counted yet.
+    pub(crate) fn judge(&self, seen: Seen<'_>) -> Result<Admitted<'_>, Refusal> {
         self.door.judge(seen, Requirement::Any)
     }
 
-    /// Who acts with a request that is admitted.
+    /// Lets a request through that may go on, and says who acts.
+    pub(crate) fn let_through<'a>(
+        &self,
+        admitted: &'a Admitted,
+        seen: Seen<'_>,
+    ) -> Result<(Identity<'a>, Rank), Refusal> {
+        let acting = admitted.identity().and_then(|identity| Some((identity, identity.rank()?)));
+        // The membership may end between two looks.
+        let acting = acting.ok_or_else(|| Refusal::new(Code::AccountDisabled))?;
+        self.door.let_through(admitted, seen);
+        Ok(acting)
+    }
+
     fn member(&self, seen: Seen<'_>) -> Result<Member, Refusal> {
         let admitted = self.judge(seen)?;
-        let member = admitted.identity().and_then(|identity| member(identity, &self.door));
-        // The membership may end between two looks.
-        let member = member.ok_or_else(|| Refusal::new(Code::AccountDisabled))?;
-        self.door.let_through(&admitted, seen);
-        Ok(member)
+        let (identity, rank) = self.let_through(&admitted, seen)?;
+        Ok(Member {
+            account: identity.account(),
+            organization: identity.organization(),
+            rank,
+            token: identity.token(),
+            scopes: identity.scopes(&self.door.api).cloned().collect(),
+            expires_at: identity.expires_at(),
+            allowed_networks: identity.allowed_networks().to_vec(),
+        })
     }
 }
 
@@ -137,18 +156,6 @@ async fn authenticate(
 
 fn seen(request: &Request, client: Option<IpAddr>) -> Seen<'_> {
     Seen::now(request.method().as_str(), request.uri().path(), client, request.headers())
-}
-
-fn member(identity: Identity<'_>, door: &Door) -> Option<Member> {
-    Some(Member {
-        account: identity.account(),
-        organization: identity.organization(),
-        rank: identity.rank()?,
-        token: identity.token(),
-        scopes: identity.scopes(&door.api).cloned().collect(),
-        expires_at: identity.expires_at(),
-        allowed_networks: identity.allowed_networks().to_vec(),
-    })
 }
 
 /// Who is at the other end of the connection.

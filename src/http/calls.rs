@@ -16,6 +16,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use serde::Serialize;
+use std::marker::PhantomData;
 
 /// A call, as far as its handler's signature does not tell.
 #[derive(Debug, Clone, Copy)]
@@ -225,6 +226,24 @@ pub(crate) struct Created<T>(pub(crate) T);
 impl<T: Serialize> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
         (StatusCode::CREATED, axum::Json(self.0)).into_response()
+    }
+}
+
+/// A `T` that is written already, as JSON.
+pub(crate) struct WrittenJson<T> {
+    json: Vec<u8>,
+    what: PhantomData<fn() -> T>,
+}
+
+impl<T> WrittenJson<T> {
+    pub(crate) fn new(json: Vec<u8>) -> Self {
+        Self { json, what: PhantomData }
+    }
+}
+
+impl<T> IntoResponse for WrittenJson<T> {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.json).into_response()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all doors have in common: an API, the replica, and one way to judge a request.
 
-use super::{hush::Hush, loggable::loggable, problem::REQUEST_ID};
+use super::{hush::Hush, loggable::loggable};
 use crate::{
     clock,
     config::Config,
@@ -34,14 +34,14 @@ pub(crate) struct Door {
 
 /// What a door saw of a request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct Seen<'a, H = Lines<'a>> {
     /// When it was judged.
     pub(crate) at: Timestamp,
     pub(crate) method: &'a str,
     /// Without a query string: that may hold anything, a token too.
     pub(crate) path: &'a str,
     pub(crate) client: Option<IpAddr>,
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) headers: H,
 }
 
 /// The doors of all APIs at one kind of place, by the APIs' names.
@@ -87,40 +87,44 @@ impl Door {
 
     /// Judges a request. Reads memory only. What comes of it is counted by
     /// [`Self::let_through`] or [`Self::refuse`], once, however often it was judged.
-    pub(crate) fn judge(
+    pub(crate) fn judge<H: Headers + Copy>(
         &self,
-        seen: Seen<'_>,
+        seen: Seen<'_, H>,
         requirement: Requirement<'_>,
     ) -> Result<Admitted<'_>, Refusal> {
         let index = self.replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
-        let question = Question { headers: &Lines(seen.headers), client: seen.client, requirement };
+        let question = Question { headers: &seen.headers, client: seen.client, requirement };
         verify::verify(&self.api, index, &question, seen.at)
     }
 
     /// Counts a request that goes on.
-    pub(crate) fn let_through(&self, admitted: &Admitted<'_>, seen: Seen<'_>) {
+    pub(crate) fn let_through<H: Headers + Copy>(
+        &self,
+        admitted: &Admitted<'_>,
+        seen: Seen<'_, H>,
+    ) {
         let Some(identity) = admitted.identity() else {
             self.counters.anonymous.inc();
             return;
         };
         self.counters.admitted.inc();
-        self.note_use(identity.token(), Outcome::Admitted, seen);
+        self.note_use(identity.token(), Outcome::Admitted, &seen);
     }
 
     /// A refusal in the API's words; its true reason goes to the log, and to
     /// where it can be looked up under the answer's name.
-    pub(crate) fn refuse(
+    pub(crate) fn refuse<H: Headers + Copy>(
         &self,
         refusal: &Refusal,
         request_id: RequestId,
-        seen: Seen<'_>,
+        seen: Seen<'_, H>,
     ) -> Answer {
         self.counters.refused(refusal.code).inc();
         if let Some((token, _)) = refusal.matched {
-            self.note_use(token, Outcome::Refused(refusal.code), seen);
+            self.note_use(token, Outcome::Refused(refusal.code), &seen);
         }
         let fit = |text: &str| loggable(&self.hush.hushed(&self.replica, text));
-        let theirs = seen.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(fit);
+        let theirs = seen.first("x-request-id").and_then(text).map(fit);
         let kept = StoredRefusal {
             request_id,
             at: seen.at,
@@ -140,20 +144,17 @@ impl Door {
         error_format::answer(&self.api, refusal, request_id)
     }
 
-    fn note_use(&self, token: TokenId, outcome: Outcome, seen: Seen<'_>) {
-        let fit = |text| self.hush.hushed(&self.replica, text);
-        // One that is not text is at least there.
-        let user_agent = seen.headers.get(header::USER_AGENT);
-        let user_agent = user_agent.map(|value| fit(value.to_str().unwrap_or("?")));
+    fn note_use<H: Headers + Copy>(&self, token: TokenId, outcome: Outcome, seen: &Seen<'_, H>) {
         let request = Use {
             at: seen.at,
             door: self.name,
             client: seen.client,
-            user_agent: user_agent.as_deref(),
-            method: &fit(seen.method),
-            path: &fit(seen.path),
+            // One that is not text is at least there.
+            user_agent: seen.first("user-agent").map(|value| text(value).unwrap_or("?")),
+            method: seen.method,
+            path: seen.path,
         };
-        self.usage.record(token, outcome, &request);
+        self.usage.record(token, outcome, &request, |text| self.hush.hushed(&self.replica, text));
     }
 }
 
@@ -165,8 +166,32 @@ impl<'a> Seen<'a> {
         client: Option<IpAddr>,
         headers: &'a HeaderMap,
     ) -> Self {
-        Self { at: clock::now(), method, path, client, headers }
+        Self::at(clock::now(), method, path, client, headers)
     }
+
+    /// The same, for whoever knows what time it is.
+    pub(crate) fn at(
+        at: Timestamp,
+        method: &'a str,
+        path: &'a str,
+        client: Option<IpAddr>,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        Self { at, method, path, client, headers: Lines(headers) }
+    }
+}
+
+impl<H: Headers> Seen<'_, H> {
+    /// The first value of a field, where there is one.
+    fn first(&self, field: &str) -> Option<&[u8]> {
+        self.headers.values(field).next()
+    }
+}
+
+/// A header's value, where that is visible ASCII.
+fn text(value: &[u8]) -> Option<&str> {
+    let is_text = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    std::str::from_utf8(value).ok().filter(|_| is_text)
 }
 
 /// An answer as HTTP has it.
@@ -184,10 +209,17 @@ pub(crate) fn response<B: From<String>>(answer: Answer) -> Response<B> {
 }
 
 /// The core's view of a request's header fields.
-struct Lines<'a>(&'a HeaderMap);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lines<'a>(&'a HeaderMap);
 
 impl Headers for Lines<'_> {
     fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
+        let values = match name {
+            // A name that is known beforehand need not be read.
+            "authorization" => self.0.get_all(header::AUTHORIZATION),
+            "user-agent" => self.0.get_all(header::USER_AGENT),
+            _ => self.0.get_all(name),
+        };
+        values.iter().map(HeaderValue::as_bytes)
     }
 }

@@ -14,15 +14,15 @@ use counterfoil_core::token::Digest;
 use http::{StatusCode, Uri, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 /// How large a JSON body may be, in bytes.
 pub(crate) const BODY: usize = 1024 * 1024;
 
 /// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(20);
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// A request all of which is here.
 pub(crate) async fn whole(request: Request) -> Result<Request, Problem> {
@@ -36,16 +36,27 @@ pub(crate) async fn whole_within(
     time: Duration,
 ) -> Result<Request, Problem> {
     let (head, body) = request.into_parts();
-    let late = || {
-        let detail = format!("the body took longer than {} seconds", time.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
-    };
-    let body = tokio::time::timeout(time, collect(body, most));
-    let bytes = body.await.map_err(|_| late()).flatten()?;
+    let bytes = in_time(collect(body, most), time).await?;
     Ok(Request::from_parts(head, Body::from(bytes)))
 }
 
-async fn collect(body: Body, most: usize) -> Result<Bytes, Problem> {
+/// A body that comes within this time.
+pub(crate) async fn in_time(
+    body: impl Future<Output = Result<Bytes, Problem>>,
+    time: Duration,
+) -> Result<Bytes, Problem> {
+    let late = |_| {
+        let detail = format!("the body took longer than {} seconds", time.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+    };
+    tokio::time::timeout(time, body).await.map_err(late).flatten()
+}
+
+/// All of a body, which may have so many bytes.
+pub(crate) async fn collect<B>(body: B, most: usize) -> Result<Bytes, Problem>
+where
+    B: http_body::Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
     let body = Limited::new(body, most).collect().await.map_err(|error| {
         if error.downcast_ref::<LengthLimitError>().is_some() {
             return Problem::new(
@@ -66,10 +77,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        read_body(&collect(request.into_body(), BODY).await?).map(Self)
+    }
+}
+
+/// A JSON body that the handler reads itself, since what it makes of it is borrowed.
+pub(crate) struct JsonBytes<T> {
+    bytes: Bytes,
+    what: PhantomData<fn() -> T>,
+}
+
+impl<T> JsonBytes<T> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<T, S: Send + Sync> FromRequest<S> for JsonBytes<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let bytes = collect(request.into_body(), BODY).await?;
-        // An empty body is an empty object, for calls in which every field has a default.
-        let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
-        read_json(bytes).map(Self)
+        Ok(Self { bytes, what: PhantomData })
     }
 }
 
@@ -166,6 +195,12 @@ impl<T: JsonSchema> Takes for Json<T> {
     }
 }
 
+impl<T: JsonSchema> Takes for JsonBytes<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.takes_json::<T>();
+    }
+}
+
 impl<T: JsonSchema> Takes for DigestedJson<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.takes_json::<T>();
@@ -200,12 +235,23 @@ impl<T: JsonSchema> Takes for Path<T> {
     }
 }
 
+/// Reads a whole body. An empty one is an empty object, for calls in which every field
+/// has a default.
+pub(crate) fn read_body<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
+    read_json(if bytes.is_empty() { b"{}" } else { bytes })
+}
+
 /// Reads a JSON object without unknown fields.
-pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn read_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
     // serde would take a list for an object, its items for the fields in order.
     if bytes.trim_ascii_start().first().is_some_and(|first| b"[\"-0123456789tfn".contains(first)) {
         return Err(Problem::bad_request("the body: expected a JSON object"));
     }
+    // To know all the time where one is costs more than to read twice what is wrong.
+    serde_json::from_slice(bytes).or_else(|_| read_json_step_by_step(bytes))
+}
+
+fn read_json_step_by_step<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| explain(&error))?;
     reader.end().map_err(|error| not_json(&error))?;

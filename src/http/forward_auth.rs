@@ -152,13 +152,7 @@ impl ForwardAuth {
             Problem::new(StatusCode::BAD_REQUEST, "ambiguous_path", error.to_string())
         })?;
         let requirement = door.api.requirement(&original.method, self.within(name, &path)?);
-        let seen = Seen {
-            at,
-            method: &original.method,
-            path: &path,
-            client: original.client,
-            headers: request.headers(),
-        };
+        let seen = Seen::at(at, &original.method, &path, original.client, request.headers());
         match door.judge(seen, requirement) {
             Ok(admitted) => {
                 door.let_through(&admitted, seen);

@@ -142,7 +142,7 @@ impl Gateway {
         let client = self.client(peer, request.headers());
         let method = request.method().as_str();
         let requirement = api.requirement(method, inner_path);
-        let seen = Seen { at, method, path: &path, client, headers: request.headers() };
+        let seen = Seen::at(at, method, &path, client, request.headers());
         let admitted = mounted
             .door
             .judge(seen, requirement)
@@ -227,7 +227,7 @@ impl Gateway {
             Stop::Refused(mounted, refusal) => {
                 let client = self.client(peer, request.headers());
                 let (method, path) = (request.method().as_str(), request.uri().path());
-                let seen = Seen { at, method, path, client, headers: request.headers() };
+                let seen = Seen::at(at, method, path, client, request.headers());
                 door::response(mounted.door.refuse(refusal, request_id, seen)).map(Either::Left)
             }
         }

@@ -7,7 +7,9 @@ use super::{
     forward_auth::ForwardAuth,
     gateway::Gateway,
     leaks::{self, Leaks},
-    openapi, problem, status,
+    openapi, problem,
+    server::Server,
+    status,
     verify::Verifier,
 };
 use crate::{app::App, config::Config, telemetry::Metrics};
@@ -20,7 +22,7 @@ pub(crate) struct Live {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) forward_auth: ForwardAuth,
     /// What the server's own listener answers.
-    pub(crate) server: Router,
+    pub(crate) server: Arc<Server>,
     /// What the operator's socket answers.
     pub(crate) operator: Router,
 }
@@ -40,20 +42,26 @@ impl Live {
             door: Door::new("management", &api, replica, metrics, refusals, usage),
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
+        let protection = Arc::new(protection);
         let proxies = config.server.trusted_proxies.clone();
         let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
-        let server = Router::new()
+        let router = Router::new()
             .merge(status::calls().with_state(replica.clone()))
             .merge(openapi::calls().with_state(()))
             .merge(leaks::routes(Arc::new(leaks)))
-            .merge(api::for_tokens(app.service.clone(), verifier.clone(), Arc::new(protection)))
+            .merge(api::for_tokens(app.service.clone(), verifier.clone(), protection.clone()))
             .fallback(problem::no_such_path)
             .method_not_allowed_fallback(problem::wrong_method)
             .layer(middleware::from_fn_with_state(replica.clone(), problem::name_answers));
         Ok(Self {
             gateway: Arc::new(gateway),
             forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals, usage),
-            server,
+            server: Arc::new(Server {
+                router,
+                verifier: verifier.clone(),
+                protection,
+                replica: replica.clone(),
+            }),
             operator: api::for_operator(app.service.clone(), verifier, replica.clone()),
         })
     }

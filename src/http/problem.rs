@@ -9,12 +9,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use counterfoil_core::id::RequestId;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use std::sync::Arc;
 
 /// The header that names our answer.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a problem's body is (RFC 9457 §6.1).
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// An error as it is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,19 @@ impl Problem {
             body["field"] = json!(field);
         }
         body.to_string()
+    }
+
+    /// The body of the answer to a request of this method and path, which is logged.
+    pub(crate) fn explain(
+        &self,
+        request_id: RequestId,
+        replica: &Replica,
+        method: &Method,
+        path: &str,
+    ) -> String {
+        debug_assert!(problems::is_described(self.status, self.code), "{self:?}");
+        tracing::info!(%request_id, %method, path = loggable(&hush::hushed(replica, path)), code = self.code, detail = loggable(&self.detail), "problem");
+        self.to_json(request_id)
     }
 }
 
@@ -112,13 +128,9 @@ pub(crate) async fn name_answers(
         Err(problem) => problem.into_response(),
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        debug_assert!(problems::is_described(problem.status, problem.code), "{problem:?}");
-        tracing::info!(%request_id, %method, path = loggable(&hush::hushed(&replica, &path)), code = problem.code, detail = loggable(&problem.detail), "problem");
-        *response.body_mut() = Body::from(problem.to_json(request_id));
+        *response.body_mut() = Body::from(problem.explain(request_id, &replica, &method, &path));
         response.headers_mut().remove(header::CONTENT_LENGTH);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     }
     // A refusal has a name already.
     if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {

@@ -51,10 +51,13 @@ impl Caller {
         match self {
             Self::Operator => Ok(()),
             Self::Member(member) if member.holds(scope) => Ok(()),
-            Self::Member(_) => {
-                Err(ServiceError::Forbidden(format!("your token does not have the scope {scope}")))
-            }
+            Self::Member(_) => Err(Self::lacks(scope)),
         }
+    }
+
+    /// What whoever has a token without `scope` is told.
+    pub(crate) fn lacks(scope: &str) -> ServiceError {
+        ServiceError::Forbidden(format!("your token does not have the scope {scope}"))
     }
 
     /// Passes for the operator alone.

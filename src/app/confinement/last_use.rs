@@ -13,7 +13,7 @@ impl World {
     fn uses(&self, token: TokenId, at: Timestamp) {
         let door = "gateway";
         let used = Use { at, door, client: None, user_agent: None, method: "GET", path: "/" };
-        self.app.service.usage.record(token, Outcome::Admitted, &used);
+        self.app.service.usage.record(token, Outcome::Admitted, &used, |text| text.into());
     }
 
     /// When the list says that a token was last used.

@@ -174,7 +174,7 @@ impl World {
             path: "/",
         };
         for token in &self.tokens {
-            service.usage.record(*token, Outcome::Admitted, &used);
+            service.usage.record(*token, Outcome::Admitted, &used, |text| text.into());
         }
         service.usage.flush().await;
     }

@@ -1,6 +1,6 @@
 //! What one call takes and answers, as it is written in the description.
 
-use super::{Access, Call, Created, Leads, Schemas, Unkept, problems};
+use super::{Access, Call, Created, Leads, Schemas, Unkept, WrittenJson, problems};
 use axum::{extract::State, response::NoContent};
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -193,6 +193,12 @@ impl<S> Takes for State<S> {
 impl<T: JsonSchema> Answers for axum::Json<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answers_json::<T>(StatusCode::OK, "All is well.");
+    }
+}
+
+impl<T: JsonSchema> Answers for WrittenJson<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        axum::Json::<T>::describe(operation);
     }
 }
 
