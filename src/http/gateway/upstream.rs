@@ -143,11 +143,14 @@ async fn finish(mut link: Link, idle: Arc<Idle>) {
     }
 }
 
-/// Unused connections, apart for each thread: so none waits for another, and a connection
+/// Unused connections, and until when they are kept.
+type Links = Vec<(Deadline, Link)>;
+
+/// All of them, apart for each thread: so none waits for another, and a connection
 /// stays where it was opened as long as its requests do.
 struct Idle {
     /// The one that was used last stands last, and is used next.
-    threads: Box<[Mutex<Vec<(Deadline, Link)>>]>,
+    threads: Box<[Mutex<Links>]>,
     most_each: usize,
 }
 
@@ -178,7 +181,7 @@ impl Idle {
         }
     }
 
-    fn of_this_thread(&self) -> MutexGuard<'_, Vec<(Deadline, Link)>> {
+    fn of_this_thread(&self) -> MutexGuard<'_, Links> {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
