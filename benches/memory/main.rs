@@ -20,7 +20,7 @@ use counterfoil_core::{
     Timestamp,
     account::Rank,
     id::{AccountId, OrganizationId},
-    index::Index,
+    index::{Index, Loaded},
     token::{Grant, State, Token},
 };
 use papaya::HashMap;
@@ -86,13 +86,14 @@ fn resident() -> u64 {
 
 fn index(mint: &Mint, tokens: u64) -> Index {
     let index = Index::default();
+    index.expect(usize::try_from(tokens).unwrap());
     index.load_organization(organization(), true);
     for number in 0..tokens.div_ceil(OF_AN_OWNER) {
         index.load_account(owner(number), None, true);
         index.load_membership(organization(), owner(number), Some(Rank::Member)).unwrap();
     }
     for number in 0..tokens {
-        index.load_token(&token(mint, number), State::Active, None).unwrap();
+        index.load_token(&Loaded::of(&token(mint, number), State::Active, None)).unwrap();
     }
     index
 }

@@ -8,7 +8,7 @@ use counterfoil_core::{
     credential::{Headers, Scheme, Schemes},
     error_format::ErrorFormat,
     id::{AccountId, OrganizationId, TokenId},
-    index::Index,
+    index::{Index, Loaded},
     scope::Scope,
     token::{Digest, Grant, Prefix, State, Token},
 };
@@ -45,6 +45,7 @@ impl World {
         let mint = Mint::new().unwrap();
         let apis = (0..apis).map(|number| api(&mint.prefix, number)).collect();
         let index = Index::default();
+        index.expect(usize::try_from(tokens).unwrap());
         index.load_organization(organization(), true);
         for number in 0..owners {
             let owner = owner(number);
@@ -57,7 +58,7 @@ impl World {
         let world = Self { mint, apis, index, plain, owners };
         for number in 0..tokens {
             let token = world.token(number);
-            world.index.load_token(&token, State::Active, None).unwrap();
+            world.index.load_token(&Loaded::of(&token, State::Active, None)).unwrap();
             world.plain.pin().insert(*token.digest.as_bytes(), number);
         }
         world

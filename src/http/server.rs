@@ -155,7 +155,7 @@ mod tests {
         Timestamp,
         account::Rank,
         id::{AccountId, OrganizationId, TokenId},
-        index::Index,
+        index::{Index, Loaded},
         token::{Grant, Secret, State, Token},
     };
     use http_body_util::BodyExt as _;
@@ -204,7 +204,7 @@ mod tests {
                 last_four: "".into(),
                 digest: secret(n).digest(),
             };
-            index.load_token(&token, State::Active, None).unwrap();
+            index.load_token(&Loaded::of(&token, State::Active, None)).unwrap();
         }
         index
     }
