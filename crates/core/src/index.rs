@@ -32,10 +32,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering, fence},
     },
 };
-use table::{Found, Full, Life, Relations, Row, Tables, leading};
+use table::{Found, Life, Relations, Row, Tables, leading};
 use terms::TermsRegistry;
 
 /// Everything that verification needs to know, found by digest and by id.
@@ -154,18 +154,12 @@ impl<'a> Loaded<'a> {
     }
 }
 
-/// A change that refers to something that the index has never heard of, or makes what
-/// there is already: it and the ledger are out of step, and it can't be trusted any more.
+/// A change that refers to something that the index has never heard of, makes what there is
+/// already, or finds no room: it and the ledger are out of step, and it can't be trusted any
+/// more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a change refers to something unknown")]
 pub struct OutOfStep;
-
-impl From<Full> for OutOfStep {
-    // An index that cannot take something in has missed it.
-    fn from(_: Full) -> Self {
-        Self
-    }
-}
 
 impl Index {
     /// The token that this digest, present or previous, belongs to.
@@ -180,7 +174,7 @@ impl Index {
 
     /// How many tokens it holds, whatever their state.
     pub fn len(&self) -> usize {
-        self.tokens.load(Ordering::Relaxed)
+        self.tokens.load(Ordering::Acquire)
     }
 
     /// Whether it holds no token.
@@ -320,10 +314,12 @@ impl Index {
         loop {
             let version = self.version.0.load(Ordering::Acquire);
             let seen = look();
-            // One change at most has begun since, and it shows by one store: all of it has
-            // been seen, or nothing. Every load before this one is an acquiring one, so that
-            // whoever has seen something of the next change sees that this one is over.
-            if self.version.0.load(Ordering::Acquire) == version {
+            // One change at most has begun since, and it shows by one store: all of it has been
+            // seen, or nothing. Whoever has seen a word of a later one, or of what was recycled
+            // after this one, sees here that the version has changed: this fence and the one in
+            // `turn` have it so.
+            fence(Ordering::Acquire);
+            if self.version.0.load(Ordering::Relaxed) == version {
                 return seen;
             }
         }
@@ -349,6 +345,8 @@ impl Index {
     /// believes what is there.
     fn turn(&self, writer: &mut Writer) {
         self.version.0.fetch_add(1, Ordering::Release);
+        // Before everything that is stored from now on, in whatever order.
+        fence(Ordering::Release);
         self.space.recycle(&mut writer.free);
     }
 
@@ -358,7 +356,7 @@ impl Index {
         let previous = token.previous;
         if self.row(token.id).is_some()
             || is_known(&token.digest)
-            || previous.is_some_and(|previous| is_known(&previous.digest))
+            || previous.is_some_and(|p| p.digest == token.digest || is_known(&p.digest))
         {
             return Err(OutOfStep);
         }
@@ -377,7 +375,8 @@ impl Index {
             writer.previous.insert(row.id, previous);
         }
         self.locators.insert(&self.space, free, row.id, leading(&row.digest))?;
-        self.tokens.fetch_add(1, Ordering::Relaxed);
+        // Who counts this one finds it.
+        self.tokens.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -412,7 +411,7 @@ impl Index {
         }
         let new = Row { digest, ..*old };
         self.tables.insert(&self.space, &mut writer.free, &new)?;
-        self.locators.change(&self.space, new.id, leading(&old.digest), leading(&new.digest));
+        self.locators.change(&self.space, new.id, leading(&old.digest), leading(&new.digest))?;
         // Whoever was on the way from the id to the old digest looks again.
         self.turn(writer);
         let earlier = if let Some(until) = previous_until {
@@ -420,11 +419,11 @@ impl Index {
             self.tables.change(&self.space, &mut writer.free, &before(&new, previous))?;
             writer.previous.insert(new.id, previous)
         } else {
-            self.tables.remove(&self.space, &old.digest);
+            self.tables.remove(&self.space, &old.digest)?;
             writer.previous.remove(&new.id)
         };
         if let Some(earlier) = earlier {
-            self.tables.remove(&self.space, &earlier.digest);
+            self.tables.remove(&self.space, &earlier.digest)?;
         }
         Ok(())
     }

@@ -105,7 +105,7 @@ fn tokens(
             if batch.len() == BATCH {
                 done += BATCH as u64;
                 progress(done, total);
-                // Nobody takes it any more where something did not fit.
+                // Nobody takes it any more where something did not fit: that is told below.
                 let _ = batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
             }
             Ok(())

@@ -1,15 +1,16 @@
-//! Tokens by their ids: for each the first bits of its digest, by which [`Tables`] find it.
+//! Tokens by their ids: for each the first bits of its digest's key, by which [`Tables`] find it.
 //!
-//! Built as the tables are, with one word a token: its digest's first bits, a bit that says
+//! Built as the tables are, with one word a token: the key's first bits, a bit that says
 //! that something is there, and some bits of the id's hash, so that what is another's is
 //! mostly known as such without a look at it.
 //!
 //! [`Tables`]: super::table::Tables
 
 use super::{
+    OutOfStep,
     hash::ByTail,
     space::{Free, Pair, Place, Run, Space},
-    table::{Full, LEADING_BITS},
+    table::LEADING_BITS,
 };
 use crate::id::TokenId;
 use std::{
@@ -53,14 +54,19 @@ impl Default for Locators {
 
 impl Locators {
     /// Makes room for so many ids in all, where nothing is yet.
-    pub(super) fn expect(&self, space: &Space, free: &mut Free, ids: usize) -> Result<(), Full> {
+    pub(super) fn expect(
+        &self,
+        space: &Space,
+        free: &mut Free,
+        ids: usize,
+    ) -> Result<(), OutOfStep> {
         for part in self.parts.iter().filter(|part| part.place.run() == Run::default()) {
-            part.place.set(space.take(free, pairs_for(ids.div_ceil(PARTS))).ok_or(Full)?);
+            part.place.set(space.take(free, pairs_for(ids.div_ceil(PARTS))).ok_or(OutOfStep)?);
         }
         Ok(())
     }
 
-    /// What `look` finds with the first bits of a digest that may be this id's; of several
+    /// What `look` finds with the first bits of a key that may be this id's; of several
     /// the first with which it finds something.
     pub(super) fn find<T>(
         &self,
@@ -70,7 +76,7 @@ impl Locators {
     ) -> Option<T> {
         let key = Key::of(id);
         let mut candidates = candidates(self.parts[key.part].pairs(space), key.tag);
-        candidates.find_map(|word| look(leading(word.load(Ordering::Acquire))))
+        candidates.find_map(|(_, word)| look(leading(word)))
     }
 
     /// Takes in an id that is not there yet.
@@ -80,7 +86,7 @@ impl Locators {
         free: &mut Free,
         id: TokenId,
         leading: u64,
-    ) -> Result<(), Full> {
+    ) -> Result<(), OutOfStep> {
         let key = Key::of(id);
         let part = &self.parts[key.part];
         let taken = part.taken.load(Ordering::Relaxed) + 1;
@@ -94,12 +100,18 @@ impl Locators {
     }
 
     /// Has an id lead to another digest than before.
-    pub(super) fn change(&self, space: &Space, id: TokenId, from: u64, to: u64) {
+    pub(super) fn change(
+        &self,
+        space: &Space,
+        id: TokenId,
+        from: u64,
+        to: u64,
+    ) -> Result<(), OutOfStep> {
         let key = Key::of(id);
         let mut candidates = candidates(self.parts[key.part].pairs(space), key.tag);
-        if let Some(word) = candidates.find(|word| leading(word.load(Ordering::Relaxed)) == from) {
-            word.store(key.word(to), Ordering::Release);
-        }
+        let (place, _) = candidates.find(|(_, word)| leading(*word) == from).ok_or(OutOfStep)?;
+        place.store(key.word(to), Ordering::Release);
+        Ok(())
     }
 }
 
@@ -122,9 +134,9 @@ impl Part {
     }
 
     /// Writes the same words anew, with room for more.
-    fn grow(&self, space: &Space, free: &mut Free) -> Result<(), Full> {
+    fn grow(&self, space: &Space, free: &mut Free) -> Result<(), OutOfStep> {
         let taken = self.taken.load(Ordering::Relaxed);
-        let run = space.take(free, pairs_for(taken + 1)).ok_or(Full)?;
+        let run = space.take(free, pairs_for(taken + 1)).ok_or(OutOfStep)?;
         let pairs = space.pairs(run);
         for word in words(self.pairs(space)) {
             let word = word.load(Ordering::Relaxed);
@@ -160,10 +172,10 @@ fn places(pairs: &[Pair], tag: u64) -> impl Iterator<Item = &AtomicU64> {
     words(behind).chain(words(before))
 }
 
-/// The words that may be those of an id with this tag.
-fn candidates(pairs: &[Pair], tag: u64) -> impl Iterator<Item = &AtomicU64> {
-    let words = places(pairs, tag).take_while(|word| word.load(Ordering::Acquire) != 0);
-    words.filter(move |word| word.load(Ordering::Relaxed) & TAG == tag)
+/// The words that may be those of an id with this tag, each with its place.
+fn candidates(pairs: &[Pair], tag: u64) -> impl Iterator<Item = (&AtomicU64, u64)> {
+    let words = places(pairs, tag).map(|place| (place, place.load(Ordering::Acquire)));
+    words.take_while(|(_, word)| *word != 0).filter(move |(_, word)| word & TAG == tag)
 }
 
 fn put(pairs: &[Pair], word: u64) {

@@ -102,12 +102,11 @@ impl Space {
         Some(Run { start, length })
     }
 
-    /// Has what was given up in earlier versions be used again.
+    /// Has what was given up be used again, once the version has changed.
     pub(super) fn recycle(&self, free: &mut Free) {
         for run in std::mem::take(&mut free.given_up) {
             for line in self.pairs(run).iter().flat_map(|pair| &pair.0) {
-                // A reader who comes upon this knows that the version has changed.
-                line.0.iter().for_each(|word| word.store(0, Ordering::Release));
+                line.0.iter().for_each(|word| word.store(0, Ordering::Relaxed));
             }
             free.put(run);
         }

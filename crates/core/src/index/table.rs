@@ -1,15 +1,17 @@
 //! Tokens by their digests: one cache line each, found where the digest says.
 //!
-//! The digest's first bits name one of [`PARTS`] parts, the next ones a line in that part's
-//! table, and what is not there stands in a line behind it. A digest is as good as random,
-//! so that no hash is needed, and every table is filled evenly.
+//! The first bits of a digest's key name one of [`PARTS`] parts, the next ones a line in that
+//! part's table, and what is not there stands in a line behind it.
 //!
 //! Whoever reads loads atomic words and waits for nobody. Whoever writes changes what a
 //! reader sees by one store: of a line's [`LIFE`], of its [`RELATIONS`], or of the place
 //! where a whole part stands. So whatever else a reader loads before and after, it sees all
 //! of a change or none.
 
-use super::space::{Free, Line, Pair, Place, Run, Space};
+use super::{
+    OutOfStep,
+    space::{Free, Line, Pair, Place, Run, Space},
+};
 use crate::{
     Timestamp,
     id::TokenId,
@@ -20,9 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Many, so that writing one anew takes microseconds even of a large index.
 const PARTS: usize = 1 << PART_BITS;
 const PART_BITS: u32 = 12;
-/// Bits behind a part's that say where in its table a digest has its line.
+/// Bits behind a part's that say where in its table a key has its line.
 const PLACE_BITS: u32 = 32;
-/// How many first bits of a digest find it: those of the part and of the place.
+/// How many first bits of a key find it: those of the part and of the place.
 pub(super) const LEADING_BITS: u32 = PART_BITS + PLACE_BITS;
 
 /// A line's first four words are the digest, the next two the id. They are there before
@@ -90,9 +92,14 @@ impl Default for Tables {
 
 impl Tables {
     /// Makes room for so many rows in all, where nothing is yet.
-    pub(super) fn expect(&self, space: &Space, free: &mut Free, rows: usize) -> Result<(), Full> {
+    pub(super) fn expect(
+        &self,
+        space: &Space,
+        free: &mut Free,
+        rows: usize,
+    ) -> Result<(), OutOfStep> {
         for part in self.parts.iter().filter(|part| part.place.run() == Run::default()) {
-            part.place.set(space.take(free, pairs_for(rows.div_ceil(PARTS))).ok_or(Full)?);
+            part.place.set(space.take(free, pairs_for(rows.div_ceil(PARTS))).ok_or(OutOfStep)?);
         }
         Ok(())
     }
@@ -100,32 +107,29 @@ impl Tables {
     /// What this digest leads to. Every request comes by here.
     pub(super) fn find(&self, space: &Space, digest: &Digest) -> Option<Found> {
         let words = words_of(digest);
-        find(self.part(words[0]).pairs(space), &words).and_then(read)
+        find(self.part(key(&words)).pairs(space), &words).and_then(read)
     }
 
-    /// The row of this id among those whose digests have these first [`LEADING_BITS`]; what
-    /// has been rotated away counts only where nothing else is there.
+    /// The row of this id among those whose digests' keys have these first [`LEADING_BITS`];
+    /// what has been rotated away is no longer what the id leads to.
     pub(super) fn find_by_id(&self, space: &Space, leading: u64, id: TokenId) -> Option<Row> {
         let first = leading << (64 - LEADING_BITS);
         let wanted = id_words(id);
-        let mut previous = None;
-        for line in lines(self.part(first).pairs(space), first) {
-            match line.0[LIFE].load(Ordering::Acquire) {
-                VACANT => break,
-                _ if [relaxed(&line.0[ID]), relaxed(&line.0[ID + 1])] != wanted => {}
-                _ => match row(line) {
-                    Some(row) if row.life.is_previous() => previous = Some(row),
-                    Some(row) => return Some(row),
-                    None => {}
-                },
-            }
-        }
-        previous
+        let lines = lines(self.part(first).pairs(space), first);
+        let taken = lines.take_while(|line| line.0[LIFE].load(Ordering::Acquire) != VACANT);
+        let mut its =
+            taken.filter(|line| [relaxed(&line.0[ID]), relaxed(&line.0[ID + 1])] == wanted);
+        its.find_map(|line| row(line).filter(|row| !row.life.is_previous()))
     }
 
     /// Takes in a row whose digest is not there yet.
-    pub(super) fn insert(&self, space: &Space, free: &mut Free, row: &Row) -> Result<(), Full> {
-        let part = self.part(words_of(&row.digest)[0]);
+    pub(super) fn insert(
+        &self,
+        space: &Space,
+        free: &mut Free,
+        row: &Row,
+    ) -> Result<(), OutOfStep> {
+        let part = self.part(key(&words_of(&row.digest)));
         let taken = part.taken.load(Ordering::Relaxed) + 1;
         // At most three quarters are taken.
         if taken * 4 > part.pairs(space).len() as u64 * 2 * 3 {
@@ -136,10 +140,10 @@ impl Tables {
     }
 
     /// Changes what a digest leads to, all at once.
-    pub(super) fn change(&self, space: &Space, free: &mut Free, to: &Row) -> Result<(), Full> {
+    pub(super) fn change(&self, space: &Space, free: &mut Free, to: &Row) -> Result<(), OutOfStep> {
         let words = words_of(&to.digest);
-        let part = self.part(words[0]);
-        let Some(line) = find(part.pairs(space), &words) else { return Ok(()) };
+        let part = self.part(key(&words));
+        let line = find(part.pairs(space), &words).ok_or(OutOfStep)?;
         if line.0[RELATIONS].load(Ordering::Relaxed) == to.relations.0 {
             line.0[LIFE].store(to.life.0, Ordering::Release);
         } else if line.0[LIFE].load(Ordering::Relaxed) == to.life.0 {
@@ -156,11 +160,11 @@ impl Tables {
     }
 
     /// Has a digest lead nowhere.
-    pub(super) fn remove(&self, space: &Space, digest: &Digest) {
+    pub(super) fn remove(&self, space: &Space, digest: &Digest) -> Result<(), OutOfStep> {
         let words = words_of(digest);
-        if let Some(line) = find(self.part(words[0]).pairs(space), &words) {
-            line.0[LIFE].store(GONE, Ordering::Release);
-        }
+        let line = find(self.part(key(&words)).pairs(space), &words).ok_or(OutOfStep)?;
+        line.0[LIFE].store(GONE, Ordering::Release);
+        Ok(())
     }
 
     /// Every row, in no order.
@@ -174,12 +178,17 @@ impl Tables {
     }
 }
 
-/// There is no more memory for the index.
-pub(super) struct Full;
-
-/// The first [`LEADING_BITS`] of a digest, which [`Tables::find_by_id`] begins with.
+/// The first [`LEADING_BITS`] of a digest's key, which [`Tables::find_by_id`] begins with.
 pub(super) fn leading(digest: &Digest) -> u64 {
-    words_of(digest)[0] >> (64 - LEADING_BITS)
+    key(&words_of(digest)) >> (64 - LEADING_BITS)
+}
+
+/// What says where a digest stands: a mixture of all its words, for digests that somebody
+/// made up, as in a test of an import, may differ in their last digits alone.
+fn key(words: &[u64; 4]) -> u64 {
+    let [a, b, c, d] = words;
+    (a ^ b.rotate_left(16) ^ c.rotate_left(32) ^ d.rotate_left(48))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// A new table is two thirds full.
@@ -204,9 +213,9 @@ impl Part {
         free: &mut Free,
         more: usize,
         edit: impl Fn(&mut Row),
-    ) -> Result<(), Full> {
+    ) -> Result<(), OutOfStep> {
         let live = self.rows(space).count();
-        let run = space.take(free, pairs_for(live + more)).ok_or(Full)?;
+        let run = space.take(free, pairs_for(live + more)).ok_or(OutOfStep)?;
         let pairs = space.pairs(run);
         for mut row in self.rows(space) {
             edit(&mut row);
@@ -225,8 +234,8 @@ impl Part {
     }
 }
 
-/// The lines in the order in which a digest that begins with `first` looks for a place: as
-/// far into the table as its bits are into their range; then the other line of that pair,
+/// The lines in the order in which a digest whose key begins with `first` looks for a place:
+/// as far into the table as its bits are into their range; then the other line of that pair,
 /// which is fetched with it; then the next pair, and round.
 fn lines(pairs: &[Pair], first: u64) -> impl Iterator<Item = &Line> {
     let bits = (first << PART_BITS) >> (64 - PLACE_BITS);
@@ -239,7 +248,7 @@ fn lines(pairs: &[Pair], first: u64) -> impl Iterator<Item = &Line> {
 
 /// Where the digest of these words stands.
 fn find<'s>(pairs: &'s [Pair], words: &[u64; 4]) -> Option<&'s Line> {
-    for line in lines(pairs, words[0]) {
+    for line in lines(pairs, key(words)) {
         let state = line.0[LIFE].load(Ordering::Acquire);
         if state > GONE && (0..4).all(|n| relaxed(&line.0[n]) == words[n]) {
             return Some(line);
@@ -254,7 +263,7 @@ fn find<'s>(pairs: &'s [Pair], words: &[u64; 4]) -> Option<&'s Line> {
 /// Writes a row into the first vacant line that its digest may have.
 fn put(pairs: &[Pair], row: &Row) {
     let words = words_of(&row.digest);
-    let mut lines = lines(pairs, words[0]);
+    let mut lines = lines(pairs, key(&words));
     let Some(line) = lines.find(|line| line.0[LIFE].load(Ordering::Relaxed) == VACANT) else {
         debug_assert!(false, "whoever writes sees to it that there is room");
         return;
@@ -380,7 +389,8 @@ fn id_words(id: TokenId) -> [u64; 2] {
     [(id >> 64) as u64, id as u64]
 }
 
-/// A word that does not change once [`LIFE`] says that it is there.
+/// A word that does not change once [`LIFE`] says that it is there, until the line is
+/// recycled; whoever reads it then finds that the version has changed.
 fn relaxed(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
 }

@@ -17,9 +17,10 @@ pub(crate) struct Terms {
 
 type ByNetworks = HashMap<Box<[Network]>, u32>;
 
-/// The numbers of the terms that there are. None is taken away: there are few, for people
-/// give their tokens the same ones again and again, and whoever makes up new ones makes
-/// tokens, or changes in the ledger, which are larger.
+/// The numbers of the terms that there are. None is taken away before a restart: there are
+/// few, for people give their tokens the same ones again and again. Whoever makes up new
+/// ones makes changes in the ledger with each, which take more of the disk than this takes
+/// of the memory.
 #[derive(Default)]
 pub(super) struct TermsRegistry {
     numbers: HashMap<Arc<str>, HashMap<Grant, ByNetworks>>,

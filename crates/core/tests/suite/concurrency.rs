@@ -2,7 +2,7 @@
 
 use crate::scene::{EXPIRY, Scene, account, organization, secret, token, token_id};
 use counterfoil_core::{
-    Code,
+    Code, Timestamp,
     account::Rank,
     credential::Scheme,
     index::Index,
@@ -176,7 +176,7 @@ fn a_verdict_is_never_older_than_the_change_before_it() {
 
 #[test]
 fn a_digest_leads_to_the_token_whose_secret_it_is_at_every_moment() {
-    const ROUNDS: u32 = 3000;
+    const ROUNDS: u32 = 12_000;
     let scene = Scene::new(Scheme::Bearer);
     let digests: Vec<Digest> = (0..=ROUNDS).map(|n| secret(n).digest()).collect();
     let current = AtomicU32::new(1);
@@ -185,7 +185,12 @@ fn a_digest_leads_to_the_token_whose_secret_it_is_at_every_moment() {
             let n = current.load(Ordering::Acquire);
             let found = scene.index.find(&digests[n as usize]);
             let newest = current.load(Ordering::Acquire);
-            assert!(found.is_some() || newest > n, "secret {n} is gone, the newest is {newest}");
+            for _ in 0..8 {
+                assert!(scene.index.find_by_id(scene.token.id).is_some(), "by id, at {n}");
+            }
+            // One that is replaced without an overlap is gone before the next is counted.
+            let may_be_gone = newest > n || (n + 1) % 3 == 0;
+            assert!(found.is_some() || may_be_gone, "secret {n} is gone, the newest is {newest}");
             // The one before `n` may still lead to the token, and to no other.
             let before = scene.index.find(&digests[n as usize - 1]);
             for (n, found) in [(n, found), (n - 1, before)] {
@@ -200,8 +205,60 @@ fn a_digest_leads_to_the_token_whose_secret_it_is_at_every_moment() {
     };
     together(read, || {
         for n in 2..=ROUNDS {
-            scene.rotate(n, Some(EXPIRY));
+            // With an earlier secret beside the new one, and without.
+            scene.rotate(n, (n % 3 > 0).then_some(EXPIRY));
             current.store(n, Ordering::Release);
         }
+    });
+}
+
+#[test]
+fn a_token_that_is_changed_shows_all_of_the_change_or_none() {
+    const ROUNDS: u32 = 30_000;
+    let scene = Scene::new(Scheme::Bearer);
+    let (near, far) = (EXPIRY, Timestamp::from_millis(EXPIRY.as_millis() + 1));
+    let networks = ["10.0.0.0/8", "192.0.2.0/24"].map(|text| text.parse().unwrap());
+    let change = |round: u32| {
+        let (networks, end) =
+            if round.is_multiple_of(2) { (&networks[..1], near) } else { (&networks[..], far) };
+        Change::TokenChanged {
+            token: scene.token.id,
+            organization: organization(1),
+            revision: 0,
+            name: String::new(),
+            note: String::new(),
+            grant: scene.token.grant.clone(),
+            expires_at: Some(end),
+            allowed_networks: networks.to_vec(),
+            external_id: None,
+            metadata: None,
+        }
+    };
+    // Some of them stand beside it, and are moved whenever it is changed.
+    let neighbours = 2..20_000;
+    for n in neighbours.clone() {
+        let token = token(n, "orders", organization(1), account(1));
+        scene.apply(&Change::TokenIssued(Box::new(token)));
+    }
+    let digests: Vec<Digest> = neighbours.map(|n| secret(n).digest()).collect();
+    let is_over = AtomicU32::new(0);
+    let read = |_| {
+        for look in 0..LOOKS as usize {
+            let admitted = scene.judge().unwrap();
+            let identity = admitted.identity().unwrap();
+            let seen = (identity.allowed_networks().len(), identity.expires_at());
+            assert!([(1, Some(near)), (2, Some(far))].contains(&seen), "{seen:?}");
+            let neighbour = &digests[look % digests.len()];
+            assert!(scene.index.find(neighbour).is_some(), "{neighbour:?}");
+            if is_over.load(Ordering::Acquire) == 1 {
+                break;
+            }
+        }
+    };
+    together(read, || {
+        for round in 0..ROUNDS {
+            scene.apply(&change(round));
+        }
+        is_over.store(1, Ordering::Release);
     });
 }

@@ -7,6 +7,7 @@ mod concurrency;
 mod error_format;
 mod hostile_input;
 mod look_alikes;
+mod model;
 mod replay;
 mod scene;
 mod verify;

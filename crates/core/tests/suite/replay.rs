@@ -1,31 +1,31 @@
 //! Replay: an index that followed the changes holds what one loaded from the resulting state holds.
 
-use crate::scene::{account, email, organization, token, token_id};
+use crate::scene::{account, email, organization, scope, token, token_id};
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, TokenId},
     index::{Index, Loaded, OutOfStep},
     ledger::{self, Actor, Change, Head, ImportSource, Stored},
-    token::{Digest, Previous, State, Token},
+    token::{Digest, Grant, Previous, State, Token},
 };
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 
 /// The state as a store has it, in the plainest form.
 #[derive(Default)]
-struct Plain {
+pub(crate) struct Plain {
     organizations: BTreeMap<OrganizationId, bool>,
     accounts: BTreeMap<AccountId, (Option<Email>, bool)>,
     memberships: BTreeMap<(OrganizationId, AccountId), Option<Rank>>,
     tokens: BTreeMap<TokenId, (Token, State, Option<Previous>)>,
     /// Every digest that there ever was, and its token.
-    digests: Vec<(Digest, TokenId)>,
+    pub(crate) digests: Vec<(Digest, TokenId)>,
 }
 
 /// Something that somebody tries; small numbers name what it is about.
 #[derive(Debug, Clone)]
-enum Attempt {
+pub(crate) enum Attempt {
     CreateOrganization(u32),
     CloseOrganization(u32),
     CreateAccount(u32, bool),
@@ -40,13 +40,16 @@ enum Attempt {
     Resume(u32),
     Rotate(u32, Option<i64>),
     Revoke(u32),
+    /// Other terms, another end.
+    Patch(u32, u8, Option<i64>),
 }
 
-fn attempt() -> impl Strategy<Value = Attempt> {
+/// About one of so many tokens.
+pub(crate) fn attempt_on(tokens: u32) -> impl Strategy<Value = Attempt> {
     use Attempt::*;
     let organization = 0..2u32;
     let account = 0..3u32;
-    let token = 0..4u32;
+    let token = 0..tokens;
     let both = || (0..2u32, 0..3u32);
     prop_oneof![
         1 => organization.clone().prop_map(CreateOrganization),
@@ -62,12 +65,23 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         2 => token.clone().prop_map(Pause),
         2 => token.clone().prop_map(Resume),
         4 => (token.clone(), proptest::option::of(0..10_000i64)).prop_map(|(t, o)| Rotate(t, o)),
-        1 => token.prop_map(Revoke),
+        1 => token.clone().prop_map(Revoke),
+        4 => (token, 0..4u8, proptest::option::of(0..10_000i64))
+            .prop_map(|(t, terms, end)| Patch(t, terms, end)),
     ]
 }
 
+fn attempt() -> impl Strategy<Value = Attempt> {
+    attempt_on(4)
+}
+
+/// The secret that is made as the one of this number.
+pub(crate) fn made_secret(number: usize) -> String {
+    format!("secret-{number}")
+}
+
 /// A beginning, so that most of what follows is possible.
-fn beginning() -> impl Iterator<Item = Attempt> {
+pub(crate) fn beginning() -> impl Iterator<Item = Attempt> {
     use Attempt::*;
     [
         CreateOrganization(0),
@@ -82,7 +96,7 @@ fn beginning() -> impl Iterator<Item = Attempt> {
 
 impl Plain {
     /// Makes the change, if it is possible now.
-    fn make(&mut self, attempt: &Attempt) -> Option<Change> {
+    pub(crate) fn make(&mut self, attempt: &Attempt) -> Option<Change> {
         match *attempt {
             Attempt::CreateOrganization(n) => {
                 let organization = organization(n);
@@ -143,7 +157,7 @@ impl Plain {
 
     fn make_of_token(&mut self, attempt: &Attempt) -> Option<Change> {
         // Every secret that is ever made is another.
-        let fresh = Digest::of(&format!("secret {}", self.digests.len()));
+        let fresh = Digest::of(&made_secret(self.digests.len()));
         match *attempt {
             Attempt::Issue(t, o, a) => {
                 let (organization, account) = (organization(o), account(a));
@@ -195,6 +209,31 @@ impl Plain {
                     last_four: "0000".into(),
                 })
             }
+            Attempt::Patch(t, terms, end) => {
+                let (token, state, _) = self.tokens.get_mut(&token_id(t))?;
+                if *state == State::Revoked {
+                    return None;
+                }
+                token.grant = match terms % 2 {
+                    0 => Grant::Any,
+                    _ => Grant::Scopes([scope("costs:read")].into()),
+                };
+                let networks: &[&str] = if terms < 2 { &[] } else { &["10.0.0.0/8"] };
+                token.allowed_networks = networks.iter().map(|n| n.parse().unwrap()).collect();
+                token.expires_at = end.map(Timestamp::from_millis);
+                Some(Change::TokenChanged {
+                    token: token.id,
+                    organization: token.organization,
+                    revision: 0,
+                    name: token.name.clone(),
+                    note: token.note.clone(),
+                    grant: token.grant.clone(),
+                    expires_at: token.expires_at,
+                    allowed_networks: token.allowed_networks.clone(),
+                    external_id: None,
+                    metadata: None,
+                })
+            }
             _ => None,
         }
     }
@@ -207,7 +246,7 @@ impl Plain {
     }
 
     /// An index as a node that starts now loads it.
-    fn load(&self) -> Index {
+    pub(crate) fn load(&self) -> Index {
         let index = Index::default();
         for (id, open) in &self.organizations {
             index.load_organization(*id, *open);
@@ -390,6 +429,10 @@ fn indexes_that_differ_in_one_thing_differ() {
         plain(&[Attempt::Rotate(0, None)]),
         plain(&[Attempt::Rotate(0, Some(1))]),
         plain(&[Attempt::Rotate(0, Some(2))]),
+        plain(&[Attempt::Patch(0, 0, None)]),
+        plain(&[Attempt::Patch(0, 1, None)]),
+        plain(&[Attempt::Patch(0, 2, None)]),
+        plain(&[Attempt::Patch(0, 0, Some(1))]),
     ];
     for (at, one) in contents.iter().enumerate() {
         assert!(!contents[at + 1..].contains(one), "{at}");
