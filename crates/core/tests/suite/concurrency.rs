@@ -189,7 +189,7 @@ fn a_digest_leads_to_the_token_whose_secret_it_is_at_every_moment() {
                 assert!(scene.index.find_by_id(scene.token.id).is_some(), "by id, at {n}");
             }
             // One that is replaced without an overlap is gone before the next is counted.
-            let may_be_gone = newest > n || (n + 1) % 3 == 0;
+            let may_be_gone = newest > n || (n + 1).is_multiple_of(3);
             assert!(found.is_some() || may_be_gone, "secret {n} is gone, the newest is {newest}");
             // The one before `n` may still lead to the token, and to no other.
             let before = scene.index.find(&digests[n as usize - 1]);
