@@ -163,6 +163,7 @@ pub struct OutOfStep;
 
 impl Index {
     /// The token that this digest, present or previous, belongs to.
+    #[inline]
     pub fn find(&self, digest: &Digest) -> Option<Entry<'_>> {
         self.in_one_version(|| self.entry(self.tables.find(&self.space, digest)?))
     }

@@ -105,6 +105,7 @@ impl Tables {
     }
 
     /// What this digest leads to. Every request comes by here.
+    #[inline]
     pub(super) fn find(&self, space: &Space, digest: &Digest) -> Option<Found> {
         let words = words_of(digest);
         find(self.part(key(&words)).pairs(space), &words).and_then(read)
@@ -247,6 +248,7 @@ fn lines(pairs: &[Pair], first: u64) -> impl Iterator<Item = &Line> {
 }
 
 /// Where the digest of these words stands.
+#[inline]
 fn find<'s>(pairs: &'s [Pair], words: &[u64; 4]) -> Option<&'s Line> {
     for line in lines(pairs, key(words)) {
         let state = line.0[LIFE].load(Ordering::Acquire);
