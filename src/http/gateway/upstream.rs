@@ -6,7 +6,7 @@
 
 use super::paced::Paced;
 use crate::http::beat::{Deadline, keeping_deadlines};
-use http::{Request, Response, Uri, uri::Authority};
+use http::{Request, Response, Uri, Version, uri::Authority};
 use hyper::{
     body::Incoming,
     client::conn::{
@@ -87,9 +87,13 @@ impl Upstream {
         mut link: Link,
         request: Request<Paced>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Paced>>> {
+        let end = request.body().end();
         let mut answer = pin!(link.requests.try_send_request(request));
         let mut connection = Some(link.connection);
+        let mut is_sent = false;
         let response = poll_fn(|cx| {
+            // Before anything is read: the response may be there a moment before the end.
+            is_sent = end.has_come();
             // Over, it is dropped, which gives an unsent request back.
             if let Some(open) = &mut connection
                 && Pin::new(open).poll(cx).is_ready()
@@ -99,12 +103,16 @@ impl Upstream {
             answer.as_mut().poll(cx)
         })
         .await?;
+        // Whoever answers before the end of a request may take the rest for the next one.
+        // What is older than HTTP/1.1 would be sent the next as HTTP/1.0, without its chunks.
+        let is_kept = is_sent && response.version() >= Version::HTTP_11;
         if let Some(connection) = connection {
             link.connection = connection;
-            if link.is_idle() {
+            if !link.is_idle() {
+                let idle = is_kept.then(|| self.idle.clone());
+                tokio::spawn(keeping_deadlines(finish(link, idle)));
+            } else if is_kept {
                 self.idle.put(link);
-            } else {
-                tokio::spawn(keeping_deadlines(finish(link, self.idle.clone())));
             }
         }
         Ok(response)
@@ -131,14 +139,16 @@ impl Link {
     }
 }
 
-/// Lets a request and its response go through whole.
-async fn finish(mut link: Link, idle: Arc<Idle>) {
+/// Lets a request and its response go through whole; keeps the connection only in `idle`.
+async fn finish(mut link: Link, idle: Option<Arc<Idle>>) {
     let is_idle = poll_fn(|cx| match Pin::new(&mut link.connection).poll(cx) {
         Poll::Ready(_) => Poll::Ready(false),
         Poll::Pending if link.is_idle() => Poll::Ready(true),
         Poll::Pending => Poll::Pending,
     });
-    if is_idle.await {
+    if is_idle.await
+        && let Some(idle) = idle
+    {
         idle.put(link);
     }
 }
