@@ -34,8 +34,12 @@ pub(crate) fn lately() -> Instant {
 /// Reads the steady clock for [`lately`].
 pub(crate) fn refresh() {
     let since_start = START.elapsed().as_millis();
-    // Two that read it side by side must not turn it back.
-    LATELY.fetch_max(u64::try_from(since_start).unwrap_or(u64::MAX), Ordering::Relaxed);
+    let since_start = u64::try_from(since_start).unwrap_or(u64::MAX);
+    // Mostly it is the same millisecond still, which is seen without a write.
+    if since_start > LATELY.load(Ordering::Relaxed) {
+        // Two that read it side by side must not turn it back.
+        LATELY.fetch_max(since_start, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

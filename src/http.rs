@@ -11,6 +11,7 @@ pub(crate) mod gateway;
 pub(crate) mod head;
 pub(crate) mod hush;
 pub(crate) mod identity;
+pub(crate) mod in_time;
 pub(crate) mod leaks;
 pub(crate) mod listen;
 pub(crate) mod live;

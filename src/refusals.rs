@@ -111,14 +111,18 @@ impl Refusals {
         }
         // Copied here, where no request waits for it.
         let written = self.store.keep_refusals(batch.to_vec()).await;
+        let again = match written {
+            Ok(()) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(%error, "refusals could not be written down");
+                batch.to_vec()
+            }
+        };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.under_way = Arc::default();
-        if let Err(error) = written {
-            tracing::warn!(%error, "refusals could not be written down");
-            let room = WAITING.saturating_sub(waiting.refusals.len());
-            let latest = batch.iter().rev().take(room);
-            latest.for_each(|refusal| waiting.refusals.push_front(refusal.clone()));
-        }
+        let room = WAITING.saturating_sub(waiting.refusals.len());
+        let latest = again.into_iter().rev().take(room);
+        latest.for_each(|refusal| waiting.refusals.push_front(refusal));
     }
 
     /// Forgets those that are too old, or too many.

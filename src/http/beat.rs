@@ -28,12 +28,13 @@ async fn looking_every<F: Future>(beat: Duration, work: F) -> F::Output {
     let mut work = pin!(work);
     let mut next = pin!(sleep(beat));
     let mut is_set = false;
-    clock::refresh();
     poll_fn(|cx| {
+        // This process may have stood still meanwhile: a deadline that is made now must not
+        // lie in the past.
+        clock::refresh();
         // Once it is set it need not be asked again: it wakes this task.
         if !is_set || next.is_elapsed() {
             while next.as_mut().poll(cx).is_ready() {
-                clock::refresh();
                 next.as_mut().reset((clock::steady() + beat).into());
             }
             is_set = true;
@@ -54,7 +55,7 @@ impl Deadline {
     }
 
     fn at(moment: Instant) -> Self {
-        // The clock was read up to a beat ago.
+        // The clock was read a while ago, to the millisecond.
         Self(moment + BEAT)
     }
 
@@ -107,6 +108,25 @@ mod tests {
         assert!(!Deadline::after(Duration::ZERO).is_over());
         assert!(!Deadline::at(now).is_over());
         assert!(Deadline::at(now.checked_sub(BEAT).unwrap()).is_over());
+    }
+
+    #[tokio::test]
+    async fn deadlines_begin_when_they_are_made() {
+        let mut before = None;
+        let work = poll_fn(|cx| {
+            if let Some(before) = before {
+                assert!(clock::lately() + Duration::from_millis(1) > before);
+                return Poll::Ready(());
+            }
+            let begun = clock::steady();
+            while begun.elapsed() < Duration::from_millis(5) {
+                std::hint::spin_loop();
+            }
+            before = Some(clock::steady());
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+        looking_every(BEAT, work).await;
     }
 
     #[tokio::test]

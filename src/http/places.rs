@@ -3,21 +3,12 @@
 //! What strangers open must leave enough for the database and for the operator,
 //! who may want to revoke a token just then.
 
-use super::listen::Listener;
+use super::{in_time::InTime, listen::Listener};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::{
-    io::IoSlice,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
 };
 
 /// Descriptors for the database, the listeners and the operator.
@@ -25,8 +16,6 @@ const RESERVE: u64 = 128;
 /// What a connection to the gateway takes: itself, one to the upstream, and one there
 /// that waits to be used again.
 const EACH: u64 = 3;
-/// How long the other end may take to take anything at all.
-const WRITE_TIME: Duration = Duration::from_mins(1);
 /// The most that are of use to one process.
 const MOST: u64 = 1 << 20;
 
@@ -75,86 +64,13 @@ pub(crate) struct Bounded {
 }
 
 impl Listener for Bounded {
-    type Stream = Placed;
+    type Stream = InTime<OwnedSemaphorePermit>;
     type Peer = SocketAddr;
 
-    async fn next(&mut self) -> std::io::Result<(Placed, SocketAddr)> {
+    async fn next(&mut self) -> std::io::Result<(Self::Stream, SocketAddr)> {
         // The semaphore is never closed.
         let place = self.places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
         let (stream, peer) = self.listener.next().await?;
-        Ok((Placed { stream, stuck: None, _place: place }, peer))
-    }
-}
-
-/// A connection in its place.
-#[derive(Debug)]
-pub(crate) struct Placed {
-    stream: TcpStream,
-    /// Runs while the other end takes nothing.
-    stuck: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Placed {
-    /// Passes `written` on, or says that the other end has taken nothing for too long.
-    fn in_time<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<std::io::Result<T>>,
-    ) -> Poll<std::io::Result<T>> {
-        if written.is_ready() {
-            self.stuck = None;
-            return written;
-        }
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(WRITE_TIME)));
-        stuck.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Placed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Placed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.in_time(cx, written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let written = Pin::new(&mut self.stream).poll_flush(cx);
-        self.in_time(cx, written)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let stream = Pin::new(&mut self.stream);
-        let written = match pieces {
-            // The kernel has a shorter way for one piece, which most answers are.
-            [piece] => stream.poll_write(cx, piece),
-            _ => stream.poll_write_vectored(cx, pieces),
-        };
-        self.in_time(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        Ok((InTime::new(stream, place), peer))
     }
 }

@@ -86,7 +86,8 @@ impl Parts {
         let mut taken = Sums::default();
         for Part(part) in &self.parts {
             // Room is made outside the lock: it will be wanted again.
-            let room = Sums::with_capacity_and_hasher(lock(part).len(), BuildHasherDefault::new());
+            let many = lock(part).len();
+            let room = Sums::with_capacity_and_hasher(many, BuildHasherDefault::new());
             let sums = std::mem::replace(&mut *lock(part), room);
             if taken.is_empty() {
                 taken = sums;

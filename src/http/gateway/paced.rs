@@ -6,7 +6,7 @@ use hyper::body::{Bytes, Incoming};
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -36,24 +36,36 @@ pub(crate) struct Paced {
 pub(super) struct Patience {
     deadline: Deadline,
     /// How an upload goes on, and how many of its pieces have been seen to.
-    upload: Option<(Arc<AtomicU64>, u64)>,
+    upload: Option<(Weak<AtomicU64>, u64)>,
 }
 
 impl Patience {
     /// Whether it is at its end. To be asked with each beat.
     pub(super) fn is_over(&mut self) -> bool {
         let Some((told, seen)) = &mut self.upload else { return self.deadline.is_over() };
-        let pieces = told.load(Ordering::Relaxed);
-        if pieces > *seen {
+        // Nobody holds what tells of an upload that has ended.
+        let pieces = told.upgrade().map(|told| told.load(Ordering::Relaxed));
+        if let Some(pieces) = pieces
+            && pieces > *seen
+        {
             *seen = pieces;
             self.deadline = Deadline::after(UPLOAD);
         }
-        // Nobody else holds what tells of an upload that has ended.
-        if Arc::strong_count(told) == 1 || self.deadline.is_over() {
+        if pieces.is_none() || self.deadline.is_over() {
             self.upload = None;
             self.deadline = Deadline::after(RESPONSE);
         }
         false
+    }
+}
+
+/// The end of a body that somebody else passes on.
+pub(super) struct End(Weak<AtomicU64>);
+
+impl End {
+    /// Whether the body has been passed on or given up.
+    pub(super) fn has_come(&self) -> bool {
+        self.0.strong_count() == 0
     }
 }
 
@@ -73,9 +85,14 @@ impl Paced {
         let told = (!inner.is_end_stream()).then(Arc::<AtomicU64>::default);
         let patience = Patience {
             deadline: Deadline::after(if told.is_some() { UPLOAD } else { RESPONSE }),
-            upload: told.clone().map(|told| (told, 0)),
+            upload: told.as_ref().map(|told| (Arc::downgrade(told), 0)),
         };
         (Self { inner, patience: UPLOAD, deadline: None, told }, patience)
+    }
+
+    /// What can say whether this body is over, once somebody else has it.
+    pub(super) fn end(&self) -> End {
+        End(self.told.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
     /// An upstream's body.

@@ -5,8 +5,11 @@
 //! done with when the response begins goes on in a task of its own.
 
 use super::paced::Paced;
-use crate::http::beat::{Deadline, keeping_deadlines};
-use http::{Request, Response, Uri, uri::Authority};
+use crate::http::{
+    beat::{Deadline, keeping_deadlines},
+    in_time::InTime,
+};
+use http::{Request, Response, Uri, Version, uri::Authority};
 use hyper::{
     body::Incoming,
     client::conn::{
@@ -17,6 +20,7 @@ use hyper::{
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use std::{
     future::poll_fn,
+    mem,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -26,7 +30,6 @@ use std::{
     thread,
     time::Duration,
 };
-use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
 /// How long the upstream may take to accept a connection.
@@ -87,9 +90,13 @@ impl Upstream {
         mut link: Link,
         request: Request<Paced>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Paced>>> {
+        let end = request.body().end();
         let mut answer = pin!(link.requests.try_send_request(request));
         let mut connection = Some(link.connection);
+        let mut is_sent = false;
         let response = poll_fn(|cx| {
+            // Before anything is read: the response may be there a moment before the end.
+            is_sent = end.has_come();
             // Over, it is dropped, which gives an unsent request back.
             if let Some(open) = &mut connection
                 && Pin::new(open).poll(cx).is_ready()
@@ -99,12 +106,16 @@ impl Upstream {
             answer.as_mut().poll(cx)
         })
         .await?;
+        // Whoever answers before the end of a request may take the rest for the next one.
+        // What is older than HTTP/1.1 would be sent the next as HTTP/1.0, without its chunks.
+        let is_kept = is_sent && response.version() >= Version::HTTP_11;
         if let Some(connection) = connection {
             link.connection = connection;
-            if link.is_idle() {
+            if !link.is_idle() {
+                let idle = is_kept.then(|| self.idle.clone());
+                tokio::spawn(keeping_deadlines(finish(link, idle)));
+            } else if is_kept {
                 self.idle.put(link);
-            } else {
-                tokio::spawn(keeping_deadlines(finish(link, self.idle.clone())));
             }
         }
         Ok(response)
@@ -112,6 +123,8 @@ impl Upstream {
 
     async fn connect(&self) -> Result<Link, Error> {
         let stream = self.connector.clone().oneshot(self.address.clone()).await?;
+        // hyper asks for no more of a body while what it has of it is not taken.
+        let stream = TokioIo::new(InTime::new(stream.into_inner(), ()));
         let (requests, connection) = http1::handshake(stream).await?;
         Ok(Link { requests, connection: Box::new(connection) })
     }
@@ -120,7 +133,7 @@ impl Upstream {
 /// Both ends of what hyper makes of a connection.
 struct Link {
     requests: SendRequest<Paced>,
-    connection: Box<Connection<TokioIo<TcpStream>, Paced>>,
+    connection: Box<Connection<TokioIo<InTime>, Paced>>,
 }
 
 impl Link {
@@ -131,14 +144,16 @@ impl Link {
     }
 }
 
-/// Lets a request and its response go through whole.
-async fn finish(mut link: Link, idle: Arc<Idle>) {
+/// Lets a request and its response go through whole; keeps the connection only in `idle`.
+async fn finish(mut link: Link, idle: Option<Arc<Idle>>) {
     let is_idle = poll_fn(|cx| match Pin::new(&mut link.connection).poll(cx) {
         Poll::Ready(_) => Poll::Ready(false),
         Poll::Pending if link.is_idle() => Poll::Ready(true),
         Poll::Pending => Poll::Pending,
     });
-    if is_idle.await {
+    if is_idle.await
+        && let Some(idle) = idle
+    {
         idle.put(link);
     }
 }
@@ -157,21 +172,26 @@ struct Idle {
 impl Idle {
     fn new(most: usize) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            threads: (0..threads).map(|_| Mutex::default()).collect(),
-            most_each: (most / threads).max(1),
-        }
+        Self::among(threads, most)
+    }
+
+    fn among(threads: usize, most: usize) -> Self {
+        // Some threads share where there is not one for each.
+        let lists = threads.min(most).max(1);
+        Self { threads: (0..lists).map(|_| Mutex::default()).collect(), most_each: most / lists }
     }
 
     fn take(&self) -> Option<Link> {
         let mut links = self.of_this_thread();
         let (end, link) = links.pop()?;
-        if end.is_over() {
-            // So it is for all that were used before.
-            links.clear();
-            return None;
+        if !end.is_over() {
+            return Some(link);
         }
-        Some(link)
+        // So it is for all that were used before. They are closed outside the lock.
+        let over = mem::take(&mut *links);
+        drop(links);
+        drop(over);
+        None
     }
 
     fn put(&self, link: Link) {
@@ -199,10 +219,30 @@ async fn sweep(idle: Weak<Idle>) {
         let Some(idle) = idle.upgrade() else { return };
         for links in &idle.threads {
             let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
-            links.retain_mut(|(end, link)| {
-                let mut nobody = Context::from_waker(Waker::noop());
-                !end.is_over() && Pin::new(&mut link.connection).poll(&mut nobody).is_pending()
-            });
+            let of_no_use: Links = links
+                .extract_if(.., |(end, link)| {
+                    let mut nobody = Context::from_waker(Waker::noop());
+                    end.is_over() || Pin::new(&mut link.connection).poll(&mut nobody).is_ready()
+                })
+                .collect();
+            drop(links);
+            // Closed outside the lock, for which requests wait.
+            drop(of_no_use);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_are_kept_than_there_is_room_for() {
+        for (threads, most, kept) in
+            [(4, 0, 0), (4, 1, 1), (4, 3, 3), (4, 4, 4), (4, 7, 4), (1, 9, 9)]
+        {
+            let idle = Idle::among(threads, most);
+            assert_eq!(idle.threads.len() * idle.most_each, kept, "{most} for {threads}");
         }
     }
 }

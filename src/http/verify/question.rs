@@ -10,7 +10,7 @@ use counterfoil_core::{
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use std::{borrow::Cow, collections::BTreeMap, fmt, net::IpAddr};
 
@@ -88,9 +88,13 @@ fn read_items<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Asked<'d
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
             let mut items = Vec::with_capacity(MANY);
-            while let Some(item) = list.next_element()? {
+            // One too many tells enough: what follows need not be kept.
+            while items.len() <= BATCH
+                && let Some(item) = list.next_element()?
+            {
                 items.push(item);
             }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
             Ok(items)
         }
     }

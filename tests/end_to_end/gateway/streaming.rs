@@ -139,6 +139,45 @@ fn a_client_that_has_gone_lets_the_upstream_go() {
 }
 
 #[test]
+fn an_upstream_that_answers_too_early_gets_no_other_request_there() {
+    let (listener, server) = stage();
+    let (mut client, mut early) = begin_upload(&listener, &server);
+    early.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno").unwrap();
+    assert_eq!(client.read_response().unwrap().text(), "no");
+    client.send("6\r\nsecond\r\n0\r\n\r\n").unwrap();
+    for piece in [&b"first"[..], b"second", b""] {
+        assert_eq!(early.read_chunk().unwrap(), piece);
+    }
+    client.send(get("/open/next")).unwrap();
+    assert_eq!(early.read_to_end().unwrap(), b"");
+    let mut next = Wire::accept(&listener);
+    assert!(next.read_head().unwrap().starts_with("GET /next HTTP/1.1\r\n"));
+    next.send("HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+    assert_eq!(client.read_response().unwrap().status, 204);
+}
+
+#[test]
+fn after_an_old_response_an_upload_arrives_whole() {
+    let (listener, server) = stage();
+    let mut first = server.connect().unwrap();
+    first.send(get("/open/7")).unwrap();
+    let mut old = Wire::accept(&listener);
+    old.read_head().unwrap();
+    old.send("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok").unwrap();
+    assert_eq!(first.read_response().unwrap().text(), "ok");
+    let head = "POST /open/7 HTTP/1.1\r\nhost: gateway\r\ntransfer-encoding: chunked\r\n\r\n";
+    first.send(head.to_owned() + "5\r\nfirst\r\n0\r\n\r\n").unwrap();
+    assert_eq!(old.read_to_end().unwrap(), b"");
+    let mut next = Wire::accept(&listener);
+    assert!(next.read_head().unwrap().starts_with("POST /7 HTTP/1.1\r\n"));
+    for piece in [&b"first"[..], b""] {
+        assert_eq!(next.read_chunk().unwrap(), piece);
+    }
+    next.send("HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+    assert_eq!(first.read_response().unwrap().status, 204);
+}
+
+#[test]
 fn an_upstream_that_hangs_up_without_an_answer() {
     let (listener, server) = stage();
     let mut client = server.connect().unwrap();
