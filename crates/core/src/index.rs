@@ -454,3 +454,64 @@ pub struct Contents {
     ids: BTreeMap<TokenId, Option<Digest>>,
     previous: BTreeMap<TokenId, (Digest, Timestamp)>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endless_change_takes_no_more_memory() {
+        let index = Index::default();
+        let (organization, owner) =
+            (OrganizationId::from_bytes([1; 16]), AccountId::from_bytes([2; 16]));
+        index.load_organization(organization, true);
+        index.load_account(owner, None, true);
+        index.load_membership(organization, owner, Some(Rank::Member)).unwrap();
+        let token = TokenId::from_bytes([3; 16]);
+        let secret = |n: u32| Digest::of(&n.to_string());
+        let loaded = Loaded {
+            id: token,
+            api: "orders",
+            organization,
+            owner,
+            grant: &Grant::Any,
+            expires_at: None,
+            allowed_networks: &[],
+            state: State::Active,
+            digest: secret(0),
+            previous: None,
+        };
+        index.load_token(&loaded).unwrap();
+        for n in 0..30_000 {
+            let end = Timestamp::from_millis(n.into());
+            let rotated = Change::TokenRotated {
+                revision: 0,
+                token,
+                organization,
+                replaces: secret(n),
+                previous_until: n.is_multiple_of(2).then_some(end),
+                digest: secret(n + 1),
+                prefix: "acme".into(),
+                last_four: "0000".into(),
+            };
+            let networks: &[&str] = if n.is_multiple_of(2) { &[] } else { &["10.0.0.0/8"] };
+            let changed = Change::TokenChanged {
+                revision: 0,
+                token,
+                organization,
+                name: String::new(),
+                note: String::new(),
+                grant: Grant::Any,
+                expires_at: Some(end),
+                allowed_networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
+                external_id: None,
+                metadata: None,
+            };
+            index.apply(&rotated).unwrap();
+            index.apply(&changed).unwrap();
+        }
+        assert_eq!(index.write().free.chunks(), 1);
+        assert_eq!(index.len(), 1);
+        assert!(index.find(&secret(30_000)).is_some() && index.find(&secret(29_000)).is_none());
+    }
+}

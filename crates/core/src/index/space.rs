@@ -121,6 +121,12 @@ impl Free {
         }
     }
 
+    /// How many chunks have been taken from the machine.
+    #[cfg(test)]
+    pub(super) fn chunks(&self) -> u32 {
+        self.chunks
+    }
+
     fn put(&mut self, run: Run) {
         let Run { mut start, mut length } = run;
         let end = start + length;

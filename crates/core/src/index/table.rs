@@ -396,3 +396,41 @@ fn id_words(id: TokenId) -> [u64; 2] {
 fn relaxed(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_made_up_is_spread_too() {
+        // As the digests in somebody's test of an import might be.
+        let places = (0..4096u64).map(|n| {
+            let mut bytes = [0; 32];
+            bytes[24..].copy_from_slice(&n.to_be_bytes());
+            leading(&Digest::from_bytes(bytes)) >> PLACE_BITS
+        });
+        let parts: std::collections::BTreeSet<u64> = places.collect();
+        assert!(parts.len() > 2000, "{} parts", parts.len());
+    }
+
+    proptest! {
+        #[test]
+        fn a_life_says_what_it_was_made_of(
+            end in proptest::option::of(any::<i64>()),
+            is_previous: bool,
+            which in 0..3usize,
+        ) {
+            let states = [State::Active, State::Paused, State::Revoked];
+            let ends_at = end.map(Timestamp::from_millis);
+            let life = Life::new(states[which], is_previous, ends_at);
+            prop_assert_eq!(Life::read(life.0), Some(life));
+            prop_assert_eq!((life.state(), life.is_previous()), (states[which], is_previous));
+            // What lies before 1970 has ended, what lies beyond all calendars has not.
+            let kept = end.map(|end| end.clamp(0, (Life::NEVER - 1).cast_signed()));
+            prop_assert_eq!(life.ends_at().map(Timestamp::as_millis), kept);
+            let changed = life.with_state(states[(which + 1) % 3]);
+            prop_assert_eq!(changed.ends_at(), life.ends_at());
+        }
+    }
+}
