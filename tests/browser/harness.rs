@@ -37,7 +37,8 @@ const SOUND: &str = r#"<!doctype html>
 
 const STYLE: &str = "
     body { background: #fff; color: #000 }
-    input, select, button { min-height: 24px }
+    a { color: inherit }
+    a, input, select, button { display: inline-block; min-height: 24px }
     @media (prefers-color-scheme: dark) { body { background: #000; color: #fff } }
 ";
 
@@ -221,6 +222,9 @@ fn the_real_server_is_reached() {
     browser.go("/openapi.json");
     browser.sees("\"openapi\"");
     let requests = browser.requests();
-    assert!(requests.iter().all(|request| request.url.starts_with(&browser.origin)));
+    assert!(
+        requests.iter().all(|request| request.url.starts_with(&browser.origin)),
+        "{requests:?}"
+    );
     assert!(requests.iter().map(|request| request.bytes).sum::<u64>() > 10_000, "{requests:?}");
 }

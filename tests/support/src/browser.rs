@@ -477,7 +477,11 @@ fn capabilities(profile: &TempDir) -> Value {
     }
     json!({
         "browserName": "chrome",
-        "goog:chromeOptions": {"args": arguments},
+        "goog:chromeOptions": {
+            "args": arguments,
+            // A page of the browser's own would take its time.
+            "prefs": {"session": {"restore_on_startup": 4, "startup_urls": ["about:blank"]}},
+        },
         "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         "timeouts": {"implicit": APPEARS, "pageLoad": APPEARS, "script": APPEARS},
         "unhandledPromptBehavior": "ignore",

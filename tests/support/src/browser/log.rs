@@ -31,8 +31,8 @@ pub(super) fn requests(entries: &[Value]) -> Vec<Request> {
                 before.answered(&told["redirectResponse"]);
                 before.bytes = whole(&told["redirectResponse"]["encodedDataLength"]);
             }
-            // Their bytes come with the page.
-            if !url.starts_with("data:") && !url.starts_with("blob:") {
+            // Their bytes come with the page, or with the browser.
+            if !["data:", "blob:", "chrome:"].iter().any(|scheme| url.starts_with(scheme)) {
                 let (method, kind) = (text(&told["request"]["method"]), text(&told["type"]));
                 requests.push(Request { id, method, url, kind, status: None, bytes: 0 });
             }
