@@ -13,11 +13,12 @@ pub(crate) mod management_api;
 mod metadata;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
+pub(crate) mod sessions;
 mod streams;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 
-pub(crate) use caller::{Caller, Member};
+pub(crate) use caller::{Caller, Member, Via};
 pub(crate) use leaks::Leaked;
 pub(crate) use streams::Streams;
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     entropy,
     replica::Replica,
-    service::{Caller, Member, Service},
+    service::{Caller, Member, Service, Via},
 };
 use axum::{
     Extension, Router,
@@ -114,7 +114,7 @@ impl Protection {
             account: identity.account(),
             organization: identity.organization(),
             rank,
-            token: identity.token(),
+            via: Via::Token(identity.token()),
             scopes: identity.scopes(&self.door.api).cloned().collect(),
             expires_at: identity.expires_at(),
             allowed_networks: identity.allowed_networks().to_vec(),

@@ -3,6 +3,7 @@
 
 use super::{
     api::{self, Protection},
+    console::{self, Console},
     door::Door,
     forward_auth::ForwardAuth,
     gateway::Gateway,
@@ -45,13 +46,23 @@ impl Live {
         let protection = Arc::new(protection);
         let proxies = config.server.trusted_proxies.clone();
         let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
+        let console = Arc::new(Console {
+            service: app.service.clone(),
+            apis: config.apis.clone(),
+            public_url: config.server.public_url.clone(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            operators: Vec::new(),
+        });
+        let is_secure = console.is_secure();
         let router = Router::new()
+            .merge(console::routes(console))
             .merge(status::calls().with_state(replica.clone()))
             .merge(openapi::calls().with_state(()))
             .merge(leaks::routes(Arc::new(leaks)))
             .merge(api::for_tokens(app.service.clone(), verifier.clone(), protection.clone()))
-            .fallback(problem::no_such_path)
+            .fallback(console::no_such_page)
             .method_not_allowed_fallback(problem::wrong_method)
+            .layer(middleware::from_fn_with_state(is_secure, console::tell_browsers))
             .layer(middleware::from_fn_with_state(replica.clone(), problem::name_answers));
         Ok(Self {
             gateway: Arc::new(gateway),

@@ -256,7 +256,7 @@ impl World {
             account: identity.account(),
             organization: identity.organization(),
             rank: identity.rank().unwrap(),
-            token: identity.token(),
+            via: Via::Token(identity.token()),
             scopes: identity.scopes(&api).cloned().collect(),
             expires_at: identity.expires_at(),
             allowed_networks: identity.allowed_networks().to_vec(),

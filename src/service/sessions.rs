@@ -1,0 +1,155 @@
+//! Sessions: who is signed in to the console.
+
+use super::{
+    Caller, Member, Service, ServiceError,
+    caller::{self, Via},
+};
+use crate::{
+    clock, entropy,
+    store::{MembershipFilter, Page, StoredAccount, StoredSession},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use counterfoil_core::{
+    Timestamp,
+    account::{Email, Rank},
+    id::{AccountId, OrganizationId, SessionId},
+    time::Seconds,
+    token::Digest,
+};
+use std::net::IpAddr;
+use zeroize::Zeroizing;
+
+/// How long a session lives without being used.
+const IDLE: Seconds = Seconds(12 * 3_600);
+/// How long it lives at most.
+pub(crate) const LONGEST: Seconds = Seconds::days(30);
+/// How long somebody has to show the second factor.
+const HALF: Seconds = Seconds(600);
+/// How often it is written down that a session is used.
+const SEEN_EVERY: Seconds = Seconds(60);
+/// How many organizations somebody chooses from.
+const CHOICES: u32 = 100;
+
+/// What is known of the browser.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Client {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) user_agent: Option<String>,
+}
+
+/// A session that was begun: the one time that its secret is there.
+pub(crate) struct Begun {
+    pub(crate) secret: Zeroizing<String>,
+    pub(crate) session: StoredSession,
+}
+
+/// Somebody who is signed in, or half so.
+#[derive(Debug, Clone)]
+pub(crate) struct Here {
+    pub(crate) session: StoredSession,
+    pub(crate) account: StoredAccount,
+    pub(crate) memberships: Vec<Home>,
+}
+
+/// An organization that somebody belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    pub(crate) organization: OrganizationId,
+    pub(crate) organization_name: String,
+    pub(crate) rank: Rank,
+}
+
+impl Here {
+    /// The organization that is looked at: the chosen one, else the first.
+    pub(crate) fn home(&self) -> Option<&Home> {
+        let chosen =
+            self.memberships.iter().find(|home| Some(home.organization) == self.session.organization);
+        chosen.or(self.memberships.first())
+    }
+
+    /// As operations know them.
+    pub(crate) fn caller(&self) -> Option<Caller> {
+        let home = self.home()?;
+        Some(Caller::Member(Member {
+            account: self.account.id,
+            organization: home.organization,
+            rank: home.rank,
+            via: Via::Session(self.session.id),
+            scopes: caller::of_a_session(),
+            expires_at: None,
+            allowed_networks: Vec::new(),
+        }))
+    }
+}
+
+impl Service {
+    /// Begins a session of an account. `is_complete`: no second factor is to come.
+    pub(super) async fn begin_session(
+        &self,
+        account: AccountId,
+        client: &Client,
+        is_complete: bool,
+    ) -> Result<Begun, ServiceError> {
+        let now = clock::now();
+        let secret = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(entropy::bytes::<32>()));
+        let session = StoredSession {
+            digest: Digest::of(&secret),
+            id: SessionId::new(now, entropy::bytes()),
+            account,
+            organization: None,
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.plus(if is_complete { LONGEST } else { HALF }),
+            address: client.address.map(|address| address.to_string()),
+            user_agent: client.user_agent.clone(),
+            is_complete,
+        };
+        self.store.keep_session(session.clone()).await?;
+        Ok(Begun { secret, session })
+    }
+
+    /// Who shows this secret; nobody, where the session has ended or the account is
+    /// disabled.
+    pub(crate) async fn session(
+        &self,
+        secret: &str,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<Option<Here>, ServiceError> {
+        let Some(mut session) = self.store.session(Digest::of(secret)).await? else {
+            return Ok(None);
+        };
+        let idle = now >= session.last_seen_at.plus(IDLE);
+        if idle || now >= session.expires_at {
+            return Ok(None);
+        }
+        let Some(account) = self.store.account(session.account).await? else { return Ok(None) };
+        if account.disabled_at.is_some() {
+            return Ok(None);
+        }
+        if now >= session.last_seen_at.plus(SEEN_EVERY) {
+            session.last_seen_at = now;
+            session.address = client.address.map(|address| address.to_string());
+            session.user_agent.clone_from(&client.user_agent);
+            self.store.see_session(session.clone()).await?;
+        }
+        let memberships = self.homes(account.id).await?;
+        Ok(Some(Here { session, account, memberships }))
+    }
+
+    async fn homes(&self, account: AccountId) -> Result<Vec<Home>, ServiceError> {
+        let filter =
+            MembershipFilter { organization: None, account: Some(account), with_past: false };
+        let page = Page { after: None, limit: CHOICES };
+        let mut homes = Vec::new();
+        for membership in self.store.memberships(filter, page).await? {
+            let organization = self.stored_organization(membership.organization).await?;
+            homes.push(Home {
+                organization: organization.id,
+                organization_name: organization.name,
+                rank: membership.rank,
+            });
+        }
+        Ok(homes)
+    }
+}
