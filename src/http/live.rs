@@ -59,7 +59,12 @@ impl Live {
             .merge(status::calls().with_state(replica.clone()))
             .merge(openapi::calls().with_state(()))
             .merge(leaks::routes(Arc::new(leaks)))
-            .merge(api::for_tokens(app.service.clone(), verifier.clone(), protection.clone()))
+            .merge(api::for_tokens(
+                app.service.clone(),
+                verifier.clone(),
+                protection.clone(),
+                config.server.public_url.clone(),
+            ))
             .fallback(console::no_such_page)
             .method_not_allowed_fallback(problem::wrong_method)
             .layer(middleware::from_fn_with_state(is_secure, console::tell_browsers))

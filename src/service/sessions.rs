@@ -5,13 +5,13 @@ use super::{
     caller::{self, Via},
 };
 use crate::{
-    clock, entropy,
+    entropy,
     store::{MembershipFilter, Page, StoredAccount, StoredSession},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use counterfoil_core::{
     Timestamp,
-    account::{Email, Rank},
+    account::Rank,
     id::{AccountId, OrganizationId, SessionId},
     time::Seconds,
     token::Digest,
@@ -83,14 +83,14 @@ impl Here {
 }
 
 impl Service {
-    /// Begins a session of an account. `is_complete`: no second factor is to come.
-    pub(super) async fn begin_session(
-        &self,
+    /// A session of an account that nobody has kept yet. `is_complete`: no second factor is
+    /// to come.
+    pub(super) fn new_session(
+        now: Timestamp,
         account: AccountId,
         client: &Client,
         is_complete: bool,
-    ) -> Result<Begun, ServiceError> {
-        let now = clock::now();
+    ) -> Begun {
         let secret = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(entropy::bytes::<32>()));
         let session = StoredSession {
             digest: Digest::of(&secret),
@@ -100,12 +100,11 @@ impl Service {
             created_at: now,
             last_seen_at: now,
             expires_at: now.plus(if is_complete { LONGEST } else { HALF }),
-            address: client.address.map(|address| address.to_string()),
+            address: client.address,
             user_agent: client.user_agent.clone(),
             is_complete,
         };
-        self.store.keep_session(session.clone()).await?;
-        Ok(Begun { secret, session })
+        Begun { secret, session }
     }
 
     /// Who shows this secret; nobody, where the session has ended or the account is
@@ -116,11 +115,10 @@ impl Service {
         client: &Client,
         now: Timestamp,
     ) -> Result<Option<Here>, ServiceError> {
-        let Some(mut session) = self.store.session(Digest::of(secret)).await? else {
+        let Some(mut session) = self.store.session(Digest::of(secret), now).await? else {
             return Ok(None);
         };
-        let idle = now >= session.last_seen_at.plus(IDLE);
-        if idle || now >= session.expires_at {
+        if now >= session.last_seen_at.plus(IDLE) {
             return Ok(None);
         }
         let Some(account) = self.store.account(session.account).await? else { return Ok(None) };
@@ -129,9 +127,8 @@ impl Service {
         }
         if now >= session.last_seen_at.plus(SEEN_EVERY) {
             session.last_seen_at = now;
-            session.address = client.address.map(|address| address.to_string());
-            session.user_agent.clone_from(&client.user_agent);
-            self.store.see_session(session.clone()).await?;
+            session.address = client.address;
+            self.store.see_session(session.id, now, client.address).await?;
         }
         let memberships = self.homes(account.id).await?;
         Ok(Some(Here { session, account, memberships }))
