@@ -12,10 +12,10 @@ pub(crate) mod when;
 
 pub(crate) use guard::{is_from_here, tell_browsers};
 pub(crate) use page::{Again, Page, Trouble, to};
-pub(crate) use visitor::{Frame, Visitor};
+pub(crate) use visitor::{Frame, Outside, Visitor};
 
 use super::problem;
-use crate::{config::ProtectedApi, service::Service};
+use crate::{config::ProtectedApi, replica::Replica, service::Service};
 use axum::{
     Router, middleware,
     response::{IntoResponse as _, Response},
@@ -28,6 +28,7 @@ use std::sync::Arc;
 /// What pages are made from.
 pub(crate) struct Console {
     pub(crate) service: Arc<Service>,
+    pub(crate) replica: Arc<Replica>,
     pub(crate) apis: Vec<ProtectedApi>,
     /// Where browsers find this console: scheme, host and port.
     pub(crate) public_url: String,
