@@ -7,9 +7,11 @@ pub(crate) mod form;
 mod guard;
 mod menu;
 mod page;
+mod sign_in;
 pub(crate) mod visitor;
 pub(crate) mod when;
 
+pub(crate) use form::Form;
 pub(crate) use guard::{is_from_here, tell_browsers};
 pub(crate) use page::{Again, Page, Trouble, to};
 pub(crate) use visitor::{Frame, Outside, Visitor};
@@ -57,6 +59,7 @@ impl Console {
 pub(crate) fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/", get(home))
+        .merge(sign_in::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)
