@@ -40,11 +40,11 @@ struct Next {
 }
 
 async fn ask(
-    visitor: Option<Visitor>,
+    visitor: Result<Visitor, Trouble>,
     Query(Next { next }): Query<Next>,
 ) -> Response {
     let next = local(&next).to_owned();
-    if visitor.is_some() {
+    if visitor.is_ok() {
         return to(&next);
     }
     let (email, error) = (String::new(), String::new());
