@@ -84,6 +84,11 @@ impl<'a> Identity<'a> {
         api.scopes_of(&self.0.terms().grant)
     }
 
+    /// Whether what was presented is the secret before the last rotation.
+    pub fn is_previous(self) -> bool {
+        self.0.is_previous()
+    }
+
     /// Where it may be used from; anywhere, when empty.
     pub fn allowed_networks(self) -> &'a [Network] {
         &self.0.terms().allowed_networks
