@@ -7,7 +7,7 @@ use crate::{
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
     telemetry::{ApiCounters, Metrics},
-    usage::{Outcome, Usage, Use},
+    usage::{Outcome, Presented, Usage, Use},
     watch::{self, Watches},
 };
 use counterfoil_core::{
@@ -114,7 +114,9 @@ impl Door {
             return;
         };
         self.counters.admitted.inc();
-        self.note_use(identity.token(), Outcome::Admitted, &seen);
+        let (mark, is_previous) = (identity.secret(), identity.is_previous());
+        let secret = Some(Presented { mark, is_previous });
+        self.note_use(identity.token(), Outcome::Admitted, secret, &seen);
         if self.watches.any() {
             self.show_use(identity, &seen);
         }
@@ -130,7 +132,7 @@ impl Door {
     ) -> Answer {
         self.counters.refused(refusal.code).inc();
         if let Some((token, _)) = refusal.matched {
-            self.note_use(token, Outcome::Refused(refusal.code), &seen);
+            self.note_use(token, Outcome::Refused(refusal.code), None, &seen);
         }
         let fit = |text: &str| loggable(&self.hush.hushed(&self.replica, text));
         let theirs = seen.first("x-request-id").and_then(text).map(fit);
@@ -183,7 +185,13 @@ impl Door {
         });
     }
 
-    fn note_use<H: Headers + Copy>(&self, token: TokenId, outcome: Outcome, seen: &Seen<'_, H>) {
+    fn note_use<H: Headers + Copy>(
+        &self,
+        token: TokenId,
+        outcome: Outcome,
+        secret: Option<Presented>,
+        seen: &Seen<'_, H>,
+    ) {
         let request = Use {
             at: seen.at,
             door: self.name,
@@ -192,6 +200,7 @@ impl Door {
             user_agent: seen.first("user-agent").map(|value| text(value).unwrap_or("?")),
             method: seen.method,
             path: seen.path,
+            secret,
         };
         self.usage.record(token, outcome, &request, |text| self.hush.hushed(&self.replica, text));
     }
