@@ -47,7 +47,10 @@ if (dialog) {
     leave(dialog.dataset.close);
   });
   // A browser may close it without asking when Escape is pressed twice.
-  dialog.addEventListener("close", () => leave(dialog.dataset.close));
+  dialog.addEventListener("close", () => {
+    dialog.showModal();
+    leave(dialog.dataset.close);
+  });
 }
 
 /* The secret: copied, asked about once, torn off, wiped. */
