@@ -129,6 +129,7 @@ addEventListener("pagehide", () => {
 addEventListener("pageshow", (event) => {
   if (!event.persisted || !secrets.length) return;
   uncopied = false;
+  document.querySelector(".torn")?.classList.remove("torn");
   for (const part of all(".tear")) part.hidden = true;
   for (const gone of all("[data-gone]")) gone.hidden = false;
 });
