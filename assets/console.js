@@ -41,7 +41,7 @@ const dialog = document.querySelector("dialog[data-close]");
 if (dialog) {
   dialog.removeAttribute("open");
   dialog.showModal();
-  (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[data-copy], .input, form [type=radio]:checked"))?.focus();
+  (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[data-copy], .input, form [type=radio]:checked, .primary"))?.focus();
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
     leave(dialog.dataset.close);
@@ -127,7 +127,11 @@ addEventListener("pagehide", () => {
   for (const field of all("input[type=password]")) field.value = "";
 });
 addEventListener("pageshow", (event) => {
-  if (!event.persisted || !secrets.length) return;
+  if (!event.persisted) return;
+  if (!secrets.length) {
+    if (live) location.reload();
+    return;
+  }
   uncopied = false;
   document.querySelector(".torn")?.classList.remove("torn");
   for (const part of all(".tear")) part.hidden = true;
