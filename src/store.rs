@@ -4,20 +4,25 @@
 //! [`Store::commit`], which appends a ledger entry for each change in the
 //! transaction that makes it.
 
+mod sign_in;
 pub(crate) mod sqlite;
+
+pub(crate) use sign_in::{
+    Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
+};
 
 #[cfg(test)]
 pub(crate) mod conformance;
 
 use crate::{
     refusals::StoredRefusal,
-    usage::{LastUse, Origin, StoredCount, TokenUsage},
+    usage::{LastUse, LastUses, Origin, StoredCount, TokenUsage},
 };
 use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
-    id::{AccountId, OrganizationId, RequestId, TokenId},
+    id::{AccountId, InvitationId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::{Actor, Change, Entry, EntryHash, Head, Salt},
     token::{Digest, Previous, Token},
@@ -86,6 +91,8 @@ pub(crate) struct StoredAccount {
     pub(crate) name: String,
     pub(crate) external_id: Option<Box<str>>,
     pub(crate) has_password: bool,
+    /// As the ledger says.
+    pub(crate) has_second_factor: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
     /// How often it has been changed.
@@ -102,6 +109,31 @@ pub(crate) struct StoredMembership {
     pub(crate) ended_at: Option<Timestamp>,
 }
 
+/// An invitation as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredInvitation {
+    pub(crate) id: InvitationId,
+    pub(crate) organization: OrganizationId,
+    /// For whom, where that was said.
+    pub(crate) email: Option<Email>,
+    pub(crate) rank: Rank,
+    /// Of the link's secret.
+    pub(crate) digest: Digest,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    /// When, and by whom.
+    pub(crate) accepted: Option<(Timestamp, AccountId)>,
+    pub(crate) withdrawn_at: Option<Timestamp>,
+}
+
+impl StoredInvitation {
+    /// Whether it can still be accepted at the moment `now`, as far as it is up to itself:
+    /// its organization may have been closed.
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        self.accepted.is_none() && self.withdrawn_at.is_none() && now < self.expires_at
+    }
+}
+
 /// A token as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredToken {
@@ -112,6 +144,10 @@ pub(crate) struct StoredToken {
     pub(crate) revoke_reason: String,
     /// As far as it is written down, or told of with [`StoredToken::used`].
     pub(crate) last_used: Option<LastUse>,
+    /// The same, with the present secret.
+    pub(crate) present_last_used: Option<LastUse>,
+    /// The same, with the secret before the last rotation, of which it may be from before.
+    pub(crate) previous_last_used: Option<LastUse>,
     /// How often it has been changed.
     pub(crate) revision: u64,
 }
@@ -126,15 +162,27 @@ impl StoredToken {
             revoked_at: None,
             revoke_reason: String::new(),
             last_used: None,
+            present_last_used: None,
+            previous_last_used: None,
             revision: 0,
         }
     }
 
-    /// Notes a use that may be later than the last that is known.
-    pub(crate) fn used(&mut self, other: Option<LastUse>) {
-        let at = |last: &Option<LastUse>| last.as_ref().map(|last| last.at);
-        if at(&other) > at(&self.last_used) {
-            self.last_used = other;
+    /// Notes uses that may be later than the last that are known.
+    pub(crate) fn used(&mut self, uses: LastUses) {
+        let present = self.token.digest.mark();
+        let previous = self.previous.map(|previous| previous.digest.mark());
+        for found in [uses.present, uses.previous].into_iter().flatten() {
+            let half = match found.secret {
+                Some(secret) if secret == present => Some(&mut self.present_last_used),
+                Some(secret) if Some(secret) == previous => Some(&mut self.previous_last_used),
+                _ => None,
+            };
+            for kept in half.into_iter().chain([&mut self.last_used]) {
+                if kept.as_ref().is_none_or(|kept| kept.at < found.at) {
+                    *kept = Some(found.clone());
+                }
+            }
         }
     }
 
@@ -212,6 +260,8 @@ pub(crate) type UsageKey = (TokenId, Timestamp, String);
 pub(crate) enum OriginKind {
     Address,
     UserAgent,
+    /// Method and path: some of them, seen when usage is written.
+    Route,
 }
 
 /// Which organizations to list; what is absent does not matter.
@@ -240,6 +290,14 @@ pub(crate) struct MembershipFilter {
     pub(crate) with_past: bool,
 }
 
+/// Which invitations to list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InvitationFilter {
+    pub(crate) organization: OrganizationId,
+    /// Only those that can be accepted at this moment.
+    pub(crate) open_at: Option<Timestamp>,
+}
+
 /// An entry of the ledger as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredEntry {
@@ -261,7 +319,8 @@ pub(crate) struct Link {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct EntryFilter {
     /// Those that concern this organization: its own part, and what became of its
-    /// service accounts and members as accounts. Their passwords are theirs.
+    /// service accounts and members as accounts. Their passwords and second factors
+    /// are theirs.
     pub(crate) organization: Option<OrganizationId>,
     /// The id of what they are about.
     pub(crate) subject: Option<[u8; 16]>,
@@ -283,7 +342,7 @@ pub(crate) type Progress = Box<dyn Fn(u64, u64) + Send>;
 
 /// What is kept. One conformance suite runs over every implementation.
 #[async_trait]
-pub(crate) trait Store: Send + Sync + 'static {
+pub(crate) trait Store: SignInStore {
     /// Makes changes, durably, and tells the ledger's head behind them. They
     /// have reached this node's index when this returns.
     async fn commit(&self, order: Order) -> Result<Head, StoreError>;
@@ -325,6 +384,26 @@ pub(crate) trait Store: Send + Sync + 'static {
         page: Page<(OrganizationId, AccountId)>,
     ) -> Result<Vec<StoredMembership>, StoreError>;
 
+    /// The organizations that an account belongs to and that are open, by name.
+    async fn organizations_of(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<(StoredOrganization, Rank)>, StoreError>;
+
+    /// One invitation.
+    async fn invitation(&self, id: InvitationId) -> Result<Option<StoredInvitation>, StoreError>;
+    /// The invitation whose link has this secret.
+    async fn invitation_by_digest(
+        &self,
+        digest: Digest,
+    ) -> Result<Option<StoredInvitation>, StoreError>;
+    /// Invitations, the newest first: those behind `page.after` are older.
+    async fn invitations(
+        &self,
+        filter: InvitationFilter,
+        page: Page<InvitationId>,
+    ) -> Result<Vec<StoredInvitation>, StoreError>;
+
     /// One token.
     async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError>;
     /// Tokens in the order of their ids: that of their making, to the millisecond.
@@ -349,6 +428,13 @@ pub(crate) trait Store: Send + Sync + 'static {
         &self,
         filter: EntryFilter,
         after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError>;
+    /// The same in front of the one of number `before`, the latest first.
+    async fn entries_before(
+        &self,
+        filter: EntryFilter,
+        before: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, StoreError>;
     /// Links of the chain behind the one of number `after`, in their order.

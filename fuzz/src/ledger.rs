@@ -7,6 +7,7 @@ use crate::{
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Rank},
+    id::{InvitationId, SessionId},
     ledger::{Actor, Broken, Change, Head, append, check},
     token::Digest,
 };
@@ -64,6 +65,7 @@ fn hex(bytes: &[u8]) -> String {
 pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
     let token = scene::token();
     let (organization, account, id) = (token.organization, token.owner, token.id);
+    let invitation = InvitationId::from_bytes([4; 16]);
     let metadata = serde_json::json!({"a": [1, -2.5e-7, null, true, "b"], "c": {"d": 1e300}});
     let changes = [
         Change::OrganizationCreated { organization, name: "Acme".into(), external_id: None },
@@ -76,7 +78,20 @@ pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
         },
         Change::AccountChanged { account, revision: 1, name: "Ada L.".into(), external_id: None },
         Change::PasswordSet { account, hash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".into() },
+        Change::SecondFactorSet { account },
+        Change::SecondFactorRemoved { account },
         Change::MembershipAdded { organization, account, rank: Rank::Administrator },
+        Change::InvitationMade {
+            invitation,
+            organization,
+            email: Some(scene::EMAIL.parse().unwrap()),
+            rank: Rank::Member,
+            digest: Digest::of("link"),
+            expires_at: Timestamp::from_millis(9),
+        },
+        Change::InvitationWithdrawn { invitation, organization },
+        Change::InvitationAccepted { invitation, organization, account },
+        Change::TokenHandedOver { token: id, organization, owner: account },
         Change::TokenChanged {
             revision: 1,
             token: id,
@@ -102,7 +117,9 @@ pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
         },
         Change::TokenRevoked { token: id, organization, reason: "leaked".into() },
     ];
-    let actors = [Actor::Operator, Actor::Token { account, token: id }];
+    let session = SessionId::from_bytes([5; 16]);
+    let actors =
+        [Actor::Operator, Actor::Token { account, token: id }, Actor::Session { account, session }];
     seeds(changes.iter().zip(actors.into_iter().cycle()).map(|(change, actor)| {
         let stored = append(Head::EMPTY, Timestamp::from_millis(2), actor, change, SALT).unwrap();
         let detail = String::from_utf8(stored.detail).unwrap();

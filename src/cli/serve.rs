@@ -88,6 +88,14 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
             .context("the sample upstream's address")?;
         config.apis.iter_mut().for_each(|api| api.upstream = upstream.clone());
     }
+    // With port 0 nobody could know before where the console would be.
+    if config.server.listen.port() == 0 {
+        let bound = listeners.server.listener.local_addr()?;
+        let unbound = format!("http://{}", config.server.listen);
+        if config.server.public_url == unbound {
+            config.server.public_url = format!("http://{bound}");
+        }
+    }
     let app = Arc::new(open(&config, directory).await?);
     let metrics = Arc::new(Metrics::new(app.replica.clone()));
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics)?));

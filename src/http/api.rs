@@ -14,15 +14,16 @@ pub(crate) mod usage;
 use super::{
     calls::{Calls, Operation, Takes},
     client_address,
+    console::{self, visitor},
     door::{self, Door, Seen},
     extract, openapi,
     problem::{self, Problem},
     verify::{self, Verifier},
 };
 use crate::{
-    entropy,
+    clock, entropy,
     replica::Replica,
-    service::{Caller, Member, Service},
+    service::{Caller, Member, Service, Via, sessions::Client},
 };
 use axum::{
     Extension, Router,
@@ -34,7 +35,7 @@ use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp, account::Rank, network::Network, route::Requirement,
     verify::Identity,
 };
-use http::{StatusCode, request::Parts};
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
+use zeroize::Zeroizing;
 
 /// The operator's management API: whoever reaches it may do everything.
 pub(crate) fn for_operator(
@@ -59,14 +61,16 @@ pub(crate) fn for_operator(
         .layer(middleware::from_fn_with_state(replica, problem::name_answers))
 }
 
-/// The management API for whoever has a token of it.
+/// The management API for whoever has a token of it, or is signed in to the console.
 pub(crate) fn for_tokens(
     service: Arc<Service>,
     verifier: Arc<Verifier>,
     protection: Arc<Protection>,
+    public_url: String,
 ) -> Router {
-    let routes = calls().with_state(service).merge(verify::calls().with_state(verifier));
-    routes.layer(middleware::from_fn_with_state(protection, authenticate))
+    let routes = calls().with_state(service.clone()).merge(verify::calls().with_state(verifier));
+    let entrance = Arc::new(Entrance { protection, service, public_url });
+    routes.layer(middleware::from_fn_with_state(entrance, authenticate))
 }
 
 /// All that both reach.
@@ -114,7 +118,7 @@ impl Protection {
             account: identity.account(),
             organization: identity.organization(),
             rank,
-            token: identity.token(),
+            via: Via::Token(identity.token()),
             scopes: identity.scopes(&self.door.api).cloned().collect(),
             expires_at: identity.expires_at(),
             allowed_networks: identity.allowed_networks().to_vec(),
@@ -122,15 +126,39 @@ impl Protection {
     }
 }
 
+/// What shows who asks: a token, or a session of the console.
+struct Entrance {
+    protection: Arc<Protection>,
+    service: Arc<Service>,
+    /// Where the console's pages are, as browsers' `Origin` has it.
+    public_url: String,
+}
+
 async fn authenticate(
-    State(protection): State<Arc<Protection>>,
+    State(entrance): State<Arc<Entrance>>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    let protection = &entrance.protection;
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     let client = peer.and_then(|peer| {
         client_address::forwarded_for(peer, request.headers(), &protection.trusted_proxies)
     });
+    if let Some(secret) = entrance.session_shown(&request) {
+        // Judged once more when all of the request is here, as tokens are.
+        let asked = async {
+            let (method, headers) = (request.method().clone(), request.headers().clone());
+            entrance.signed_in(&secret, &method, &headers, client).await?;
+            let mut request = extract::whole(request).await?;
+            let caller = entrance.signed_in(&secret, &method, &headers, client).await?;
+            request.extensions_mut().insert(caller);
+            Ok::<_, Problem>(request)
+        };
+        return match asked.await {
+            Ok(request) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        };
+    }
     // Strangers get no memory. What a caller may is judged once more when all of
     // the request is here: a body that is held back must not hold back a revocation.
     let judged = match protection.judge(seen(&request, client)) {
@@ -152,6 +180,46 @@ async fn authenticate(
     };
     let seen = seen(&request, client);
     door::response(protection.door.refuse(&refusal, entropy::request_id(), seen))
+}
+
+impl Entrance {
+    /// The session's secret, where a request shows that and no token.
+    fn session_shown(&self, request: &Request) -> Option<Zeroizing<String>> {
+        let has_token = request.headers().contains_key(header::AUTHORIZATION);
+        let is_secure = self.public_url.starts_with("https://");
+        if has_token { None } else { visitor::cookie(request.headers(), is_secure) }
+    }
+
+    /// Who is signed in and asks. A browser shows the cookie whoever made it ask: only a
+    /// page of the console may, and only for what no form can send.
+    async fn signed_in(
+        &self,
+        secret: &str,
+        method: &Method,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
+        let forbidden = |detail: &str| Problem::new(StatusCode::FORBIDDEN, "forbidden", detail);
+        if !console::is_from_here(headers, &self.public_url) {
+            let detail = format!(
+                "with a session this may be asked from a page of {} only; from anywhere else, \
+                 use a token",
+                self.public_url
+            );
+            return Err(forbidden(&detail));
+        }
+        let kind = headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).and_then(|kind| kind.split(';').next());
+        let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+        if !method.is_safe() && !is_json {
+            return Err(forbidden("with a session, say `Content-Type: application/json`"));
+        }
+        let client = Client { address, user_agent: None };
+        let here = self.service.session(secret, &client, clock::now()).await?;
+        let here = here.filter(|here| here.session.is_complete);
+        let here = here.ok_or_else(|| forbidden("the session has ended; sign in again"))?;
+        here.caller().ok_or_else(|| forbidden("you belong to no organization"))
+    }
 }
 
 fn seen(request: &Request, client: Option<IpAddr>) -> Seen<'_> {

@@ -3,6 +3,7 @@
 
 use super::{
     api::{self, Protection},
+    console::{self, Console},
     door::Door,
     forward_auth::ForwardAuth,
     gateway::Gateway,
@@ -33,29 +34,54 @@ pub(crate) type Current = Arc<ArcSwap<Live>>;
 impl Live {
     /// What `config` asks for, on what `app` has.
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
-        let (replica, refusals, usage) = (&app.replica, &app.service.refusals, &app.service.usage);
-        let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals, usage)?;
-        let verifier = Verifier::new(config, replica, metrics, refusals, usage);
+        let (replica, refusals) = (&app.replica, &app.service.refusals);
+        let (usage, watches) = (&app.service.usage, &app.service.watches);
+        let gateway =
+            Gateway::new(config, replica.clone(), metrics.clone(), refusals, usage, watches)?;
+        let verifier = Verifier::new(config, replica, metrics, refusals, usage, watches);
         let verifier = Arc::new(verifier);
         let api = App::management(config)?;
         let protection = Protection {
-            door: Door::new("management", &api, replica, metrics, refusals, usage),
+            door: Door::new("management", &api, replica, metrics, refusals, usage, watches),
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
         let protection = Arc::new(protection);
         let proxies = config.server.trusted_proxies.clone();
         let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
+        let console = Arc::new(Console {
+            service: app.service.clone(),
+            replica: replica.clone(),
+            apis: config.apis.clone(),
+            public_url: config.server.public_url.clone(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            operators: Vec::new(),
+        });
+        let is_secure = console.is_secure();
         let router = Router::new()
+            .merge(console::routes(console))
             .merge(status::calls().with_state(replica.clone()))
             .merge(openapi::calls().with_state(()))
             .merge(leaks::routes(Arc::new(leaks)))
-            .merge(api::for_tokens(app.service.clone(), verifier.clone(), protection.clone()))
-            .fallback(problem::no_such_path)
+            .merge(api::for_tokens(
+                app.service.clone(),
+                verifier.clone(),
+                protection.clone(),
+                config.server.public_url.clone(),
+            ))
+            .fallback(console::no_such_page)
             .method_not_allowed_fallback(problem::wrong_method)
+            .layer(middleware::from_fn_with_state(is_secure, console::tell_browsers))
             .layer(middleware::from_fn_with_state(replica.clone(), problem::name_answers));
         Ok(Self {
             gateway: Arc::new(gateway),
-            forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals, usage),
+            forward_auth: ForwardAuth::new(
+                config,
+                replica.clone(),
+                metrics,
+                refusals,
+                usage,
+                watches,
+            ),
             server: Arc::new(Server {
                 router,
                 verifier: verifier.clone(),

@@ -1,13 +1,14 @@
 //! Who asks for an operation, and what they may.
 //!
 //! A caller with a token acts in one organization, that of the token, with the
-//! token's scopes and the owner's rank: never with more than either allows.
+//! token's scopes and the owner's rank: never with more than either allows. In the
+//! console it is the organization that is looked at, and the rank decides alone.
 
-use super::ServiceError;
+use super::{ServiceError, management_api};
 use counterfoil_core::{
     Timestamp,
     account::Rank,
-    id::{AccountId, OrganizationId, TokenId},
+    id::{AccountId, OrganizationId, SessionId, TokenId},
     ledger::Actor,
     network::Network,
     scope::Scope,
@@ -18,7 +19,7 @@ use counterfoil_core::{
 pub(crate) enum Caller {
     /// Who runs Counterfoil, on its machine: may do everything.
     Operator,
-    /// A member of an organization, with a token of the management API.
+    /// A member of an organization, with a token of the management API or in the console.
     Member(Member),
 }
 
@@ -28,24 +29,45 @@ pub(crate) struct Member {
     pub(crate) account: AccountId,
     pub(crate) organization: OrganizationId,
     pub(crate) rank: Rank,
-    pub(crate) token: TokenId,
+    pub(crate) via: Via,
     pub(crate) scopes: Vec<Scope>,
-    /// When the caller's own token ends.
+    /// When the caller's own token ends. A session hands out tokens that outlive it: who
+    /// signs in can do so again.
     pub(crate) expires_at: Option<Timestamp>,
     /// Where the caller's own token may be used from.
     pub(crate) allowed_networks: Vec<Network>,
+}
+
+/// What shows who a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// A token of the management API.
+    Token(TokenId),
+    /// A session of the console.
+    Session(SessionId),
 }
 
 impl From<&Caller> for Actor {
     fn from(caller: &Caller) -> Self {
         match caller {
             Caller::Operator => Self::Operator,
-            Caller::Member(member) => Self::Token { account: member.account, token: member.token },
+            Caller::Member(Member { account, via, .. }) => match *via {
+                Via::Token(token) => Self::Token { account: *account, token },
+                Via::Session(session) => Self::Session { account: *account, session },
+            },
         }
     }
 }
 
 impl Caller {
+    /// The account that acts; the operator has none.
+    pub(crate) fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::Operator => None,
+            Self::Member(member) => Some(member.account),
+        }
+    }
+
     /// Passes where the caller holds `scope`.
     pub(crate) fn may(&self, scope: &str) -> Result<(), ServiceError> {
         match self {
@@ -137,6 +159,11 @@ impl Caller {
         }
         Ok(())
     }
+}
+
+/// What whoever is signed in may: everything that a member can be given.
+pub(super) fn of_a_session() -> Vec<Scope> {
+    management_api::SCOPES.iter().filter_map(|(scope, _)| scope.parse().ok()).collect()
 }
 
 impl Member {

@@ -11,7 +11,8 @@ use counterfoil_core::{
 /// What it is called; no other API may be called so.
 pub(crate) const NAME: &str = "counterfoil";
 
-const SCOPES: [(&str, &str); 5] = [
+/// What members may be given.
+pub(super) const SCOPES: [(&str, &str); 5] = [
     ("tokens:read", "See tokens"),
     ("tokens:write", "Issue, change and revoke tokens"),
     ("accounts:read", "See who belongs to the organization"),

@@ -87,6 +87,14 @@ id! {
     OrganizationId, as in "01890a5a-91f4-7c35-8e0b-6a9d1f3c2b74"
 }
 id! {
+    /// Names an invitation into an organization.
+    InvitationId, as in "01890a5e-7b08-7a43-95d1-3e6f0c81b2a4"
+}
+id! {
+    /// Names somebody's session in the console. It opens nothing: the session's secret does.
+    SessionId, as in "01890a60-02f6-7c9b-8a17-d45be3906f21"
+}
+id! {
     /// Names one answer that we gave.
     RequestId, as in "01890a61-5e20-7b19-a4d7-0c8e35f2961a"
 }

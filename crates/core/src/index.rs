@@ -248,8 +248,13 @@ impl Index {
             Change::AccountEnabled { account } => {
                 writer.registry.set_active(holders, *account, true)?;
             }
-            // Names are for people; verification needs none.
+            // Names are for people; verification needs none. Nor does it ask who is invited.
             Change::PasswordSet { .. }
+            | Change::SecondFactorSet { .. }
+            | Change::SecondFactorRemoved { .. }
+            | Change::InvitationMade { .. }
+            | Change::InvitationWithdrawn { .. }
+            | Change::InvitationAccepted { .. }
             | Change::AccountChanged { .. }
             | Change::OrganizationChanged { .. } => {}
             Change::MembershipRankChanged { organization, account, rank } => {
@@ -280,6 +285,9 @@ impl Index {
             Change::TokenPaused { token, .. } => self.set_state(writer, *token, State::Paused)?,
             Change::TokenResumed { token, .. } => self.set_state(writer, *token, State::Active)?,
             Change::TokenRevoked { token, .. } => self.set_state(writer, *token, State::Revoked)?,
+            Change::TokenHandedOver { token, organization, owner } => {
+                self.hand_over(writer, *token, *organization, *owner)?;
+            }
             Change::TokenRotated { token, replaces, digest, previous_until, .. } => {
                 let row = self.live(*token)?;
                 if row.digest != *replaces {
@@ -398,6 +406,23 @@ impl Index {
     ) -> Result<(), OutOfStep> {
         let row = self.live(token)?;
         self.put(writer, &Row { life: row.life.with_state(state), ..row })
+    }
+
+    fn hand_over(
+        &self,
+        writer: &mut Writer,
+        token: TokenId,
+        organization: OrganizationId,
+        owner: AccountId,
+    ) -> Result<(), OutOfStep> {
+        let row = self.live(token)?;
+        let before = self.holders.get(row.relations.holder()).ok_or(OutOfStep)?;
+        if before.organization != organization {
+            return Err(OutOfStep);
+        }
+        let holder = writer.registry.holder(organization, owner).ok_or(OutOfStep)?;
+        let relations = Relations::new(row.relations.terms(), holder);
+        self.put(writer, &Row { relations, ..row })
     }
 
     fn rotate(

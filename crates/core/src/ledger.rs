@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::{
         account::{AccountKind, Rank},
-        id::{AccountId, TokenId},
+        id::{AccountId, InvitationId, SessionId, TokenId},
         token::{Grant, Token},
     };
     use proptest::prelude::*;
@@ -281,6 +281,7 @@ mod tests {
         let organization = OrganizationId::new(Timestamp::from_millis(1), [1; 10]);
         let account = AccountId::new(Timestamp::from_millis(1), [2; 10]);
         let token = TokenId::new(Timestamp::from_millis(1), [3; 10]);
+        let invitation = InvitationId::new(Timestamp::from_millis(1), [4; 10]);
         let name = || String::from("hush");
         let elsewhere = || Some("hush".into());
         vec![
@@ -310,6 +311,27 @@ mod tests {
             Change::AccountDisabled { account },
             Change::AccountEnabled { account },
             Change::PasswordSet { account, hash: name() },
+            Change::SecondFactorSet { account },
+            Change::SecondFactorRemoved { account },
+            Change::InvitationMade {
+                invitation,
+                organization,
+                email: Some("hush@example.com".parse().unwrap()),
+                rank: Rank::Administrator,
+                digest: Digest::of("hush"),
+                expires_at: Timestamp::MAX,
+            },
+            Change::InvitationMade {
+                invitation,
+                organization,
+                email: None,
+                rank: Rank::Member,
+                digest: Digest::of("hush"),
+                expires_at: Timestamp::from_millis(3),
+            },
+            Change::InvitationWithdrawn { invitation, organization },
+            Change::InvitationAccepted { invitation, organization, account },
+            Change::TokenHandedOver { token, organization, owner: account },
             Change::MembershipAdded { organization, account, rank: Rank::Administrator },
             Change::MembershipRankChanged { organization, account, rank: Rank::Member },
             Change::MembershipEnded { organization, account },
@@ -365,6 +387,24 @@ mod tests {
             for personal in ["hush", "example.com", &hex[1..65]] {
                 assert!(!text.contains(personal), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn every_actor_is_kept() {
+        let account = AccountId::new(Timestamp::from_millis(1), [2; 10]);
+        let token = TokenId::new(Timestamp::from_millis(1), [3; 10]);
+        let session = SessionId::new(Timestamp::from_millis(1), [5; 10]);
+        for (actor, with) in [
+            (Actor::Operator, None),
+            (Actor::LeakReport, None),
+            (Actor::Token { account, token }, Some(token)),
+            (Actor::Session { account, session }, None),
+        ] {
+            let at = Timestamp::from_millis(2);
+            let stored = append(Head::EMPTY, at, actor, &change("one"), [9; 16]).unwrap();
+            let entry = check(Head::EMPTY, &stored.entry, &stored.head.hash.0, None).unwrap().1;
+            assert_eq!((entry.actor, entry.actor.token()), (actor, with));
         }
     }
 

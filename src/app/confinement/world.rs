@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Environment, Source},
     replica::Replica,
     service::{
-        Caller, Member,
+        Caller, Member, Via,
         accounts::{AccountName, NewAccount},
         tokens::{Expiry, Issued, NewToken},
     },
@@ -172,6 +172,7 @@ impl World {
             user_agent: None,
             method: "GET",
             path: "/",
+            secret: None,
         };
         for token in &self.tokens {
             service.usage.record(*token, Outcome::Admitted, &used, |text| text.into());
@@ -256,7 +257,7 @@ impl World {
             account: identity.account(),
             organization: identity.organization(),
             rank: identity.rank().unwrap(),
-            token: identity.token(),
+            via: Via::Token(identity.token()),
             scopes: identity.scopes(&api).cloned().collect(),
             expires_at: identity.expires_at(),
             allowed_networks: identity.allowed_networks().to_vec(),

@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use counterfoil_core::{
-    id::{AccountId, OrganizationId, RequestId, TokenId},
+    id::{AccountId, InvitationId, OrganizationId, RequestId, SessionId, TokenId},
     ledger::{Actor, Change, Subject},
     scope::Scope,
     token::{Grant, Token},
@@ -50,7 +50,7 @@ pub(crate) struct AuditQuery {
     after: u64,
     /// Only what concerns this organization.
     organization: Option<OrganizationId>,
-    /// The id of the token, account or organization that the entries are to be about.
+    /// The id of the token, account, organization or invitation that the entries are to be about.
     subject: Option<RequestId>,
     /// Only what was asked for with this token.
     actor: Option<TokenId>,
@@ -84,6 +84,8 @@ enum ActorView {
     LeakReport,
     /// An account, with a token of the API `counterfoil`.
     Token { account: AccountId, token: TokenId },
+    /// An account, in the console.
+    Session { account: AccountId, session: SessionId },
 }
 
 /// What a change is about.
@@ -94,6 +96,7 @@ enum SubjectView {
     Organization { id: OrganizationId },
     Account { id: AccountId },
     Token { id: TokenId },
+    Invitation { id: InvitationId },
 }
 
 impl From<StoredEntry> for EntryView {
@@ -106,6 +109,7 @@ impl From<StoredEntry> for EntryView {
                 Actor::Operator => ActorView::Operator,
                 Actor::LeakReport => ActorView::LeakReport,
                 Actor::Token { account, token } => ActorView::Token { account, token },
+                Actor::Session { account, session } => ActorView::Session { account, session },
             },
             kind: entry.kind,
             organization: entry.organization,
@@ -113,6 +117,7 @@ impl From<StoredEntry> for EntryView {
                 Subject::Organization(id) => SubjectView::Organization { id },
                 Subject::Account(id) => SubjectView::Account { id },
                 Subject::Token(id) => SubjectView::Token { id },
+                Subject::Invitation(id) => SubjectView::Invitation { id },
             },
             details: stored.change.as_ref().map(details),
         }
@@ -138,12 +143,20 @@ fn details(change: &Change) -> Value {
         | Change::AccountDisabled { .. }
         | Change::AccountEnabled { .. }
         | Change::PasswordSet { .. }
+        | Change::SecondFactorSet { .. }
+        | Change::SecondFactorRemoved { .. }
+        | Change::InvitationWithdrawn { .. }
         | Change::MembershipEnded { .. }
         | Change::TokenPaused { .. }
         | Change::TokenResumed { .. } => json!({}),
         Change::MembershipAdded { rank, .. } | Change::MembershipRankChanged { rank, .. } => {
             json!({"rank": rank})
         }
+        Change::InvitationMade { email, rank, expires_at, .. } => {
+            json!({"email": email, "rank": rank, "expires_at": Moment(*expires_at)})
+        }
+        Change::InvitationAccepted { account, .. } => json!({"account": account}),
+        Change::TokenHandedOver { owner, .. } => json!({"owner": owner}),
         Change::TokenIssued(token) => issued(token),
         Change::TokenImported { token, from, entropy_bits, paused } => {
             let mut told = issued(token);

@@ -3,7 +3,7 @@
 use crate::{
     Timestamp,
     account::{AccountKind, Email, Rank},
-    id::{AccountId, OrganizationId, TokenId},
+    id::{AccountId, InvitationId, OrganizationId, SessionId, TokenId},
     network::Network,
     token::{Digest, Grant, Token},
 };
@@ -86,6 +86,16 @@ pub enum Change {
         /// The Argon2id hash, in PHC string form.
         hash: String,
     },
+    /// An account has a second factor from now on. Its secret is not in the ledger.
+    SecondFactorSet {
+        /// Which account.
+        account: AccountId,
+    },
+    /// An account has no second factor any more.
+    SecondFactorRemoved {
+        /// Which account.
+        account: AccountId,
+    },
     /// An account joined an organization.
     MembershipAdded {
         /// Which organization.
@@ -109,6 +119,38 @@ pub enum Change {
         /// Which organization.
         organization: OrganizationId,
         /// Which account.
+        account: AccountId,
+    },
+    /// Whoever has the link's secret may join an organization.
+    InvitationMade {
+        /// Which.
+        invitation: InvitationId,
+        /// Into which organization.
+        organization: OrganizationId,
+        /// For whom, where that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        email: Option<Email>,
+        /// As what.
+        rank: Rank,
+        /// The digest of the link's secret.
+        digest: Digest,
+        /// From when on it is refused.
+        expires_at: Timestamp,
+    },
+    /// An invitation that nobody has accepted was taken back.
+    InvitationWithdrawn {
+        /// Which.
+        invitation: InvitationId,
+        /// Into which organization.
+        organization: OrganizationId,
+    },
+    /// An invitation was used up. That the account joined is a change of its own.
+    InvitationAccepted {
+        /// Which.
+        invitation: InvitationId,
+        /// Into which organization.
+        organization: OrganizationId,
+        /// By whom.
         account: AccountId,
     },
     /// A token began.
@@ -189,6 +231,15 @@ pub enum Change {
         /// What the new secret ends with.
         last_four: Box<str>,
     },
+    /// A token has another owner, of the same organization.
+    TokenHandedOver {
+        /// Which.
+        token: TokenId,
+        /// Whose.
+        organization: OrganizationId,
+        /// Who owns it from now on.
+        owner: AccountId,
+    },
     /// A token ended.
     TokenRevoked {
         /// Which.
@@ -225,6 +276,8 @@ pub enum Subject {
     Account(AccountId),
     /// A token.
     Token(TokenId),
+    /// An invitation.
+    Invitation(InvitationId),
 }
 
 impl Subject {
@@ -234,6 +287,7 @@ impl Subject {
             Self::Organization(id) => id.as_bytes(),
             Self::Account(id) => id.as_bytes(),
             Self::Token(id) => id.as_bytes(),
+            Self::Invitation(id) => id.as_bytes(),
         }
     }
 }
@@ -250,15 +304,21 @@ impl Change {
             Self::AccountDisabled { .. } => "account_disabled",
             Self::AccountEnabled { .. } => "account_enabled",
             Self::PasswordSet { .. } => "password_set",
+            Self::SecondFactorSet { .. } => "second_factor_set",
+            Self::SecondFactorRemoved { .. } => "second_factor_removed",
             Self::MembershipAdded { .. } => "membership_added",
             Self::MembershipRankChanged { .. } => "membership_rank_changed",
             Self::MembershipEnded { .. } => "membership_ended",
+            Self::InvitationMade { .. } => "invitation_made",
+            Self::InvitationWithdrawn { .. } => "invitation_withdrawn",
+            Self::InvitationAccepted { .. } => "invitation_accepted",
             Self::TokenIssued(_) => "token_issued",
             Self::TokenImported { .. } => "token_imported",
             Self::TokenChanged { .. } => "token_changed",
             Self::TokenPaused { .. } => "token_paused",
             Self::TokenResumed { .. } => "token_resumed",
             Self::TokenRotated { .. } => "token_rotated",
+            Self::TokenHandedOver { .. } => "token_handed_over",
             Self::TokenRevoked { .. } => "token_revoked",
         }
     }
@@ -271,17 +331,23 @@ impl Change {
             | Self::AccountChanged { .. }
             | Self::AccountDisabled { .. }
             | Self::AccountEnabled { .. }
-            | Self::PasswordSet { .. } => None,
+            | Self::PasswordSet { .. }
+            | Self::SecondFactorSet { .. }
+            | Self::SecondFactorRemoved { .. } => None,
             Self::OrganizationCreated { organization, .. }
             | Self::OrganizationChanged { organization, .. }
             | Self::OrganizationClosed { organization }
             | Self::MembershipAdded { organization, .. }
             | Self::MembershipRankChanged { organization, .. }
             | Self::MembershipEnded { organization, .. }
+            | Self::InvitationMade { organization, .. }
+            | Self::InvitationWithdrawn { organization, .. }
+            | Self::InvitationAccepted { organization, .. }
             | Self::TokenChanged { organization, .. }
             | Self::TokenPaused { organization, .. }
             | Self::TokenResumed { organization, .. }
             | Self::TokenRotated { organization, .. }
+            | Self::TokenHandedOver { organization, .. }
             | Self::TokenRevoked { organization, .. } => Some(*organization),
             Self::TokenIssued(token) | Self::TokenImported { token, .. } => {
                 Some(token.organization)
@@ -300,9 +366,14 @@ impl Change {
             | Self::AccountDisabled { account }
             | Self::AccountEnabled { account }
             | Self::PasswordSet { account, .. }
+            | Self::SecondFactorSet { account }
+            | Self::SecondFactorRemoved { account }
             | Self::MembershipAdded { account, .. }
             | Self::MembershipRankChanged { account, .. }
             | Self::MembershipEnded { account, .. } => Subject::Account(*account),
+            Self::InvitationMade { invitation, .. }
+            | Self::InvitationWithdrawn { invitation, .. }
+            | Self::InvitationAccepted { invitation, .. } => Subject::Invitation(*invitation),
             Self::TokenIssued(token) | Self::TokenImported { token, .. } => {
                 Subject::Token(token.id)
             }
@@ -310,6 +381,7 @@ impl Change {
             | Self::TokenPaused { token, .. }
             | Self::TokenResumed { token, .. }
             | Self::TokenRotated { token, .. }
+            | Self::TokenHandedOver { token, .. }
             | Self::TokenRevoked { token, .. } => Subject::Token(*token),
         }
     }
@@ -330,6 +402,13 @@ pub enum Actor {
         /// Which.
         token: TokenId,
     },
+    /// An account, in the console.
+    Session {
+        /// Whose session.
+        account: AccountId,
+        /// Which.
+        session: SessionId,
+    },
 }
 
 impl Actor {
@@ -337,7 +416,7 @@ impl Actor {
     pub fn token(&self) -> Option<TokenId> {
         match self {
             Self::Token { token, .. } => Some(*token),
-            Self::Operator | Self::LeakReport => None,
+            Self::Operator | Self::LeakReport | Self::Session { .. } => None,
         }
     }
 }

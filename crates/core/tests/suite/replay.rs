@@ -4,7 +4,7 @@ use crate::scene::{account, email, organization, scope, token, token_id};
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
-    id::{AccountId, OrganizationId, TokenId},
+    id::{AccountId, InvitationId, OrganizationId, TokenId},
     index::{Index, Loaded, OutOfStep},
     ledger::{self, Actor, Change, Head, ImportSource, Stored},
     token::{Digest, Grant, Previous, State, Token},
@@ -42,6 +42,9 @@ pub(crate) enum Attempt {
     Revoke(u32),
     /// Other terms, another end.
     Patch(u32, u8, Option<i64>),
+    HandOver(u32, u32),
+    /// What verification has no use for.
+    Else(u32, u32, u8),
 }
 
 /// About one of so many tokens.
@@ -68,6 +71,8 @@ pub(crate) fn attempt_on(tokens: u32) -> impl Strategy<Value = Attempt> {
         1 => token.clone().prop_map(Revoke),
         4 => (token, 0..4u8, proptest::option::of(0..10_000i64))
             .prop_map(|(t, terms, end)| Patch(t, terms, end)),
+        4 => (0..tokens, 0..3u32).prop_map(|(t, a)| HandOver(t, a)),
+        1 => (both(), 0..5u8).prop_map(|((o, a), kind)| Else(o, a, kind)),
     ]
 }
 
@@ -151,6 +156,25 @@ impl Plain {
                 self.memberships.get_mut(&(organization, account))?.take()?;
                 Some(Change::MembershipEnded { organization, account })
             }
+            Attempt::Else(o, a, kind) => {
+                let (organization, account) = (organization(o), account(a));
+                (*self.memberships.get(&(organization, account))?)?;
+                let invitation = InvitationId::from_bytes([kind; 16]);
+                Some(match kind {
+                    0 => Change::SecondFactorSet { account },
+                    1 => Change::SecondFactorRemoved { account },
+                    2 => Change::InvitationMade {
+                        invitation,
+                        organization,
+                        email: Some(email("guest@example.com")),
+                        rank: Rank::Member,
+                        digest: Digest::of("link"),
+                        expires_at: Timestamp::MAX,
+                    },
+                    3 => Change::InvitationWithdrawn { invitation, organization },
+                    _ => Change::InvitationAccepted { invitation, organization, account },
+                })
+            }
             _ => self.make_of_token(attempt),
         }
     }
@@ -233,6 +257,16 @@ impl Plain {
                     external_id: None,
                     metadata: None,
                 })
+            }
+            Attempt::HandOver(t, a) => {
+                let (token, state, _) = self.tokens.get_mut(&token_id(t))?;
+                let (organization, owner) = (token.organization, account(a));
+                (*self.memberships.get(&(organization, owner))?)?;
+                if *state == State::Revoked || token.owner == owner {
+                    return None;
+                }
+                token.owner = owner;
+                Some(Change::TokenHandedOver { token: token.id, organization, owner })
             }
             _ => None,
         }
@@ -370,7 +404,8 @@ proptest! {
 #[test]
 fn a_change_to_something_unknown_changes_nothing() {
     let mut plain = Plain::default();
-    for attempt in beginning() {
+    let elsewhere = [Attempt::CreateOrganization(1), Attempt::Join(1, 0)];
+    for attempt in beginning().chain(elsewhere) {
         plain.make(&attempt).unwrap();
     }
     let index = plain.load();
@@ -389,6 +424,10 @@ fn a_change_to_something_unknown_changes_nothing() {
         Change::TokenPaused { token: nothing, organization: here },
         Change::TokenResumed { token: nothing, organization: here },
         Change::TokenRevoked { token: nothing, organization: here, reason: String::new() },
+        Change::TokenHandedOver { token: nothing, organization: here, owner: ada },
+        Change::TokenHandedOver { token: token_id(0), organization: here, owner: nobody },
+        // A token stays where it is, whoever else is a member elsewhere.
+        Change::TokenHandedOver { token: token_id(0), organization: organization(1), owner: ada },
         Change::TokenRotated {
             revision: 0,
             token: nothing,
@@ -433,6 +472,7 @@ fn indexes_that_differ_in_one_thing_differ() {
         plain(&[Attempt::Patch(0, 1, None)]),
         plain(&[Attempt::Patch(0, 2, None)]),
         plain(&[Attempt::Patch(0, 0, Some(1))]),
+        plain(&[Attempt::HandOver(0, 1)]),
     ];
     for (at, one) in contents.iter().enumerate() {
         assert!(!contents[at + 1..].contains(one), "{at}");
