@@ -23,12 +23,21 @@ struct Page {
     before: fn(&Browser),
 }
 
-const PAGES: &[Page] = &[Page {
-    name: "description",
-    path: "/openapi.json",
-    signed_in: None,
-    before: |browser| browser.sees("openapi"),
-}];
+const PAGES: &[Page] = &[
+    Page { name: "sign-in", path: "/sign-in", signed_in: None, before: |_| {} },
+    Page {
+        name: "sign-in-refused",
+        path: "/sign-in",
+        signed_in: None,
+        before: |browser| {
+            browser.fill("E-mail", ADA);
+            browser.fill("Password", "wrong");
+            browser.press("Sign in");
+            browser.sees("password");
+        },
+    },
+    Page { name: "no-such-page", path: "/nothing", signed_in: Some(ADA), before: |_| {} },
+];
 
 /// What everybody signs in with.
 const PASSWORD: &str = "correct horse battery staple";
