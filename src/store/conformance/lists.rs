@@ -58,6 +58,7 @@ async fn crowded() -> House {
             address: None,
             user_agent: None,
             route: None,
+            secret: None,
         };
         (numbered(n), TokenUsage { last: Some(last), ..TokenUsage::default() })
     });
