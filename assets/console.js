@@ -78,6 +78,12 @@ addEventListener("click", async (event) => {
   }
   setTimeout(() => (button.textContent = label), 2000);
 });
+addEventListener("click", (event) => {
+  const button = event.target.closest("[data-print]");
+  if (!button) return;
+  print();
+  copied(document.getElementById(button.dataset.print));
+});
 addEventListener("copy", () => {
   for (const secret of secrets) if (getSelection().toString().includes(secret.textContent.trim())) copied(secret);
 });

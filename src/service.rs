@@ -10,9 +10,11 @@ mod caller;
 pub(crate) mod idempotency;
 pub(crate) mod import;
 mod leaks;
+pub(crate) mod links;
 pub(crate) mod management_api;
 mod metadata;
 pub(crate) mod organizations;
+pub(crate) mod own_account;
 pub(crate) mod passwords;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
@@ -55,6 +57,11 @@ pub(crate) struct Service {
     pub(crate) watches: Arc<Watches>,
     pub(crate) passwords: passwords::Passwords,
     pub(crate) attempts: attempts::Attempts,
+    pub(crate) requests: links::Requests,
+    pub(crate) lifetimes: ArcSwap<sessions::Lifetimes>,
+    /// What proves who somebody is, is changed by one at a time: what was proven must still
+    /// be so.
+    pub(crate) credentials: tokio::sync::Mutex<()>,
     pub(crate) post: Arc<Post>,
     pub(crate) streams: Streams,
     /// Two first organizations made side by side would both be the first.

@@ -58,6 +58,13 @@ impl Passwords {
         self.work(move || verify(&password, hash.as_deref())).await
     }
 
+    /// Has no place left for anybody, for as long as the answer is kept.
+    #[cfg(test)]
+    pub(super) fn occupy(&self) -> tokio::sync::SemaphorePermit<'_> {
+        let all = u32::try_from(self.waiting.available_permits()).unwrap();
+        self.waiting.try_acquire_many(all).unwrap()
+    }
+
     /// Does `work` when it is its turn.
     async fn work<T: Send + 'static>(
         &self,
