@@ -154,8 +154,7 @@ pub(super) struct Mail {
     #[schemars(extend("x-default" = "none: no mail is sent"))]
     pub(super) smtp: Option<String>,
     /// How the connection to an `smtp://` server is protected.
-    #[schemars(extend("x-default" = "`\"starttls\"`; on the loopback interface `\"none\"`"))]
-    pub(super) tls: Option<MailTls>,
+    pub(super) tls: MailTls,
     /// The file with the certificates, in PEM, that the server's is checked against.
     #[schemars(extend("x-default" = "the system's certificates"))]
     pub(super) ca_file: Option<String>,
@@ -174,9 +173,12 @@ pub(super) struct Mail {
 }
 
 /// How a connection to a mail server is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum MailTls {
+    /// `starttls`; on the loopback interface `none`.
+    #[default]
+    Auto,
     /// By TLS, before anything else is said; a server that offers none gets no mail.
     Starttls,
     /// Not at all. Whoever is in between reads the links, so no `user` can sign in over it
