@@ -3,6 +3,7 @@
 
 mod dialog;
 mod draft;
+mod example;
 pub(crate) mod facts;
 mod list;
 mod reveal;
@@ -110,9 +111,10 @@ async fn issue(
         }
     };
     let caller = visitor.caller()?;
+    let before = console.before_reveal(&visitor, api, &wanted).await?;
     let once = Idempotency::new(caller, &nonce.key(), form.digest());
     match console.service.issue_token_once(caller, &wanted, once).await {
-        Ok(Issuance::New(issued)) => console.reveal(&visitor, api, issued).await,
+        Ok(Issuance::New(issued)) => Ok(console.reveal(&visitor, api, &issued, before)),
         Ok(Issuance::Repeat(token)) => console.shown(&visitor, &token),
         Err(error) => {
             let (status, nonce) = match &error {

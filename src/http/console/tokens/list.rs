@@ -1,13 +1,13 @@
 //! The list of somebody's tokens: all of them, or those of one API in its own words.
 
-use super::facts::{self, State};
+use super::{example, facts::{self, State}};
 use crate::{
     clock,
     config::ProtectedApi,
-    http::console::{Console, Trouble, Visitor, examples, nonce::Nonce, when::{When, when}},
+    http::console::{Console, Trouble, Visitor, menu, nonce::Nonce, when::{When, when}},
     store::{Page, StoredToken, TokenFilter, TokenOrder, TokenState},
 };
-use counterfoil_core::{Timestamp, id::TokenId};
+use counterfoil_core::{Timestamp, account::Email, id::TokenId};
 use serde::Deserialize;
 
 /// How many tokens stand on a page.
@@ -221,7 +221,7 @@ impl Console {
     /// The APIs whose tokens the visitor may issue.
     fn apis_for(&self, visitor: &Visitor) -> impl Iterator<Item = &ProtectedApi> {
         let is_administrator = visitor.is_administrator();
-        self.apis.iter().filter(move |api| api.is_issued_by(is_administrator))
+        self.apis.iter().filter(move |api| menu::may_issue(api, is_administrator))
     }
 
     fn tabs(&self, visitor: &Visitor, current: Option<&ProtectedApi>) -> Vec<Tab> {
@@ -264,7 +264,8 @@ impl Console {
 
     fn example(&self, visitor: &Visitor, current: Option<&ProtectedApi>) -> String {
         let api = current.or_else(|| self.apis_for(visitor).next());
-        api.map(|api| examples::to_come(api, &self.address(api))).unwrap_or_default()
+        let email = visitor.here.account.email.as_ref().map(Email::as_str);
+        api.map(|api| example::to_come(api, &self.address(api), email)).unwrap_or_default()
     }
 }
 

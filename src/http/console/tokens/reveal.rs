@@ -1,20 +1,19 @@
 //! The one page with a secret in it, and the one that says that it is gone.
 
-use super::{List, facts, way_out};
+use super::{List, example::{self, Example}, facts, way_out};
 use crate::{
     clock,
     config::{ProtectedApi, Words},
     http::console::{
         Console, Frame, Page, Trouble, Visitor,
-        examples::{self, Example},
         when::When,
     },
-    service::{accounts::AccountName, tokens::Issued},
-    store::StoredToken,
+    service::{ServiceError, tokens::{Issued, NewToken}},
+    store::{StoredAccount, StoredToken},
 };
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
-use counterfoil_core::token::Secret;
+use counterfoil_core::account::Email;
 
 /// The ticket.
 #[derive(Template)]
@@ -24,12 +23,18 @@ struct RevealPage<'a> {
     list: List,
     words: &'a Words,
     token: Stub,
-    secret: &'a Secret,
+    secret: &'a str,
     /// Empty where no scheme of the API has one.
     client_id: String,
     examples: Vec<Example>,
     /// Where the list is.
     done: String,
+}
+
+/// What is looked up before there is a token.
+pub(super) struct Before {
+    owner: Option<StoredAccount>,
+    list: List,
 }
 
 /// The part of the ticket that stays.
@@ -57,42 +62,56 @@ struct ShownPage {
 }
 
 impl Console {
-    /// The answer that shows the secret. There is no other.
-    pub(super) async fn reveal(
+    /// What the reveal needs besides the token. It is looked up before there is one: what
+    /// failed afterwards would take the secret with it.
+    pub(super) async fn before_reveal(
         &self,
         visitor: &Visitor,
         api: &ProtectedApi,
-        issued: Issued,
-    ) -> Result<Response, Trouble> {
-        let Issued { token: stored, secret } = issued;
-        let is_own = stored.token.owner == visitor.here.account.id;
-        let (owner, email) = if is_own {
-            let account = &visitor.here.account;
-            (account.name.clone(), account.email.clone())
-        } else {
-            let name = AccountName::Id(stored.token.owner);
-            let account = self.service.account(visitor.caller()?, &name).await?;
-            (account.name, account.email)
+        wanted: &NewToken,
+    ) -> Result<Before, Trouble> {
+        let owner = match &wanted.owner {
+            Some(name) => {
+                let found = self.service.account(visitor.caller()?, name).await;
+                found.map(Some).or_else(|error| match error {
+                    // The operation will say so.
+                    ServiceError::NotFound(_) => Ok(None),
+                    error => Err(error),
+                })?
+            }
+            None => Some(visitor.here.account.clone()),
         };
+        Ok(Before { owner, list: self.behind(visitor, api).await? })
+    }
+
+    /// The answer that shows the secret. There is no other.
+    pub(super) fn reveal(
+        &self,
+        visitor: &Visitor,
+        api: &ProtectedApi,
+        issued: &Issued,
+        before: Before,
+    ) -> Response {
+        let Issued { token: stored, secret } = issued;
         let id = stored.token.id.to_string();
-        let done = if is_own { format!("{}#{id}", way_out(api)) } else { format!("/tokens/{id}") };
-        let credentials = examples::Credentials {
+        let is_own = stored.token.owner == visitor.here.account.id;
+        let owner = before.owner.as_ref();
+        let credentials = example::Credentials {
             secret: secret.reveal(),
             client_id: &id,
-            email: email.as_ref().map(counterfoil_core::account::Email::as_str),
+            email: owner.and_then(|owner| owner.email.as_ref()).map(Email::as_str),
         };
-        let examples = examples::all(api, &self.address(api), &credentials);
         let page = RevealPage {
             page: self.frame(visitor, "tokens"),
-            list: self.behind(visitor, api).await?,
+            list: before.list,
             words: &api.words,
-            token: stub(&stored, owner),
-            secret: &secret,
-            client_id: if api.has_client_id() { id } else { String::new() },
-            examples,
-            done,
+            token: stub(stored, owner.map(|owner| owner.name.clone()).unwrap_or_default()),
+            secret: secret.reveal(),
+            examples: example::all(api, &self.address(api), &credentials),
+            done: if is_own { format!("{}#{id}", way_out(api)) } else { format!("/tokens/{id}") },
+            client_id: if example::has_client_id(api) { id } else { String::new() },
         };
-        Ok(Page(page).into_response())
+        Page(page).into_response()
     }
 
     /// The answer to whoever asks for a secret that was shown.

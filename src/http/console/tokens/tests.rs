@@ -1,0 +1,1 @@
+//! The forms of each example API.
