@@ -11,7 +11,7 @@ use crate::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use counterfoil_core::{
     Timestamp,
-    account::{AccountKind, Rank},
+    account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, SessionId},
     time::Seconds,
     token::Digest,
@@ -99,7 +99,10 @@ impl Service {
         password: Zeroizing<String>,
         client: &Client,
     ) -> Result<Option<SignedIn>, ServiceError> {
-        let found = self.store.credentials_by_email(email.to_owned()).await?;
+        let found = match email.parse::<Email>() {
+            Ok(email) => self.store.credentials_by_email(email).await?,
+            Err(_) => None,
+        };
         let person = found.filter(|found| found.kind == AccountKind::Person && !found.is_disabled);
         let hash = person.as_ref().and_then(|person| person.password_hash.clone());
         let is_right = self.passwords.verify(password, hash.as_deref()).await?;

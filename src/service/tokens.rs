@@ -361,7 +361,12 @@ impl Service {
         // this would end: that is for people to sort out, so no second try.
         self.commit(caller, now, [rotated]).await?;
         let previous = previous_until.map(|until| Previous { digest: replaces, until });
-        Ok(Issued { token: StoredToken { token, previous, ..stored }, secret })
+        // What was used until now was used with what is the secret before, from now on.
+        let previous_last_used = stored.present_last_used.clone();
+        let present_last_used = None;
+        let token =
+            StoredToken { token, previous, present_last_used, previous_last_used, ..stored };
+        Ok(Issued { token, secret })
     }
 
     /// Ends a token for good. A repeat finds it ended and says when that was.

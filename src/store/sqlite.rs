@@ -67,6 +67,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0008_revisions.sql"),
     include_str!("../../migrations/sqlite/0009_ways.sql"),
     include_str!("../../migrations/sqlite/0010_console.sql"),
+    include_str!("../../migrations/sqlite/0011_halves.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.
