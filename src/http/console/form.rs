@@ -83,7 +83,8 @@ mod tests {
         assert_eq!(form.given("absent"), None);
         assert_eq!(form.all("scope").collect::<Vec<_>>(), ["x", "y:z"]);
         assert_eq!(form.password("password").as_str(), " p ");
-        let digests = [&b"a=bc"[..], b"ab=c", b"a=b&c=", b"a=bc&a=bc"].map(|f| Form::read(f).digest());
+        let digests =
+            [&b"a=bc"[..], b"ab=c", b"a=b&c=", b"a=bc&a=bc"].map(|f| Form::read(f).digest());
         assert_eq!(digests.iter().collect::<std::collections::HashSet<_>>().len(), 4);
         assert_eq!(Form::read(b"%ff=%zz").text("absent"), "");
     }

@@ -47,10 +47,8 @@ impl Menu {
         let issued = apis.iter().filter(|api| may_issue(api, is_administrator));
         let mut entries: Vec<Entry> = issued.filter_map(entry).collect();
         // Where two are called alike, each says whose it is.
-        let alike: Vec<bool> = entries
-            .iter()
-            .map(|a| entries.iter().filter(|b| a.same_way(b)).count() > 1)
-            .collect();
+        let alike: Vec<bool> =
+            entries.iter().map(|a| entries.iter().filter(|b| a.same_way(b)).count() > 1).collect();
         for (entry, alike) in entries.iter_mut().zip(alike) {
             if alike {
                 entry.label = format!("{} ({})", entry.label, entry.api);
@@ -102,7 +100,8 @@ pub(super) fn entry(api: &ProtectedApi) -> Option<Entry> {
     // A way that is only the name of a page would be an entry that is that page.
     let place = if way.len() > 1 { place.map(|(_, place)| *place) } else { None };
     let inner = if place.is_some() { &way[1..] } else { &way[..] };
-    let section = if inner.len() > 1 { inner[..inner.len() - 1].join(" › ") } else { String::new() };
+    let section =
+        if inner.len() > 1 { inner[..inner.len() - 1].join(" › ") } else { String::new() };
     let name = &api.api.name;
     // An entry that is called like the button does what the button does.
     let href = if *last == api.words.generate {
@@ -147,12 +146,9 @@ mod tests {
         let entry = |place, section: Option<&str>, label: &str, href: &str| {
             (place, section.map(str::to_owned), label.to_owned(), href.to_owned())
         };
-        let aristotle = entry(
-            Place::Profile, None, "API Token Management", "/tokens?api=aristotle"
-        );
-        let facets = entry(
-            Place::Dropdown, None, "Generate Token", "/tokens/new?api=facets"
-        );
+        let aristotle =
+            entry(Place::Profile, None, "API Token Management", "/tokens?api=aristotle");
+        let facets = entry(Place::Dropdown, None, "Generate Token", "/tokens/new?api=facets");
         let finout = entry(Place::Portal, None, "API Tokens", "/tokens?api=finout");
         let selectstar = entry(
             Place::Account,

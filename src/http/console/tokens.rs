@@ -200,7 +200,10 @@ async fn over_account(
             .filter(|stored| stored.revoked_at.is_none())
             .map(|stored| list::row(stored, now))
             .collect(),
-        sentence: format!("A token expires: {}.", facts::fixed_expiry(&api.api, now).to_lowercase()),
+        sentence: format!(
+            "A token expires: {}.",
+            facts::fixed_expiry(&api.api, now).to_lowercase()
+        ),
     };
     Ok(Page(page).into_response())
 }

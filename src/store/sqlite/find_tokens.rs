@@ -156,7 +156,8 @@ fn query(filter: &TokenFilter, page: Page<TokenId>, index: &str) -> Query {
     }
     query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));
     if let Some(search) = &filter.search {
-        query.and("(instr(lower(name), lower(?)) OR instr(lower(note), lower(?)) OR last_four = ?)");
+        query
+            .and("(instr(lower(name), lower(?)) OR instr(lower(note), lower(?)) OR last_four = ?)");
         for _ in 0..3 {
             query.give(search.clone());
         }

@@ -123,8 +123,11 @@ impl<'a> Dialog<'a> {
         if !asked(Ask::Expiry) {
             fix(&api.words.expiry, facts::fixed_expiry(&api.api, now));
         }
-        let nothing =
-            if api.api.scopes.is_empty() { facts::can(&api.api, &[]) } else { facts::NOTHING.into() };
+        let nothing = if api.api.scopes.is_empty() {
+            facts::can(&api.api, &[])
+        } else {
+            facts::NOTHING.into()
+        };
         let last = api.api.tokens.max_lifetime.map(|max| date(now.plus(max)));
         Self {
             api: &api.api.name,

@@ -136,10 +136,9 @@ impl Draft {
             CUSTOM => day(&self.date)
                 .map(Expiry::At)
                 .ok_or_else(|| "Give a date, such as 2031-03-31.".into()),
-            span => span
-                .parse::<Seconds>()
-                .map(Expiry::In)
-                .map_err(|_| "Choose one of these.".into()),
+            span => {
+                span.parse::<Seconds>().map(Expiry::In).map_err(|_| "Choose one of these.".into())
+            }
         }
     }
 }

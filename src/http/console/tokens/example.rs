@@ -41,8 +41,7 @@ pub(super) fn all(
 
 /// What will work once there is a token.
 pub(super) fn to_come(api: &ProtectedApi, address: &str, email: Option<&str>) -> String {
-    let credentials =
-        Credentials { secret: "$TOKEN", client_id: "$CLIENT_ID", email };
+    let credentials = Credentials { secret: "$TOKEN", client_id: "$CLIENT_ID", email };
     scheme(api).map(|scheme| curl(api, address, scheme, &credentials)).unwrap_or_default()
 }
 

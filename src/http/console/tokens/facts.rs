@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn grants() {
-        let scopes = |texts: &[&str]| Grant::Scopes(texts.iter().map(|t| t.parse().unwrap()).collect());
+        let scopes =
+            |texts: &[&str]| Grant::Scopes(texts.iter().map(|t| t.parse().unwrap()).collect());
         assert_eq!(may(&Grant::Any), "Everything");
         assert_eq!(may(&Grant::Role("viewer".into())), "viewer");
         assert_eq!(may(&scopes(&["a", "b"])), "a, b");

@@ -1,10 +1,17 @@
 //! The list of somebody's tokens: all of them, or those of one API in its own words.
 
-use super::{example, facts::{self, State}};
+use super::{
+    example,
+    facts::{self, State},
+};
 use crate::{
     clock,
     config::ProtectedApi,
-    http::console::{Console, Trouble, Visitor, menu, nonce::Nonce, when::{When, when}},
+    http::console::{
+        Console, Trouble, Visitor, menu,
+        nonce::Nonce,
+        when::{When, when},
+    },
     store::{Page, StoredToken, TokenFilter, TokenOrder, TokenState},
 };
 use counterfoil_core::{Timestamp, account::Email, id::TokenId};
@@ -225,7 +232,8 @@ impl Console {
     }
 
     fn tabs(&self, visitor: &Visitor, current: Option<&ProtectedApi>) -> Vec<Tab> {
-        let all = Tab { label: "All".into(), href: "/tokens".into(), is_current: current.is_none() };
+        let all =
+            Tab { label: "All".into(), href: "/tokens".into(), is_current: current.is_none() };
         let tab = |api: &ProtectedApi| Tab {
             label: api.api.name.to_string(),
             href: list_of(api),
@@ -332,8 +340,6 @@ pub(super) fn row(stored: StoredToken, now: Timestamp) -> Row {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn needles() {
         for (search, needle) in

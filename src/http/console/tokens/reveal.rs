@@ -1,14 +1,18 @@
 //! The one page with a secret in it, and the one that says that it is gone.
 
-use super::{List, example::{self, Example}, facts, way_out};
+use super::{
+    List,
+    example::{self, Example},
+    facts, way_out,
+};
 use crate::{
     clock,
     config::{ProtectedApi, Words},
-    http::console::{
-        Console, Frame, Page, Trouble, Visitor,
-        when::When,
+    http::console::{Console, Frame, Page, Trouble, Visitor, when::When},
+    service::{
+        ServiceError,
+        tokens::{Issued, NewToken},
     },
-    service::{ServiceError, tokens::{Issued, NewToken}},
     store::{StoredAccount, StoredToken},
 };
 use askama::Template;
