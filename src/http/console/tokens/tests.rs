@@ -162,7 +162,7 @@ fn roles_say_what_they_may_and_permissions_are_a_matrix() {
         let hints: Vec<_> = dialog.roles.iter().map(|r| (&*r.label, &*r.hint)).collect();
         assert_eq!(
             hints,
-            [("editor", "Read costs; change cost centres."), ("viewer", "Read costs.")]
+            [("viewer", "Read costs."), ("editor", "Read costs; change cost centres.")]
         );
         assert_eq!(chosen(&dialog.roles), ["viewer"]);
     });
