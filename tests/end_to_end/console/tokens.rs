@@ -32,12 +32,11 @@ impl Stage {
     }
 
     fn tokens(&self) -> usize {
-        let list = self.server_list();
-        list.as_array().unwrap().len()
+        self.server_list().as_array().unwrap().len()
     }
 
     fn server_list(&self) -> serde_json::Value {
-        self.server.cli(["token", "list", "--json"]).done().json()
+        self.server.cli(["token", "list", "--json"]).done().json()["items"].clone()
     }
 }
 
