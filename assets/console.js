@@ -43,7 +43,7 @@ if (dialog) {
   dialog.showModal();
   // A reload asks for the page that says so, instead of sending the form again.
   if (dialog.dataset.after) history.replaceState(null, "", dialog.dataset.after);
-  (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[data-copy], .input, form [type=radio]:checked"))?.focus();
+  (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[data-copy], .input, form [type=radio]:checked, .primary"))?.focus();
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
     leave(dialog.dataset.close);
@@ -129,7 +129,11 @@ addEventListener("pagehide", () => {
   for (const field of all("input[type=password]")) field.value = "";
 });
 addEventListener("pageshow", (event) => {
-  if (!event.persisted || !secrets.length) return;
+  if (!event.persisted) return;
+  if (!secrets.length) {
+    if (live) location.reload();
+    return;
+  }
   uncopied = false;
   document.querySelector(".torn")?.classList.remove("torn");
   for (const part of all(".tear")) part.hidden = true;
