@@ -192,6 +192,13 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
                 ],
             )
         }
+        Change::TokenPreviousEnded { token, organization, previous } => run(
+            connection,
+            "UPDATE token SET previous_digest = NULL, previous_until = NULL
+             WHERE id = ?1 AND organization = ?2 AND previous_digest = ?3
+             AND revoked_at IS NULL",
+            params![token.as_bytes(), organization.as_bytes(), previous.as_bytes()],
+        ),
         Change::TokenRevoked { token, organization, reason } => run(
             connection,
             "UPDATE token SET revoked_at = ?3, revoke_reason = ?4
