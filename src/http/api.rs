@@ -35,7 +35,7 @@ use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp, account::Rank, network::Network, route::Requirement,
     verify::Identity,
 };
-use http::{StatusCode, header, request::Parts};
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -147,9 +147,10 @@ async fn authenticate(
     if let Some(secret) = entrance.session_shown(&request) {
         // Judged once more when all of the request is here, as tokens are.
         let asked = async {
-            entrance.signed_in(&secret, &request, client).await?;
+            let (method, headers) = (request.method().clone(), request.headers().clone());
+            entrance.signed_in(&secret, &method, &headers, client).await?;
             let mut request = extract::whole(request).await?;
-            let caller = entrance.signed_in(&secret, &request, client).await?;
+            let caller = entrance.signed_in(&secret, &method, &headers, client).await?;
             request.extensions_mut().insert(caller);
             Ok::<_, Problem>(request)
         };
@@ -194,11 +195,12 @@ impl Entrance {
     async fn signed_in(
         &self,
         secret: &str,
-        request: &Request,
+        method: &Method,
+        headers: &HeaderMap,
         address: Option<IpAddr>,
     ) -> Result<Caller, Problem> {
         let forbidden = |detail: &str| Problem::new(StatusCode::FORBIDDEN, "forbidden", detail);
-        if !console::is_from_here(request.headers(), &self.public_url) {
+        if !console::is_from_here(headers, &self.public_url) {
             let detail = format!(
                 "with a session this may be asked from a page of {} only; from anywhere else, \
                  use a token",
@@ -206,10 +208,10 @@ impl Entrance {
             );
             return Err(forbidden(&detail));
         }
-        let kind = request.headers().get(header::CONTENT_TYPE);
+        let kind = headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).and_then(|kind| kind.split(';').next());
         let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-        if !request.method().is_safe() && !is_json {
+        if !method.is_safe() && !is_json {
             return Err(forbidden("with a session, say `Content-Type: application/json`"));
         }
         let client = Client { address, user_agent: None };

@@ -7,15 +7,17 @@ pub(crate) mod form;
 mod guard;
 mod menu;
 mod page;
+mod sign_in;
 pub(crate) mod visitor;
 pub(crate) mod when;
 
+pub(crate) use form::Form;
 pub(crate) use guard::{is_from_here, tell_browsers};
 pub(crate) use page::{Again, Page, Trouble, to};
-pub(crate) use visitor::{Frame, Visitor};
+pub(crate) use visitor::{Frame, Outside, Visitor};
 
 use super::problem;
-use crate::{config::ProtectedApi, service::Service};
+use crate::{config::ProtectedApi, replica::Replica, service::Service};
 use axum::{
     Router, middleware,
     response::{IntoResponse as _, Response},
@@ -28,6 +30,7 @@ use std::sync::Arc;
 /// What pages are made from.
 pub(crate) struct Console {
     pub(crate) service: Arc<Service>,
+    pub(crate) replica: Arc<Replica>,
     pub(crate) apis: Vec<ProtectedApi>,
     /// Where browsers find this console: scheme, host and port.
     pub(crate) public_url: String,
@@ -56,6 +59,7 @@ impl Console {
 pub(crate) fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/", get(home))
+        .merge(sign_in::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)

@@ -48,6 +48,7 @@ impl Live {
         let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
         let console = Arc::new(Console {
             service: app.service.clone(),
+            replica: replica.clone(),
             apis: config.apis.clone(),
             public_url: config.server.public_url.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),

@@ -1,8 +1,11 @@
 //! Passwords: hashed with Argon2id, a few at a time, away from the threads that answer requests.
 
 use super::ServiceError;
-use argon2::{Argon2, password_hash::PasswordHasher as _};
-use std::sync::Arc;
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -12,6 +15,12 @@ pub(crate) const SHORTEST: usize = 8;
 pub(crate) const LONGEST: usize = 1024;
 /// How many may wait for each one that is at work.
 const WAITING: usize = 16;
+
+/// A hash that no password is looked up for.
+static NOBODYS: LazyLock<String> = LazyLock::new(|| {
+    let hashed = Argon2::default().hash_password(b"nobody's");
+    hashed.map(|hash| hash.to_string()).unwrap_or_default()
+});
 
 /// A bounded pool. One hash takes about 18 ms of a core and 19 MiB.
 pub(crate) struct Passwords {
@@ -38,27 +47,53 @@ impl Passwords {
         if length > LONGEST {
             return Err(invalid(format!("must not be longer than {LONGEST} characters")));
         }
+        // The defaults are what OWASP asks for: 19 MiB, two passes, one lane.
+        self.work(move || Argon2::default().hash_password(password.as_bytes()))
+            .await?
+            .map(|hash| hash.to_string())
+            .map_err(|error| ServiceError::Unavailable(error.to_string()))
+    }
+
+    /// Whether a password is the one of `hash`. Without a hash nothing is, after the same
+    /// work.
+    pub(crate) async fn verify(
+        &self,
+        password: Zeroizing<String>,
+        hash: Option<&str>,
+    ) -> Result<bool, ServiceError> {
+        let known = hash.is_some();
+        // Made before it is known whether it is needed: to make it takes time.
+        let nobodys = NOBODYS.as_str();
+        let hash = hash.unwrap_or(nobodys).to_owned();
+        let matches = self
+            .work(move || {
+                let hash = PasswordHash::new(&hash)?;
+                Argon2::default().verify_password(password.as_bytes(), &hash)
+            })
+            .await?;
+        Ok(known && matches.is_ok())
+    }
+
+    /// Does work of this kind, when its turn comes.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
         let busy =
             || ServiceError::Busy("too many passwords are being worked on; try again".into());
         let _place = self.waiting.try_acquire().map_err(|_| busy())?;
         let permit = self.working.clone().acquire_owned().await.map_err(|_| busy())?;
-        let hashed = tokio::task::spawn_blocking(move || {
+        let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            // The defaults are what OWASP asks for: 19 MiB, two passes, one lane.
-            Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string())
+            work()
         });
-        match hashed.await {
-            Ok(Ok(hash)) => Ok(hash),
-            Ok(Err(error)) => Err(ServiceError::Unavailable(error.to_string())),
-            Err(error) => Err(ServiceError::Unavailable(error.to_string())),
-        }
+        done.await.map_err(|error| ServiceError::Unavailable(error.to_string()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argon2::password_hash::{PasswordVerifier as _, phc::PasswordHash};
 
     #[tokio::test]
     async fn a_hash_proves_its_password_and_no_other() {

@@ -5,13 +5,13 @@ use super::{
     caller::{self, Via},
 };
 use crate::{
-    entropy,
+    clock, entropy,
     store::{MembershipFilter, Page, StoredAccount, StoredSession},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use counterfoil_core::{
     Timestamp,
-    account::Rank,
+    account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId, SessionId},
     time::Seconds,
     token::Digest,
@@ -82,7 +82,66 @@ impl Here {
     }
 }
 
+/// How far somebody has come who showed the right password.
+pub(crate) enum SignedIn {
+    /// They are in.
+    Wholly(Begun),
+    /// The second factor is still to come.
+    Half(Begun),
+}
+
 impl Service {
+    /// Signs somebody in; nobody, where the address or the password is wrong, and nothing
+    /// tells which: the same work is done.
+    pub(crate) async fn sign_in(
+        &self,
+        email: &str,
+        password: Zeroizing<String>,
+        client: &Client,
+    ) -> Result<Option<SignedIn>, ServiceError> {
+        let found = match email.parse::<Email>() {
+            Ok(email) => self.store.credentials_by_email(email).await?,
+            Err(_) => None,
+        };
+        let person = found.filter(|found| found.kind == AccountKind::Person && !found.is_disabled);
+        let hash = person.as_ref().and_then(|person| person.password_hash.clone());
+        let is_right = self.passwords.verify(password, hash.as_deref()).await?;
+        let (Some(person), Some(hash), true) = (person, hash, is_right) else { return Ok(None) };
+        let factor = self.store.second_factor(person.account).await?;
+        let is_asked = factor.is_some_and(|factor| factor.is_confirmed);
+        if person.has_second_factor && !is_asked {
+            // The ledger tells of one, and it is lost: whoever knows the password alone
+            // does not get in.
+            tracing::error!(account = %person.account, "a second factor is set, and is not there");
+            return Ok(None);
+        }
+        let begun = Self::new_session(clock::now(), person.account, client, !is_asked);
+        if !self.store.keep_session(begun.session.clone(), Some(hash)).await? {
+            return Ok(None);
+        }
+        Ok(Some(if is_asked { SignedIn::Half(begun) } else { SignedIn::Wholly(begun) }))
+    }
+
+    /// Ends the session of whoever shows its secret.
+    pub(crate) async fn sign_out(&self, secret: &str) -> Result<(), ServiceError> {
+        if let Some(session) = self.store.session(Digest::of(secret), clock::now()).await? {
+            self.store.end_session(session.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at another organization from now on.
+    pub(crate) async fn look_at(
+        &self,
+        here: &Here,
+        organization: OrganizationId,
+    ) -> Result<(), ServiceError> {
+        if !here.memberships.iter().any(|home| home.organization == organization) {
+            return Err(super::organizations::no_such_organization());
+        }
+        Ok(self.store.set_session_organization(here.session.id, Some(organization)).await?)
+    }
+
     /// A session of an account that nobody has kept yet. `is_complete`: no second factor is
     /// to come.
     pub(super) fn new_session(

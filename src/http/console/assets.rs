@@ -30,6 +30,12 @@ const SCRIPT: Asset = Asset {
     content_type: "text/javascript; charset=utf-8",
     content: include_str!("../../../assets/console.js"),
 };
+const LEAK_DESK: Asset = Asset {
+    stem: "leak_desk",
+    extension: "js",
+    content_type: "text/javascript; charset=utf-8",
+    content: include_str!("../../../assets/leak_desk.js"),
+};
 const ICON: Asset = Asset {
     stem: "icon",
     extension: "svg",
@@ -41,6 +47,8 @@ const ICON: Asset = Asset {
 pub(crate) static STYLE_PATH: LazyLock<String> = LazyLock::new(|| STYLE.path());
 /// Where the script is.
 pub(crate) static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| SCRIPT.path());
+/// Where the leak desk's script is.
+pub(crate) static LEAK_DESK_PATH: LazyLock<String> = LazyLock::new(|| LEAK_DESK.path());
 /// Where the icon is.
 pub(crate) static ICON_PATH: LazyLock<String> = LazyLock::new(|| ICON.path());
 
@@ -67,5 +75,6 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route(&STYLE_PATH, get(async || STYLE.response()))
         .route(&SCRIPT_PATH, get(async || SCRIPT.response()))
+        .route(&LEAK_DESK_PATH, get(async || LEAK_DESK.response()))
         .route(&ICON_PATH, get(async || ICON.response()))
 }

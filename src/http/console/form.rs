@@ -21,12 +21,12 @@ impl Form {
     }
 
     /// The first value of a field, without the space around it; empty where there is none.
-    pub(crate) fn text(&self, name: &str) -> &str {
+    pub(crate) fn text<'f>(&'f self, name: &str) -> &'f str {
         self.all(name).next().unwrap_or_default().trim()
     }
 
     /// The same, where it says something.
-    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+    pub(crate) fn given<'f>(&'f self, name: &str) -> Option<&'f str> {
         Some(self.text(name)).filter(|text| !text.is_empty())
     }
 
@@ -36,7 +36,10 @@ impl Form {
     }
 
     /// All values of a field.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'f, 'n>(
+        &'f self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'f str> + use<'f, 'n> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 }

@@ -1,6 +1,6 @@
 //! Pages: a template becomes an answer, and so does what went wrong.
 
-use super::assets;
+use super::visitor::Outside;
 use crate::{
     http::{loggable::loggable, problem::Problem},
     service::ServiceError,
@@ -97,9 +97,7 @@ impl From<Problem> for Trouble {
 #[derive(Template)]
 #[template(path = "pages/error.html")]
 struct ErrorPage {
-    style: &'static str,
-    script: &'static str,
-    icon: &'static str,
+    page: Outside,
     title: &'static str,
     what: String,
     /// Where to go on, and what that is called.
@@ -156,9 +154,7 @@ impl IntoResponse for Trouble {
 impl Trouble {
     fn page(title: &'static str, what: String, way_out: (String, &'static str)) -> ErrorPage {
         ErrorPage {
-            style: &assets::STYLE_PATH,
-            script: &assets::SCRIPT_PATH,
-            icon: &assets::ICON_PATH,
+            page: Outside::default(),
             title,
             what,
             way_out,

@@ -139,11 +139,11 @@ pub(crate) fn forget_cookie(is_secure: bool) -> Option<(HeaderName, HeaderValue)
     set_cookie("", 0, is_secure)
 }
 
-/// What the frame around every page shows.
+/// What the frame around every page shows; templates call it `page`.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
-    pub(crate) style: &'static str,
-    pub(crate) script: &'static str,
+    pub(crate) css: &'static str,
+    pub(crate) js: &'static str,
     pub(crate) icon: &'static str,
     /// The organization that is looked at, and the others that could be.
     pub(crate) organization: String,
@@ -152,11 +152,17 @@ pub(crate) struct Frame {
     pub(crate) email: String,
     /// Instead of a picture.
     pub(crate) initials: String,
-    pub(crate) is_administrator: bool,
-    pub(crate) is_operator: bool,
-    pub(crate) menu: menu::Menu,
-    /// The path of this page, to mark it where it is listed.
-    pub(crate) path: String,
+    pub(crate) administrator: bool,
+    pub(crate) operator: bool,
+    /// The entries that APIs put right into the dropdown.
+    pub(crate) menu: Vec<menu::Entry>,
+    /// All entries, wherever they stand.
+    pub(crate) entries: menu::Menu,
+    /// Which entry this page is.
+    pub(crate) here: &'static str,
+    pub(crate) notices: Vec<Notice>,
+    /// One line about the ledger's head.
+    pub(crate) ledger: String,
 }
 
 /// An organization to look at.
@@ -167,9 +173,25 @@ pub(crate) struct Choice {
     pub(crate) is_chosen: bool,
 }
 
+/// Something that a page says of what was just done.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    /// plain, good, warning or danger.
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
+}
+
+impl Frame {
+    /// The same, with something to say.
+    pub(crate) fn saying(mut self, kind: &'static str, text: impl Into<String>) -> Self {
+        self.notices.push(Notice { kind, text: text.into() });
+        self
+    }
+}
+
 impl Console {
-    /// The frame around a page at `path`.
-    pub(crate) fn frame(&self, visitor: &Visitor, path: &str) -> Frame {
+    /// The frame around a page that is the entry `here` of the menus.
+    pub(crate) fn frame(&self, visitor: &Visitor, here: &'static str) -> Frame {
         let home = visitor.here.home();
         let account = &visitor.here.account;
         let organizations = visitor.here.memberships.iter().map(|membership| Choice {
@@ -177,19 +199,41 @@ impl Console {
             name: membership.organization_name.clone(),
             is_chosen: home.is_some_and(|home| home.organization == membership.organization),
         });
+        let entries = menu::Menu::of(&self.apis, visitor.is_administrator());
         Frame {
-            style: &super::assets::STYLE_PATH,
-            script: &super::assets::SCRIPT_PATH,
+            css: &super::assets::STYLE_PATH,
+            js: &super::assets::SCRIPT_PATH,
             icon: &super::assets::ICON_PATH,
             organization: home.map(|home| home.organization_name.clone()).unwrap_or_default(),
             organizations: organizations.collect(),
             name: account.name.clone(),
             email: account.email.as_ref().map(ToString::to_string).unwrap_or_default(),
             initials: initials(&account.name),
-            is_administrator: visitor.is_administrator(),
-            is_operator: visitor.is_operator,
-            menu: menu::Menu::of(&self.apis, visitor.is_administrator()),
-            path: path.to_owned(),
+            administrator: visitor.is_administrator(),
+            operator: visitor.is_operator,
+            menu: entries.dropdown().cloned().collect(),
+            entries,
+            here,
+            notices: Vec::new(),
+            ledger: format!("Ledger entry {}", self.replica.head().number),
+        }
+    }
+}
+
+/// What pages before the sign-in stand in; templates call it `page`, too.
+#[derive(Debug, Clone)]
+pub(crate) struct Outside {
+    pub(crate) css: &'static str,
+    pub(crate) js: &'static str,
+    pub(crate) icon: &'static str,
+}
+
+impl Default for Outside {
+    fn default() -> Self {
+        Self {
+            css: &super::assets::STYLE_PATH,
+            js: &super::assets::SCRIPT_PATH,
+            icon: &super::assets::ICON_PATH,
         }
     }
 }
