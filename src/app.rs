@@ -7,7 +7,8 @@ use crate::{
     config::Config,
     refusals::Refusals,
     replica::Replica,
-    service::{Apis, Leaked, Service, Streams, management_api, passwords::Passwords},
+    service::{Apis, Leaked, Service, Streams, management_api, passwords::Passwords, token_history,
+    },
     store::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
@@ -58,6 +59,7 @@ impl App {
             streams: Streams::default(),
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
+            took: token_history::Took::default(),
             under_way: TaskTracker::new(),
         });
         Ok(Self { service, replica })

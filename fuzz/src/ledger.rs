@@ -119,11 +119,8 @@ pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
         Change::TokenRevoked { token: id, organization, reason: "leaked".into() },
     ];
     let session = SessionId::from_bytes([5; 16]);
-    let actors = [
-        Actor::Operator,
-        Actor::Token { account, token: id },
-        Actor::Session { account, session },
-    ];
+    let actors =
+        [Actor::Operator, Actor::Token { account, token: id }, Actor::Session { account, session }];
     seeds(changes.iter().zip(actors.into_iter().cycle()).map(|(change, actor)| {
         let stored = append(Head::EMPTY, Timestamp::from_millis(2), actor, change, SALT).unwrap();
         let detail = String::from_utf8(stored.detail).unwrap();

@@ -8,6 +8,7 @@ mod guard;
 mod menu;
 mod page;
 mod sign_in;
+mod token;
 pub(crate) mod visitor;
 pub(crate) mod when;
 
@@ -60,6 +61,7 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/", get(home))
         .merge(sign_in::routes())
+        .merge(token::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)
