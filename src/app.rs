@@ -55,6 +55,7 @@ impl App {
             apis: ArcSwap::from_pointee(Self::apis(config)?),
             refusals: Arc::new(Refusals::new(store.clone())),
             usage: Arc::new(Usage::new(store)),
+            watches: Arc::default(),
             passwords: Passwords::new(at_once),
             streams: Streams::default(),
             initialising: tokio::sync::Mutex::default(),

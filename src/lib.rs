@@ -23,5 +23,7 @@ mod service;
 mod store;
 mod telemetry;
 mod usage;
+#[cfg_attr(not(test), expect(dead_code, reason = "the pages that wait are not built yet"))]
+mod watch;
 
 pub use cli::run;

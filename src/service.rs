@@ -30,6 +30,7 @@ use crate::{
     refusals::{Refusals, StoredRefusal},
     store::{Inspection, Once, Order, Progress, Store, StoreError},
     usage::Usage,
+    watch::Watches,
 };
 use arc_swap::ArcSwap;
 use counterfoil_core::{
@@ -50,6 +51,7 @@ pub(crate) struct Service {
     pub(crate) apis: ArcSwap<Apis>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) usage: Arc<Usage>,
+    pub(crate) watches: Arc<Watches>,
     pub(crate) passwords: passwords::Passwords,
     pub(crate) streams: Streams,
     /// Two first organizations made side by side would both be the first.

@@ -11,7 +11,7 @@ pub(crate) mod conformance;
 
 use crate::{
     refusals::StoredRefusal,
-    usage::{LastUse, Origin, StoredCount, TokenUsage},
+    usage::{LastUse, LastUses, Origin, StoredCount, TokenUsage},
 };
 use async_trait::async_trait;
 use counterfoil_core::{
@@ -112,6 +112,10 @@ pub(crate) struct StoredToken {
     pub(crate) revoke_reason: String,
     /// As far as it is written down, or told of with [`StoredToken::used`].
     pub(crate) last_used: Option<LastUse>,
+    /// The same, with the present secret.
+    pub(crate) present_last_used: Option<LastUse>,
+    /// The same, with the secret before the last rotation, of which it may be from before.
+    pub(crate) previous_last_used: Option<LastUse>,
     /// How often it has been changed.
     pub(crate) revision: u64,
 }
@@ -126,15 +130,27 @@ impl StoredToken {
             revoked_at: None,
             revoke_reason: String::new(),
             last_used: None,
+            present_last_used: None,
+            previous_last_used: None,
             revision: 0,
         }
     }
 
-    /// Notes a use that may be later than the last that is known.
-    pub(crate) fn used(&mut self, other: Option<LastUse>) {
-        let at = |last: &Option<LastUse>| last.as_ref().map(|last| last.at);
-        if at(&other) > at(&self.last_used) {
-            self.last_used = other;
+    /// Notes uses that may be later than the last that are known.
+    pub(crate) fn used(&mut self, uses: LastUses) {
+        let present = self.token.digest.mark();
+        let previous = self.previous.map(|previous| previous.digest.mark());
+        for found in [uses.present, uses.previous].into_iter().flatten() {
+            let half = match found.secret {
+                Some(secret) if secret == present => Some(&mut self.present_last_used),
+                Some(secret) if Some(secret) == previous => Some(&mut self.previous_last_used),
+                _ => None,
+            };
+            for kept in half.into_iter().chain([&mut self.last_used]) {
+                if kept.as_ref().is_none_or(|kept| kept.at < found.at) {
+                    *kept = Some(found.clone());
+                }
+            }
         }
     }
 
@@ -212,6 +228,8 @@ pub(crate) type UsageKey = (TokenId, Timestamp, String);
 pub(crate) enum OriginKind {
     Address,
     UserAgent,
+    /// Method and path: some of them, seen when usage is written.
+    Route,
 }
 
 /// Which organizations to list; what is absent does not matter.

@@ -7,7 +7,7 @@ mod parts;
 mod sums;
 
 use crate::store::{Store, forget_bit_by_bit};
-use counterfoil_core::{Code, Timestamp, id::TokenId, time::Seconds};
+use counterfoil_core::{Code, Timestamp, id::TokenId, time::Seconds, token::Mark};
 use parts::{Parts, lock};
 use std::{
     borrow::Cow,
@@ -54,6 +54,16 @@ pub(crate) struct Use<'a> {
     pub(crate) method: &'a str,
     /// Empty where it is not known.
     pub(crate) path: &'a str,
+    /// Where the request was admitted.
+    pub(crate) secret: Option<Presented>,
+}
+
+/// Which of a token's secrets was presented.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Presented {
+    pub(crate) mark: Mark,
+    /// Whether it is the one before the last rotation.
+    pub(crate) is_previous: bool,
 }
 
 /// The last request with a token that was admitted.
@@ -65,6 +75,17 @@ pub(crate) struct LastUse {
     pub(crate) user_agent: Option<String>,
     /// Method and path.
     pub(crate) route: Option<String>,
+    /// With which secret, where that is known.
+    pub(crate) secret: Option<Mark>,
+}
+
+/// The last uses of a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LastUses {
+    /// With the secret that was the present one then.
+    pub(crate) present: Option<LastUse>,
+    /// With one that a rotation had replaced by then.
+    pub(crate) previous: Option<LastUse>,
 }
 
 /// What one token did that is not written yet.
@@ -73,7 +94,10 @@ pub(crate) struct TokenUsage {
     pub(crate) counts: Vec<Count>,
     pub(crate) addresses: Vec<Origin<IpAddr>>,
     pub(crate) user_agents: Vec<Origin<String>>,
+    /// The last use with the secret that was the present one then.
     pub(crate) last: Option<LastUse>,
+    /// With one that a rotation had replaced by then: few tokens have such a use.
+    pub(crate) previous: Option<Box<LastUse>>,
 }
 
 /// How many requests of one hour had one outcome.
@@ -107,6 +131,21 @@ pub(crate) struct StoredCount {
     pub(crate) hour: Timestamp,
     pub(crate) outcome: String,
     pub(crate) count: u64,
+}
+
+impl LastUses {
+    /// Notes what may be later.
+    fn add(&mut self, usage: &TokenUsage) {
+        for (kept, found) in [
+            (&mut self.present, usage.last.as_ref()),
+            (&mut self.previous, usage.previous.as_deref()),
+        ] {
+            let at = |last: &LastUse| last.at;
+            if found.map(at) > kept.as_ref().map(at) {
+                *kept = found.cloned();
+            }
+        }
+    }
 }
 
 type Batch = Arc<[(TokenId, TokenUsage)]>;
@@ -153,18 +192,21 @@ impl Usage {
         }
     }
 
-    /// The last use of a token, as far as it is not written yet. Asked before the
+    /// The last uses of a token, as far as they are not written yet. Asked before the
     /// store is, the two miss nothing.
-    pub(crate) fn last_use(&self, token: TokenId) -> Option<LastUse> {
-        let waiting = self.waiting.last_use(token);
+    pub(crate) fn last_uses(&self, token: TokenId) -> LastUses {
+        let mut uses = self.waiting.last_uses(token);
         let under_way = lock(&self.under_way);
         let ends_before = |batch: &Batch| batch.last().is_some_and(|(last, _)| *last < token);
         let batch = under_way.get(under_way.partition_point(ends_before));
         let written = batch.and_then(|batch| {
             let place = batch.binary_search_by_key(&token, |(id, _)| *id).ok()?;
-            batch[place].1.last.clone()
+            Some(&batch[place].1)
         });
-        written.into_iter().chain(waiting).max_by_key(|last| last.at)
+        if let Some(written) = written {
+            uses.add(written);
+        }
+        uses
     }
 
     /// How many flushes have ended. While that stays the same, nothing goes from here
@@ -276,6 +318,7 @@ mod tests {
             user_agent: Some("curl/8"),
             method: "GET",
             path: "/a",
+            secret: None,
         }
     }
 
@@ -342,9 +385,9 @@ mod tests {
         }
         let all_are_known = || {
             for n in 0..many {
-                assert_eq!(usage.last_use(token(n)).unwrap().at, at(i64::from(n)));
+                assert_eq!(usage.last_uses(token(n)).present.unwrap().at, at(i64::from(n)));
             }
-            assert_eq!(usage.last_use(token(many)), None);
+            assert_eq!(usage.last_uses(token(many)), LastUses::default());
         };
         all_are_known();
         assert_eq!(usage.take().len(), 3);
@@ -353,12 +396,12 @@ mod tests {
         // The later of two, whichever was taken in first.
         record(&usage, token(5), Outcome::Admitted, &request(4));
         record(&usage, token(6), Outcome::Admitted, &request(7));
-        assert_eq!(usage.last_use(token(5)).unwrap().at, at(5));
-        assert_eq!(usage.last_use(token(6)).unwrap().at, at(7));
+        assert_eq!(usage.last_uses(token(5)).present.unwrap().at, at(5));
+        assert_eq!(usage.last_uses(token(6)).present.unwrap().at, at(7));
         let before = usage.flushes();
         usage.flush().await;
         assert_eq!(usage.flushes(), before + 1);
-        assert_eq!(usage.last_use(token(6)), None);
+        assert_eq!(usage.last_uses(token(6)), LastUses::default());
     }
 
     #[tokio::test]

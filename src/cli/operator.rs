@@ -99,8 +99,14 @@ impl Operator {
         };
         let (replica, service) = (app.replica.clone(), &app.service);
         let metrics = Metrics::new(replica.clone());
-        let verifier =
-            Verifier::new(&config, &replica, &metrics, &service.refusals, &service.usage);
+        let verifier = Verifier::new(
+            &config,
+            &replica,
+            &metrics,
+            &service.refusals,
+            &service.usage,
+            &service.watches,
+        );
         let operator = api::for_operator(service.clone(), Arc::new(verifier), replica);
         Ok(Self::Here(operator, app))
     }

@@ -7,16 +7,18 @@ use crate::{
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
     telemetry::{ApiCounters, Metrics},
-    usage::{Outcome, Usage, Use},
+    usage::{Outcome, Presented, Usage, Use},
+    watch::{self, Watches},
 };
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
     api::Api,
-    credential::Headers,
+    credential::{self, Headers},
     error_format::{self, Answer},
     id::{RequestId, TokenId},
     route::Requirement,
-    verify::{self, Question},
+    token::Digest,
+    verify::{self, Identity, Question},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
@@ -30,6 +32,7 @@ pub(crate) struct Door {
     counters: ApiCounters,
     refusals: Arc<Refusals>,
     usage: Arc<Usage>,
+    watches: Arc<Watches>,
 }
 
 /// What a door saw of a request.
@@ -55,9 +58,11 @@ impl Doors {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
+        watches: &Arc<Watches>,
     ) -> Self {
         let doors = config.apis.iter().map(|protected| {
-            let door = Door::new(place, &protected.api, replica, metrics, refusals, usage);
+            let api = &protected.api;
+            let door = Door::new(place, api, replica, metrics, refusals, usage, watches);
             (protected.api.name.clone(), door)
         });
         Self(doors.collect())
@@ -78,11 +83,12 @@ impl Door {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
+        watches: &Arc<Watches>,
     ) -> Self {
         let counters = metrics.of_api(name, &api.name);
         let (api, replica) = (api.clone(), replica.clone());
-        let (refusals, usage) = (refusals.clone(), usage.clone());
-        Self { name, api, replica, hush: Hush::default(), counters, refusals, usage }
+        let (refusals, usage, watches) = (refusals.clone(), usage.clone(), watches.clone());
+        Self { name, api, replica, hush: Hush::default(), counters, refusals, usage, watches }
     }
 
     /// Judges a request. Reads memory only. What comes of it is counted by
@@ -108,7 +114,12 @@ impl Door {
             return;
         };
         self.counters.admitted.inc();
-        self.note_use(identity.token(), Outcome::Admitted, &seen);
+        let (mark, is_previous) = (identity.secret(), identity.is_previous());
+        let secret = Some(Presented { mark, is_previous });
+        self.note_use(identity.token(), Outcome::Admitted, secret, &seen);
+        if self.watches.any() {
+            self.show_use(identity, &seen);
+        }
     }
 
     /// A refusal in the API's words; its true reason goes to the log, and to
@@ -121,7 +132,7 @@ impl Door {
     ) -> Answer {
         self.counters.refused(refusal.code).inc();
         if let Some((token, _)) = refusal.matched {
-            self.note_use(token, Outcome::Refused(refusal.code), &seen);
+            self.note_use(token, Outcome::Refused(refusal.code), None, &seen);
         }
         let fit = |text: &str| loggable(&self.hush.hushed(&self.replica, text));
         let theirs = seen.first("x-request-id").and_then(text).map(fit);
@@ -140,11 +151,47 @@ impl Door {
         };
         let token = kept.matched.map(|(token, _)| token.to_string());
         tracing::info!(%request_id, client_request_id = kept.client_request_id, door = kept.door, client = kept.client, api = kept.api, method = kept.method, path = kept.path, code = kept.code, about = kept.about, token, "refused");
+        if self.watches.any() {
+            let request = watch::Request {
+                at: seen.at,
+                door: self.name,
+                client: seen.client,
+                method: kept.method.clone(),
+                path: kept.path.clone(),
+            };
+            self.watches.refused(&self.api, refusal, &seen.headers, &request, request_id);
+        }
         self.refusals.record(kept);
         error_format::answer(&self.api, refusal, request_id)
     }
 
-    fn note_use<H: Headers + Copy>(&self, token: TokenId, outcome: Outcome, seen: &Seen<'_, H>) {
+    /// Tells whoever waits for the first request with this secret. The one before a rotation
+    /// is nobody's to wait for.
+    #[cold]
+    fn show_use<H: Headers + Copy>(&self, identity: Identity<'_>, seen: &Seen<'_, H>) {
+        if identity.is_previous() || !self.watches.may_concern(identity.token()) {
+            return;
+        }
+        let Ok(Some(credential)) = credential::read(&self.api.schemes, &seen.headers) else {
+            return;
+        };
+        let fit = |text: &str| loggable(&self.hush.hushed(&self.replica, text));
+        self.watches.admitted(&Digest::of(credential.secret()), || watch::Request {
+            at: seen.at,
+            door: self.name,
+            client: seen.client,
+            method: fit(seen.method),
+            path: fit(seen.path),
+        });
+    }
+
+    fn note_use<H: Headers + Copy>(
+        &self,
+        token: TokenId,
+        outcome: Outcome,
+        secret: Option<Presented>,
+        seen: &Seen<'_, H>,
+    ) {
         let request = Use {
             at: seen.at,
             door: self.name,
@@ -153,6 +200,7 @@ impl Door {
             user_agent: seen.first("user-agent").map(|value| text(value).unwrap_or("?")),
             method: seen.method,
             path: seen.path,
+            secret,
         };
         self.usage.record(token, outcome, &request, |text| self.hush.hushed(&self.replica, text));
     }

@@ -22,6 +22,7 @@ use crate::{
     replica::Replica,
     telemetry::Metrics,
     usage::Usage,
+    watch::Watches,
 };
 use bytes::Bytes;
 use counterfoil_core::{
@@ -74,6 +75,7 @@ impl ForwardAuth {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
+        watches: &Arc<Watches>,
     ) -> Self {
         let mounts = config.apis.iter().filter_map(|protected| {
             let mount = protected.mount.stripped().filter(|_| config.forward_auth.strip_mounts)?;
@@ -83,7 +85,7 @@ impl ForwardAuth {
             stripped: mounts.collect(),
             proxy: config.forward_auth.proxy,
             trusted_proxies: config.forward_auth.trusted_proxies.clone(),
-            doors: Doors::new("forward_auth", config, &replica, metrics, refusals, usage),
+            doors: Doors::new("forward_auth", config, &replica, metrics, refusals, usage, watches),
             replica,
             replays: Replays::default(),
         }

@@ -24,6 +24,7 @@ use crate::{
     replica::Replica,
     telemetry::Metrics,
     usage::Usage,
+    watch::Watches,
 };
 use bytes::Bytes;
 use counterfoil_core::{
@@ -86,10 +87,11 @@ impl Gateway {
         metrics: Arc<Metrics>,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
+        watches: &Arc<Watches>,
     ) -> anyhow::Result<Self> {
         let apis = &config.apis;
         Ok(Self {
-            mounts: Mounts::new(apis, &replica, &metrics, refusals, usage)?,
+            mounts: Mounts::new(apis, &replica, &metrics, refusals, usage, watches)?,
             fields: Fields::new(apis),
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             replica,

@@ -34,13 +34,15 @@ pub(crate) type Current = Arc<ArcSwap<Live>>;
 impl Live {
     /// What `config` asks for, on what `app` has.
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
-        let (replica, refusals, usage) = (&app.replica, &app.service.refusals, &app.service.usage);
-        let gateway = Gateway::new(config, replica.clone(), metrics.clone(), refusals, usage)?;
-        let verifier = Verifier::new(config, replica, metrics, refusals, usage);
+        let (replica, refusals) = (&app.replica, &app.service.refusals);
+        let (usage, watches) = (&app.service.usage, &app.service.watches);
+        let gateway =
+            Gateway::new(config, replica.clone(), metrics.clone(), refusals, usage, watches)?;
+        let verifier = Verifier::new(config, replica, metrics, refusals, usage, watches);
         let verifier = Arc::new(verifier);
         let api = App::management(config)?;
         let protection = Protection {
-            door: Door::new("management", &api, replica, metrics, refusals, usage),
+            door: Door::new("management", &api, replica, metrics, refusals, usage, watches),
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
         let protection = Arc::new(protection);
@@ -72,7 +74,14 @@ impl Live {
             .layer(middleware::from_fn_with_state(replica.clone(), problem::name_answers));
         Ok(Self {
             gateway: Arc::new(gateway),
-            forward_auth: ForwardAuth::new(config, replica.clone(), metrics, refusals, usage),
+            forward_auth: ForwardAuth::new(
+                config,
+                replica.clone(),
+                metrics,
+                refusals,
+                usage,
+                watches,
+            ),
             server: Arc::new(Server {
                 router,
                 verifier: verifier.clone(),

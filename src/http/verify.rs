@@ -22,6 +22,7 @@ use crate::{
     service::{Caller, management_api::verify_scope},
     telemetry::Metrics,
     usage::Usage,
+    watch::Watches,
 };
 use answer::{Several, Verified};
 use axum::extract::State;
@@ -150,8 +151,9 @@ impl Verifier {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
+        watches: &Arc<Watches>,
     ) -> Self {
-        Self { doors: Doors::new("verify", config, replica, metrics, refusals, usage) }
+        Self { doors: Doors::new("verify", config, replica, metrics, refusals, usage, watches) }
     }
 
     /// The answer to what was asked, in JSON.

@@ -28,7 +28,7 @@ pub(crate) enum Rotation {
 
 /// What tells a token's secrets apart, and says nothing else of them.
 pub(crate) fn mark(digest: &Digest) -> String {
-    digest.as_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.mark().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Service {
@@ -110,7 +110,8 @@ impl Service {
                 organization: stored.token.organization,
                 previous: found.digest,
             };
-            Ok((Some(change), StoredToken { previous: None, ..stored }))
+            let (previous, previous_last_used) = (None, None);
+            Ok((Some(change), StoredToken { previous, previous_last_used, ..stored }))
         })
         .await
     }
@@ -150,7 +151,12 @@ impl Service {
         // this would end: that is for people to sort out, so no second try.
         self.commit(caller, now, [rotated]).await?;
         let previous = previous_until.map(|until| Previous { digest: replaces, until });
-        Ok(Issued { token: StoredToken { token, previous, ..stored }, secret })
+        // What was used until now was used with what is the secret before, from now on.
+        let previous_last_used = stored.present_last_used.clone();
+        let present_last_used = None;
+        let token =
+            StoredToken { token, previous, present_last_used, previous_last_used, ..stored };
+        Ok(Issued { token, secret })
     }
 
     /// A new secret is as good as a new token: only a person's own hands get it.

@@ -25,6 +25,32 @@ pub(crate) struct WantedUsage {
     pub(crate) to: Option<Timestamp>,
 }
 
+/// What a token did lately, each list with what came last first.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the dialog that asks is not built yet"))]
+pub(crate) struct RecentUse {
+    pub(crate) admitted: u64,
+    pub(crate) refused: u64,
+    /// By day no more: `day` is the first.
+    pub(crate) addresses: Vec<Origin<String>>,
+    pub(crate) user_agents: Vec<Origin<String>>,
+    /// Method and path. How many requests there were is not known.
+    pub(crate) routes: Vec<Origin<String>>,
+}
+
+/// The days of each value as one.
+fn added_up(days: Vec<Origin<String>>) -> Vec<Origin<String>> {
+    let mut sums: Vec<Origin<String>> = Vec::new();
+    for day in days {
+        match sums.iter_mut().find(|sum| sum.value == day.value) {
+            Some(sum) => sum.absorb(&day),
+            None => sums.push(day),
+        }
+    }
+    sums.sort_by_key(|sum| std::cmp::Reverse(sum.last_at));
+    sums
+}
+
 impl Service {
     /// How often tokens were used, by hour and outcome.
     pub(crate) async fn usage(
@@ -72,9 +98,35 @@ impl Service {
         Ok(self.store.origins(token, kind, since).await?)
     }
 
+    /// Who used a token in the last `days` days, today among them: for whoever is about to
+    /// end it. Of routes there are some, and no counts of requests.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the dialog that asks is not built yet"))]
+    pub(crate) async fn recent_use(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+        days: u32,
+    ) -> Result<RecentUse, ServiceError> {
+        let token = self.token(caller, id).await?.token.id;
+        let since = clock::now().minus(Seconds::days(days)).beginning(Seconds::DAY);
+        self.usage.flush().await;
+        let of = async |kind| {
+            let days = self.store.origins(token, kind, since).await?;
+            Ok::<_, ServiceError>(added_up(days))
+        };
+        let addresses = of(OriginKind::Address).await?;
+        Ok(RecentUse {
+            admitted: addresses.iter().map(|origin| origin.admitted).sum(),
+            refused: addresses.iter().map(|origin| origin.refused).sum(),
+            addresses,
+            user_agents: of(OriginKind::UserAgent).await?,
+            routes: of(OriginKind::Route).await?,
+        })
+    }
+
     /// A token with its last use, which may not be written yet.
     pub(super) async fn stored_token(&self, id: TokenId) -> Result<StoredToken, ServiceError> {
-        let waiting = self.usage.last_use(id);
+        let waiting = self.usage.last_uses(id);
         let mut stored = self.store.token(id).await?.ok_or_else(no_such_token)?;
         stored.used(waiting);
         Ok(stored)
@@ -94,14 +146,16 @@ impl Service {
         let mut found = self.store.tokens(filter.clone(), page).await?;
         let waiting: HashMap<_, _> = found
             .iter()
-            .filter_map(|stored| Some((stored.token.id, self.usage.last_use(stored.token.id)?)))
+            .map(|stored| (stored.token.id, self.usage.last_uses(stored.token.id)))
             .collect();
         if self.usage.flushes() != flushes {
             // What was written between the two looks is in neither, but in the store by now.
             found = self.store.tokens(filter, page).await?;
         }
         for stored in &mut found {
-            stored.used(waiting.get(&stored.token.id).cloned());
+            if let Some(waiting) = waiting.get(&stored.token.id) {
+                stored.used(waiting.clone());
+            }
         }
         Ok(found)
     }

@@ -61,6 +61,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0007_audit.sql"),
     include_str!("../../migrations/sqlite/0008_revisions.sql"),
     include_str!("../../migrations/sqlite/0009_ways.sql"),
+    include_str!("../../migrations/sqlite/0011_halves.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.

@@ -1,6 +1,6 @@
 //! Where sums wait: in parts, one for each thread, so that no request waits for another.
 
-use super::{LastUse, TokenUsage};
+use super::{LastUses, TokenUsage};
 use counterfoil_core::id::TokenId;
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -67,15 +67,12 @@ impl Parts {
         false
     }
 
-    /// The last use of a token among those that wait.
-    pub(super) fn last_use(&self, token: TokenId) -> Option<LastUse> {
-        let mut latest: Option<LastUse> = None;
+    /// The last uses of a token among those that wait.
+    pub(super) fn last_uses(&self, token: TokenId) -> LastUses {
+        let mut latest = LastUses::default();
         for Part(part) in &self.parts {
-            let sums = lock(part);
-            let last = sums.get(&token).and_then(|usage| usage.last.as_ref());
-            let at = |last: &LastUse| last.at;
-            if last.map(at) > latest.as_ref().map(at) {
-                latest = last.cloned();
+            if let Some(usage) = lock(part).get(&token) {
+                latest.add(usage);
             }
         }
         latest
@@ -181,7 +178,7 @@ mod tests {
         assert_eq!(parts.len(), all);
         assert!(!record(&parts, token(99), 3));
         assert!(record(&parts, token(0), 4));
-        assert_eq!(parts.last_use(token(0)).unwrap().at, request(4).at);
+        assert_eq!(parts.last_uses(token(0)).present.unwrap().at, request(4).at);
         assert_eq!(parts.take().len(), all);
         assert_eq!(parts.len(), 0);
     }
@@ -194,7 +191,7 @@ mod tests {
         assert!(record(&parts, token(1), 1));
         drop(own_part);
         assert_eq!(parts.len(), 2);
-        assert_eq!(parts.last_use(token(1)).unwrap().at, request(2).at);
+        assert_eq!(parts.last_uses(token(1)).present.unwrap().at, request(2).at);
         let taken = parts.take();
         assert_eq!(taken.len(), 1);
         assert_eq!(taken[&token(1)].requests(), 2);

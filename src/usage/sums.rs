@@ -47,14 +47,26 @@ impl TokenUsage {
         agent: Option<&str>,
         hush: &impl for<'t> Fn(&'t str) -> Cow<'t, str>,
     ) {
-        let Use { at, door, client: address, method, path, .. } = *request;
+        let Use { at, door, client: address, method, path, secret, .. } = *request;
         let door = Cow::Borrowed(door);
-        let first = LastUse { at, door: door.clone(), address, user_agent: None, route: None };
-        let last = self.last.get_or_insert(first);
+        let mark = secret.map(|secret| secret.mark);
+        let first = || LastUse {
+            at,
+            door: door.clone(),
+            address,
+            user_agent: None,
+            route: None,
+            secret: mark,
+        };
+        let last = if secret.is_some_and(|secret| secret.is_previous) {
+            &mut **self.previous.get_or_insert_with(|| Box::new(first()))
+        } else {
+            self.last.get_or_insert_with(first)
+        };
         if at < last.at {
             return;
         }
-        (last.at, last.door, last.address) = (at, door, address);
+        (last.at, last.door, last.address, last.secret) = (at, door, address, mark);
         if last.user_agent.as_deref() != agent {
             match agent {
                 Some(agent) => agent.clone_into(last.user_agent.get_or_insert_default()),
@@ -96,9 +108,12 @@ impl TokenUsage {
             origin(&mut self.user_agents, from.day, from.value.as_deref(), from.first_at)
                 .absorb(&from);
         }
-        let at = |last: &Option<LastUse>| last.as_ref().map(|last| last.at);
-        if at(&other.last) > at(&self.last) {
+        let at = |last: Option<&LastUse>| last.map(|last| last.at);
+        if at(other.last.as_ref()) > at(self.last.as_ref()) {
             self.last = other.last;
+        }
+        if at(other.previous.as_deref()) > at(self.previous.as_deref()) {
+            self.previous = other.previous;
         }
     }
 }
@@ -111,7 +126,7 @@ impl<T> Origin<T> {
         self.last_at = self.last_at.max(at);
     }
 
-    fn absorb(&mut self, other: &Self) {
+    pub(crate) fn absorb(&mut self, other: &Self) {
         self.admitted += other.admitted;
         self.refused += other.refused;
         self.first_at = self.first_at.min(other.first_at);

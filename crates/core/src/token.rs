@@ -138,6 +138,9 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// How a digest begins: enough to tell which of a token's secrets it is of.
+pub type Mark = [u8; 8];
+
 /// SHA-256 of a whole token string: all that is kept of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
@@ -171,6 +174,12 @@ impl Digest {
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// What tells a token's secrets apart.
+    pub fn mark(&self) -> Mark {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        [a, b, c, d, e, f, g, h]
     }
 
     /// From the 32 bytes of [`Digest::as_bytes`].

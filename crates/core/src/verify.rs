@@ -13,7 +13,7 @@ use crate::{
     refusal::About,
     route::Requirement,
     scope::Scope,
-    token::{Digest, Grant, State},
+    token::{Digest, Grant, Mark, State},
 };
 use std::net::IpAddr;
 
@@ -31,49 +31,52 @@ pub struct Question<'a, H> {
 /// Leave to go on to the upstream. Only [`verify`] makes one.
 #[derive(Debug, Clone)]
 pub struct Admitted<'i> {
-    entry: Option<Entry<'i>>,
+    identity: Option<Identity<'i>>,
 }
 
 impl<'i> Admitted<'i> {
     /// Whose request it is; nobody's, on a route that allows that.
     pub fn identity(&self) -> Option<Identity<'i>> {
-        self.entry.map(Identity)
+        self.identity
     }
 }
 
 /// The token behind a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Identity<'a>(Entry<'a>);
+pub struct Identity<'a> {
+    entry: Entry<'a>,
+    secret: Mark,
+}
 
 impl<'a> Identity<'a> {
     /// The token.
     pub fn token(self) -> TokenId {
-        self.0.id()
+        self.entry.id()
     }
 
     /// Its owner.
     pub fn account(self) -> AccountId {
-        self.0.holder().account
+        self.entry.holder().account
     }
 
     /// Its owner's address, where the owner has one.
     pub fn email(self) -> Option<&'a Email> {
-        self.0.holder().email.as_ref()
+        self.entry.holder().email.as_ref()
     }
 
     /// Its organization.
     pub fn organization(self) -> OrganizationId {
-        self.0.holder().organization
+        self.entry.holder().organization
     }
 
     /// What its owner is in its organization.
     pub fn rank(self) -> Option<Rank> {
-        self.0.standing().rank()
+        self.entry.standing().rank()
     }
 
     /// Its role, where it has one that `api` still knows.
     pub fn role(self, api: &'a Api) -> Option<&'a str> {
-        match &self.0.terms().grant {
+        match &self.entry.terms().grant {
             Grant::Role(name) => api.role(name).map(|role| &*role.name),
             _ => None,
         }
@@ -81,18 +84,28 @@ impl<'a> Identity<'a> {
 
     /// What it may do, as `api` defines it now.
     pub fn scopes(self, api: &'a Api) -> impl Iterator<Item = &'a Scope> {
-        api.scopes_of(&self.0.terms().grant)
+        api.scopes_of(&self.entry.terms().grant)
+    }
+
+    /// The mark of the secret that was presented.
+    pub fn secret(self) -> Mark {
+        self.secret
+    }
+
+    /// Whether what was presented is the secret before the last rotation.
+    pub fn is_previous(self) -> bool {
+        self.entry.is_previous()
     }
 
     /// Where it may be used from; anywhere, when empty.
     pub fn allowed_networks(self) -> &'a [Network] {
-        &self.0.terms().allowed_networks
+        &self.entry.terms().allowed_networks
     }
 
     /// When what was presented ends: the token or, of a secret before the last rotation,
     /// that secret.
     pub fn expires_at(self) -> Option<Timestamp> {
-        self.0.ends_at()
+        self.entry.ends_at()
     }
 }
 
@@ -105,7 +118,7 @@ pub fn verify<'i, H: Headers>(
 ) -> Result<Admitted<'i>, Refusal> {
     let Some(credential) = credential::read(&api.schemes, question.headers)? else {
         return match question.requirement {
-            Requirement::Anonymous => Ok(Admitted { entry: None }),
+            Requirement::Anonymous => Ok(Admitted { identity: None }),
             _ => Err(Refusal::new(Code::MissingCredential)),
         };
     };
@@ -119,7 +132,7 @@ pub fn verify<'i, H: Headers>(
     prove(api, &entry, &credential, now).and_then(|()| allow(api, &entry, question)).map_err(
         |refusal| Refusal { matched: Some((entry.id(), entry.holder().organization)), ..refusal },
     )?;
-    Ok(Admitted { entry: Some(entry) })
+    Ok(Admitted { identity: Some(Identity { entry, secret: digest.mark() }) })
 }
 
 /// Whether the credential proves a token of this API that is accepted now.

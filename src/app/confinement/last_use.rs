@@ -12,7 +12,15 @@ use counterfoil_core::{Timestamp, id::TokenId, time::Seconds};
 impl World {
     fn uses(&self, token: TokenId, at: Timestamp) {
         let door = "gateway";
-        let used = Use { at, door, client: None, user_agent: None, method: "GET", path: "/" };
+        let used = Use {
+            at,
+            door,
+            client: None,
+            user_agent: None,
+            method: "GET",
+            path: "/",
+            secret: None,
+        };
         self.app.service.usage.record(token, Outcome::Admitted, &used, |text| text.into());
     }
 
@@ -41,6 +49,28 @@ async fn it_is_told_where_nothing_can_be_written() {
     let unused_since = Some(clock::now());
     world.listed(token, TokenFilter { unused_since, ..TokenFilter::default() }).await;
     assert_eq!(service.usage.flushes(), flushes + 1);
+}
+
+#[tokio::test]
+async fn who_used_a_token_lately_is_told_by_value() {
+    let world = World::new().await;
+    let service = &world.app.service;
+    let token = world.tokens[0];
+    let now = clock::now();
+    for days in [0, 1, 1, 20] {
+        world.uses(token, now.minus(Seconds::days(days)));
+        service.usage.flush().await;
+    }
+    let used = service.recent_use(&Caller::Operator, token, 7).await.unwrap();
+    assert_eq!((used.admitted, used.refused), (3, 0));
+    for values in [&used.addresses, &used.user_agents] {
+        let [one] = &values[..] else { panic!("{values:?}") };
+        assert_eq!((&one.value, one.admitted), (&None, 3));
+        assert_eq!((one.first_at, one.last_at), (now.minus(Seconds::DAY), now));
+    }
+    let [route] = &used.routes[..] else { panic!("{:?}", used.routes) };
+    assert_eq!(route.value.as_deref(), Some("GET /"));
+    assert_eq!(route.last_at, now);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -172,6 +172,7 @@ impl World {
             user_agent: None,
             method: "GET",
             path: "/",
+            secret: None,
         };
         for token in &self.tokens {
             service.usage.record(*token, Outcome::Admitted, &used, |text| text.into());

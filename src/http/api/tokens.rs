@@ -259,6 +259,10 @@ struct TokenView {
     revoked_at: Option<Moment>,
     revoke_reason: String,
     last_used: Option<LastUseView>,
+    /// The last use with the present secret.
+    present_secret_last_used: Option<LastUseView>,
+    /// The last use with the secret before the last rotation.
+    previous_secret_last_used: Option<LastUseView>,
 }
 
 impl From<StoredToken> for TokenView {
@@ -297,6 +301,8 @@ impl From<StoredToken> for TokenView {
             revoked_at: stored.revoked_at.map(Moment),
             revoke_reason: stored.revoke_reason,
             last_used: stored.last_used.map(LastUseView::from),
+            present_secret_last_used: stored.present_last_used.map(LastUseView::from),
+            previous_secret_last_used: stored.previous_last_used.map(LastUseView::from),
         }
     }
 }

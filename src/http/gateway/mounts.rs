@@ -8,6 +8,7 @@ use crate::{
     replica::Replica,
     telemetry::Metrics,
     usage::Usage,
+    watch::Watches,
 };
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use prometheus_client::metrics::counter::Counter;
@@ -39,12 +40,14 @@ impl Mounts {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
+        watches: &Arc<Watches>,
     ) -> anyhow::Result<Self> {
         let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
         // All of them together take no more than the places allow for.
         let links = Places::in_all() / apis.len().max(1);
         for protected in apis {
-            let mounted = Mounted::new(protected, links, replica, metrics, refusals, usage)?;
+            let mounted =
+                Mounted::new(protected, links, replica, metrics, refusals, usage, watches)?;
             let mounted = Arc::new(mounted);
             match &protected.mount {
                 Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
@@ -94,13 +97,14 @@ impl Mounted {
         metrics: &Metrics,
         refusals: &Arc<Refusals>,
         usage: &Arc<Usage>,
+        watches: &Arc<Watches>,
     ) -> anyhow::Result<Self> {
         let upstream = &protected.upstream;
         let authority = upstream
             .authority()
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
-            door: Door::new("gateway", &protected.api, replica, metrics, refusals, usage),
+            door: Door::new("gateway", &protected.api, replica, metrics, refusals, usage, watches),
             upstream: Upstream::new(authority, links)?,
             upstream_failures: metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,

@@ -1,13 +1,14 @@
 //! What tokens did: kept for a while, added to, and no part of the ledger.
 
 use super::{
-    House, account, at, create_account, create_organization, issue, join, organization, token_id,
+    House, account, at, create_account, create_organization, digest, issue, join, organization,
+    rotate, token_id,
 };
 use crate::{
     store::{OriginKind, Page, Store as _, TokenFilter, UsageFilter, UsageKey},
     usage::{Count, LastUse, ORIGINS, Origin, Outcome, TokenUsage},
 };
-use counterfoil_core::{Code, Timestamp};
+use counterfoil_core::{Code, Timestamp, token::Digest};
 use std::net::IpAddr;
 
 const HOUR: i64 = 3_600_000;
@@ -40,6 +41,7 @@ fn last(millis: i64) -> LastUse {
         address: Some(address(1)),
         user_agent: Some("curl/8".into()),
         route: Some("GET /a".into()),
+        secret: None,
     }
 }
 
@@ -199,6 +201,56 @@ async fn the_last_use_is_shown_with_its_token() {
 }
 
 #[tokio::test]
+async fn the_two_secrets_of_a_token_are_told_apart() {
+    let house = House::with_member().await;
+    house.made(issue(1, 1, 1)).await;
+    let stored = async || house.store.token(token_id(1)).await.unwrap().unwrap();
+    let (first, second) = (digest(1, 0), digest(1, 1));
+    assert_eq!(stored().await.token.digest, first);
+    let with = |millis, digest: Digest| LastUse { secret: Some(digest.mark()), ..last(millis) };
+    house.keeps(&[(1, TokenUsage { last: Some(with(500, first)), ..used(0) })]).await;
+    let shown = async || {
+        let stored = stored().await;
+        [stored.last_used, stored.present_last_used, stored.previous_last_used]
+            .map(|last| last.map(|last| last.at.as_millis()))
+    };
+    assert_eq!(shown().await, [Some(500), Some(500), None]);
+    house.made(rotate(1, 0, Some(at(9_000)))).await;
+    // What was the present one is the one before; nothing is said of the new one.
+    assert_eq!(shown().await, [Some(500), None, Some(500)]);
+    let both = |present, previous, before| TokenUsage {
+        last: Some(with(present, second)),
+        previous: Some(Box::new(with(previous, before))),
+        ..TokenUsage::default()
+    };
+    house.keeps(&[(1, both(600, 700, first))]).await;
+    assert_eq!(shown().await, [Some(700), Some(600), Some(700)]);
+    house.keeps(&[(1, both(650, 640, first))]).await;
+    assert_eq!(shown().await, [Some(700), Some(650), Some(700)]);
+    let unused = |since| TokenFilter { unused_since: Some(at(since)), ..TokenFilter::default() };
+    let found =
+        async |since| house.store.tokens(unused(since), super::first_page()).await.unwrap().len();
+    assert_eq!((found(700).await, found(701).await), (0, 1));
+    // The secret before that is nothing any more.
+    house.made(rotate(1, 1, Some(at(9_000)))).await;
+    assert_eq!(shown().await, [Some(700), None, Some(650)]);
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn some_routes_are_known() {
+    let house = House::with_member().await;
+    house.made(issue(1, 1, 1)).await;
+    for n in 1..=3 {
+        house.keeps(&[(1, used(n * HOUR))]).await;
+    }
+    let found = house.store.origins(token_id(1), OriginKind::Route, at(0)).await.unwrap();
+    let [route] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(route.value.as_deref(), Some("GET /a"));
+    assert_eq!((route.first_at, route.last_at), (at(HOUR), at(3 * HOUR)));
+}
+
+#[tokio::test]
 async fn tokens_are_found_by_their_last_use_and_their_end() {
     let house = House::with_member().await;
     // Made at 1 to 6; the even ones expire at 5000.
@@ -235,6 +287,7 @@ async fn what_is_too_old_is_forgotten_bit_by_bit() {
         addresses: (0..5).map(|day| origin(day, Some(address(1)), 1, 0)).collect(),
         user_agents: Vec::new(),
         last: Some(last(3)),
+        previous: None,
     };
     house.keeps(&[(1, usage)]).await;
     let left = async || {

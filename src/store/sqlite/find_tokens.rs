@@ -149,7 +149,8 @@ fn query(filter: &TokenFilter, page: Page<TokenId>, index: &str) -> Query {
     if let Some(since) = filter.unused_since {
         // An id is from when a token came here, which an import's beginning is not.
         query.and_if("id < ?", Some(*TokenId::new(since, [0; 10]).as_bytes()));
-        query.and_if("(at IS NULL OR at < ?)", Some(since.as_millis()));
+        query.and_if("(last_use.at IS NULL OR last_use.at < ?)", Some(since.as_millis()));
+        query.and_if("(previous_use.at IS NULL OR previous_use.at < ?)", Some(since.as_millis()));
     }
     query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));
     query.page(page, |id| id.as_bytes().to_vec());

@@ -4,9 +4,12 @@ use super::{
     change::{kind_name, rank_name},
     usage::last_use,
 };
-use crate::store::{
-    AccountFilter, MembershipFilter, OrganizationFilter, Page, StoredAccount, StoredMembership,
-    StoredOrganization, StoredToken,
+use crate::{
+    store::{
+        AccountFilter, MembershipFilter, OrganizationFilter, Page, StoredAccount, StoredMembership,
+        StoredOrganization, StoredToken,
+    },
+    usage::LastUses,
 };
 use counterfoil_core::{
     Timestamp,
@@ -27,8 +30,12 @@ const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, 
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
 pub(super) const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
-     expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata, at, door, address, \
-     user_agent, route, revision FROM token LEFT JOIN last_use ON last_use.token = token.id";
+     expires_at, paused_at, revoked_at, revoke_reason, external_id, metadata, last_use.at, \
+     last_use.door, last_use.address, last_use.user_agent, last_use.route, last_use.secret, \
+     previous_use.at, previous_use.door, previous_use.address, previous_use.user_agent, \
+     previous_use.route, previous_use.secret, revision FROM token \
+     LEFT JOIN last_use ON last_use.token = token.id \
+     LEFT JOIN previous_use ON previous_use.token = token.id";
 
 pub(super) fn organization(
     connection: &Connection,
@@ -261,7 +268,7 @@ fn membership_row(row: &Row<'_>) -> Result<StoredMembership, Error> {
 pub(super) fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
     let previous: Option<[u8; 32]> = row.get(11)?;
     let previous_until = optional_time(row, 12)?;
-    Ok(StoredToken {
+    let mut stored = StoredToken {
         token: Token {
             id: TokenId::from_bytes(row.get(0)?),
             api: row.get(1)?,
@@ -288,9 +295,13 @@ pub(super) fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
         paused_at: optional_time(row, 15)?,
         revoked_at: optional_time(row, 16)?,
         revoke_reason: row.get(17)?,
-        last_used: last_use(row, 20)?,
-        revision: revision(row, 25)?,
-    })
+        last_used: None,
+        present_last_used: None,
+        previous_last_used: None,
+        revision: revision(row, 32)?,
+    };
+    stored.used(LastUses { present: last_use(row, 20)?, previous: last_use(row, 26)? });
+    Ok(stored)
 }
 
 pub(super) fn parse_email(row: &Row<'_>, column: usize) -> Result<Option<Email>, Error> {

@@ -9,7 +9,7 @@ use crate::{
     store::{OriginKind, Page, UsageFilter, UsageKey},
     usage::{LastUse, ORIGINS, Origin, StoredCount, TokenUsage},
 };
-use counterfoil_core::{Timestamp, id::TokenId};
+use counterfoil_core::{Timestamp, id::TokenId, time::Seconds};
 use rusqlite::{Connection, Error, Row, params};
 use std::net::IpAddr;
 
@@ -37,7 +37,13 @@ pub(super) fn keep(connection: &Connection, usage: &[(TokenId, TokenUsage)]) -> 
             keep_origin(connection, *token, OriginKind::UserAgent, origin, value)?;
         }
         if let Some(last) = &usage.last {
-            keep_last(connection, *token, last)?;
+            keep_last(connection, "last_use", *token, last)?;
+        }
+        if let Some(last) = &usage.previous {
+            keep_last(connection, "previous_use", *token, last)?;
+        }
+        for last in usage.last.iter().chain(usage.previous.as_deref()) {
+            keep_route(connection, *token, last)?;
         }
     }
     Ok(())
@@ -81,14 +87,22 @@ fn keep_origin<T>(
     .map(drop)
 }
 
-fn keep_last(connection: &Connection, token: TokenId, last: &LastUse) -> Result<(), Error> {
+fn keep_last(
+    connection: &Connection,
+    table: &str,
+    token: TokenId,
+    last: &LastUse,
+) -> Result<(), Error> {
     run(
         connection,
-        "INSERT INTO last_use (token, at, door, address, user_agent, route)
-         VALUES (?, ?, ?, ?, ?, ?)
-         ON CONFLICT (token) DO UPDATE SET at = excluded.at, door = excluded.door,
-            address = excluded.address, user_agent = excluded.user_agent, route = excluded.route
-         WHERE excluded.at >= last_use.at",
+        &format!(
+            "INSERT INTO {table} AS kept (token, at, door, address, user_agent, route, secret)
+             VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (token) DO UPDATE SET at = excluded.at, door = excluded.door,
+                address = excluded.address, user_agent = excluded.user_agent,
+                route = excluded.route, secret = excluded.secret
+             WHERE excluded.at >= kept.at"
+        ),
         params![
             token.as_bytes(),
             last.at.as_millis(),
@@ -96,9 +110,25 @@ fn keep_last(connection: &Connection, token: TokenId, last: &LastUse) -> Result<
             last.address.map(|address| address.to_string()),
             last.user_agent,
             last.route,
+            last.secret,
         ],
     )
     .map(drop)
+}
+
+/// Keeps the route of a last use: of those that come each time that usage is written, which is
+/// no count of requests but costs none of them anything.
+fn keep_route(connection: &Connection, token: TokenId, last: &LastUse) -> Result<(), Error> {
+    let Some(route) = last.route.as_deref() else { return Ok(()) };
+    let origin = Origin {
+        day: last.at.beginning(Seconds::DAY),
+        value: Some(()),
+        admitted: 1,
+        refused: 0,
+        first_at: last.at,
+        last_at: last.at,
+    };
+    keep_origin(connection, token, OriginKind::Route, &origin, Some(route))
 }
 
 pub(super) fn counts(
@@ -192,6 +222,7 @@ pub(super) fn last_use(row: &Row<'_>, first: usize) -> Result<Option<LastUse>, E
         address: address.map_err(|_| unreadable(first + 2))?,
         user_agent: row.get(first + 3)?,
         route: row.get(first + 4)?,
+        secret: row.get(first + 5)?,
     }))
 }
 
@@ -206,6 +237,9 @@ pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Resu
         "UPDATE last_use SET address = NULL, user_agent = NULL, route = NULL WHERE token IN (
             SELECT token FROM last_use
             WHERE at < ?1 AND coalesce(address, user_agent, route) IS NOT NULL LIMIT ?2)",
+        "UPDATE previous_use SET address = NULL, user_agent = NULL, route = NULL WHERE token IN (
+            SELECT token FROM previous_use
+            WHERE at < ?1 AND coalesce(address, user_agent, route) IS NOT NULL LIMIT ?2)",
     ] {
         more |= run(connection, sql, params![end.as_millis(), most])? >= most as usize;
     }
@@ -216,6 +250,7 @@ fn kind_name(kind: OriginKind) -> &'static str {
     match kind {
         OriginKind::Address => "address",
         OriginKind::UserAgent => "user_agent",
+        OriginKind::Route => "route",
     }
 }
 

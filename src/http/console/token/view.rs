@@ -98,7 +98,7 @@ pub(super) struct Rotating {
 /// One of two secrets.
 pub(super) struct Half {
     pub(super) last_four: String,
-    pub(super) since: Option<When>,
+    pub(super) since: When,
     pub(super) last_used: Option<When>,
 }
 
@@ -232,13 +232,13 @@ fn rotating(
         mark: mark(&previous.digest),
         old: Half {
             last_four: last.replaced.clone(),
-            since: Some(when(old_since, now)),
-            last_used: None,
+            since: when(old_since, now),
+            last_used: stored.previous_last_used.as_ref().map(|last| when(last.at, now)),
         },
         new: Half {
             last_four: stored.token.last_four.to_string(),
-            since: Some(when(last.at, now)),
-            last_used: None,
+            since: when(last.at, now),
+            last_used: stored.present_last_used.as_ref().map(|last| when(last.at, now)),
         },
     })
 }
