@@ -4,7 +4,12 @@
 //! [`Store::commit`], which appends a ledger entry for each change in the
 //! transaction that makes it.
 
+mod sign_in;
 pub(crate) mod sqlite;
+
+pub(crate) use sign_in::{
+    Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
+};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -17,7 +22,7 @@ use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
-    id::{AccountId, OrganizationId, RequestId, TokenId},
+    id::{AccountId, InvitationId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::{Actor, Change, Entry, EntryHash, Head, Salt},
     token::{Digest, Previous, Token},
@@ -86,6 +91,8 @@ pub(crate) struct StoredAccount {
     pub(crate) name: String,
     pub(crate) external_id: Option<Box<str>>,
     pub(crate) has_password: bool,
+    /// As the ledger says.
+    pub(crate) has_second_factor: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
     /// How often it has been changed.
@@ -100,6 +107,31 @@ pub(crate) struct StoredMembership {
     pub(crate) rank: Rank,
     pub(crate) joined_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
+}
+
+/// An invitation as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredInvitation {
+    pub(crate) id: InvitationId,
+    pub(crate) organization: OrganizationId,
+    /// For whom, where that was said.
+    pub(crate) email: Option<Email>,
+    pub(crate) rank: Rank,
+    /// Of the link's secret.
+    pub(crate) digest: Digest,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    /// When, and by whom.
+    pub(crate) accepted: Option<(Timestamp, AccountId)>,
+    pub(crate) withdrawn_at: Option<Timestamp>,
+}
+
+impl StoredInvitation {
+    /// Whether it can still be accepted at the moment `now`, as far as it is up to itself:
+    /// its organization may have been closed.
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        self.accepted.is_none() && self.withdrawn_at.is_none() && now < self.expires_at
+    }
 }
 
 /// A token as it is stored.
@@ -258,6 +290,14 @@ pub(crate) struct MembershipFilter {
     pub(crate) with_past: bool,
 }
 
+/// Which invitations to list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InvitationFilter {
+    pub(crate) organization: OrganizationId,
+    /// Only those that can be accepted at this moment.
+    pub(crate) open_at: Option<Timestamp>,
+}
+
 /// An entry of the ledger as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredEntry {
@@ -279,7 +319,8 @@ pub(crate) struct Link {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct EntryFilter {
     /// Those that concern this organization: its own part, and what became of its
-    /// service accounts and members as accounts. Their passwords are theirs.
+    /// service accounts and members as accounts. Their passwords and second factors
+    /// are theirs.
     pub(crate) organization: Option<OrganizationId>,
     /// The id of what they are about.
     pub(crate) subject: Option<[u8; 16]>,
@@ -301,7 +342,7 @@ pub(crate) type Progress = Box<dyn Fn(u64, u64) + Send>;
 
 /// What is kept. One conformance suite runs over every implementation.
 #[async_trait]
-pub(crate) trait Store: Send + Sync + 'static {
+pub(crate) trait Store: SignInStore {
     /// Makes changes, durably, and tells the ledger's head behind them. They
     /// have reached this node's index when this returns.
     async fn commit(&self, order: Order) -> Result<Head, StoreError>;
@@ -343,6 +384,26 @@ pub(crate) trait Store: Send + Sync + 'static {
         page: Page<(OrganizationId, AccountId)>,
     ) -> Result<Vec<StoredMembership>, StoreError>;
 
+    /// The organizations that an account belongs to and that are open, by name.
+    async fn organizations_of(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<(StoredOrganization, Rank)>, StoreError>;
+
+    /// One invitation.
+    async fn invitation(&self, id: InvitationId) -> Result<Option<StoredInvitation>, StoreError>;
+    /// The invitation whose link has this secret.
+    async fn invitation_by_digest(
+        &self,
+        digest: Digest,
+    ) -> Result<Option<StoredInvitation>, StoreError>;
+    /// Invitations, the newest first: those behind `page.after` are older.
+    async fn invitations(
+        &self,
+        filter: InvitationFilter,
+        page: Page<InvitationId>,
+    ) -> Result<Vec<StoredInvitation>, StoreError>;
+
     /// One token.
     async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError>;
     /// Tokens in the order of their ids: that of their making, to the millisecond.
@@ -367,6 +428,13 @@ pub(crate) trait Store: Send + Sync + 'static {
         &self,
         filter: EntryFilter,
         after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError>;
+    /// The same in front of the one of number `before`, the latest first.
+    async fn entries_before(
+        &self,
+        filter: EntryFilter,
+        before: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, StoreError>;
     /// Links of the chain behind the one of number `after`, in their order.

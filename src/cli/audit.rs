@@ -68,7 +68,7 @@ async fn find(operator: &Operator, audit: Audit) -> Result<Value, Failure> {
 
 fn by(actor: &Value) -> String {
     match actor["kind"].as_str() {
-        Some("token") => output::text(&actor["account"]),
+        Some("token" | "session") => output::text(&actor["account"]),
         Some(kind) => kind.replace('_', " "),
         None => String::new(),
     }

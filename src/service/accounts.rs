@@ -181,6 +181,7 @@ impl Service {
             name,
             external_id: new.external_id.as_deref().map(check_external_id).transpose()?,
             has_password: new.password.is_some(),
+            has_second_factor: false,
             created_at: at,
             disabled_at: None,
             revision: 0,

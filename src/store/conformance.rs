@@ -3,8 +3,9 @@
 mod audit;
 mod changes;
 mod import;
+mod invitations;
 mod once;
-
+mod sign_in;
 mod usage;
 
 use super::{
@@ -545,8 +546,9 @@ async fn whoever_changes_the_database_by_hand_is_found_out() {
         ("UPDATE token SET revoked_at = NULL", "revoked_at is not what the ledger says"),
         ("UPDATE token SET expires_at = 1 WHERE name = 't2'", "expires_at is not what"),
         ("DELETE FROM token WHERE name = 't1'", "in the ledger but not in the database"),
+        ("UPDATE invitation SET expires_at = 9", "expires_at is not what the ledger says"),
         (
-            "INSERT INTO account VALUES (zeroblob(16), 'person', NULL, 'x', NULL, 1, NULL, NULL, 0)",
+            "INSERT INTO account VALUES (zeroblob(16), 'person', NULL, 'x', NULL, 1, NULL, NULL, 0, NULL)",
             "in the database but not in the ledger",
         ),
         (
@@ -573,6 +575,7 @@ async fn whoever_changes_the_database_by_hand_is_found_out() {
         house.made(issue(2, 1, 1)).await;
         let (token, organization) = (token_id(1), organization(1));
         house.made(Change::TokenRevoked { token, organization, reason: String::new() }).await;
+        house.made(invitations::invite(1, 1)).await;
         house.is_sound().await;
         let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
         by_hand.execute_batch(sql).unwrap();
@@ -606,7 +609,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         a.clone().prop_map(|a| Change::AccountDisabled { account: account(a) }),
         a.clone().prop_map(|a| Change::AccountEnabled { account: account(a) }),
         a.clone().prop_map(|a| Change::PasswordSet { account: account(a), hash: "h".into() }),
-        (t.clone(), o.clone(), a).prop_map(|(t, o, a)| issue(t, o, a)),
+        (t.clone(), o.clone(), a.clone()).prop_map(|(t, o, a)| issue(t, o, a)),
         (t.clone(), t.clone(), 0..3u8).prop_map(|(t, of, n)| import(t, digest(of, n))),
         (t.clone(), o.clone()).prop_map(|(t, o)| Change::TokenPaused {
             token: token_id(t),
@@ -619,6 +622,12 @@ fn any_change() -> impl Strategy<Value = Change> {
         (t.clone(), 0..3u8, proptest::option::of(Just(at(9000))), 0..2u64)
             .prop_map(|(t, from, until, revision)| decided_on(revision, rotate(t, from, until))),
         (t.clone(), 0..3u64).prop_map(|(t, revision)| decided_on(revision, change_token(t))),
+        (t.clone(), o.clone(), a.clone()).prop_map(|(t, o, a)| invitations::hand_over(t, o, a)),
+        (t.clone(), o.clone()).prop_map(|(n, o)| invitations::invite(n, o)),
+        (t.clone(), o.clone()).prop_map(|(n, o)| invitations::withdraw(n, o)),
+        (t.clone(), o.clone(), a.clone()).prop_map(|(n, o, a)| invitations::accept(n, o, a)),
+        a.clone().prop_map(|a| Change::SecondFactorSet { account: account(a) }),
+        a.prop_map(|a| Change::SecondFactorRemoved { account: account(a) }),
         (t, o).prop_map(|(t, o)| Change::TokenRevoked {
             token: token_id(t),
             organization: organization(o),

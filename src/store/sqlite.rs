@@ -8,21 +8,26 @@ mod change;
 mod data_directory;
 mod find_tokens;
 mod inspect;
+mod invitations;
 mod ledger;
 mod load;
 mod look;
 mod once;
 mod read;
 mod refusals;
+mod second_factors;
+mod sessions;
+mod sign_in;
 mod usage;
 mod write;
 
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
-    AccountFilter, EntryFilter, Inspection, Link, MembershipFilter, Once, Order,
+    AccountFilter, EntryFilter, Inspection, InvitationFilter, Link, MembershipFilter, Once, Order,
     OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount, StoredEntry,
-    StoredMembership, StoredOrganization, StoredToken, TokenFilter, UsageFilter, UsageKey,
+    StoredInvitation, StoredMembership, StoredOrganization, StoredToken, TokenFilter, UsageFilter,
+    UsageKey,
 };
 use crate::{
     refusals::StoredRefusal,
@@ -31,8 +36,8 @@ use crate::{
 use async_trait::async_trait;
 use counterfoil_core::{
     Timestamp,
-    account::Email,
-    id::{AccountId, OrganizationId, RequestId, TokenId},
+    account::{Email, Rank},
+    id::{AccountId, InvitationId, OrganizationId, RequestId, TokenId},
     index::Index,
     ledger::Head,
     token::Digest,
@@ -61,6 +66,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0007_audit.sql"),
     include_str!("../../migrations/sqlite/0008_revisions.sql"),
     include_str!("../../migrations/sqlite/0009_ways.sql"),
+    include_str!("../../migrations/sqlite/0010_console.sql"),
     include_str!("../../migrations/sqlite/0011_halves.sql"),
 ];
 
@@ -139,11 +145,11 @@ impl Sqlite {
         result.map_err(|error| StoreError::Unavailable(describe(&error)))
     }
 
-    /// Deletes something that is no part of the ledger, and tells whether there may be more.
-    async fn forget(
+    /// Writes something that is no part of the ledger, in one transaction, and tells of it.
+    async fn beside<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<bool, rusqlite::Error> + Send + 'static,
-    ) -> Result<bool, StoreError> {
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
         let work = move |connection: &Connection| {
             // Whoever asked may have gone.
@@ -213,6 +219,35 @@ impl Store for Sqlite {
         self.read(move |connection| look(connection)).await
     }
 
+    async fn organizations_of(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<(StoredOrganization, Rank)>, StoreError> {
+        self.lookout.look(move |connection| read::organizations_of(connection, account)).await
+    }
+
+    async fn invitation(&self, id: InvitationId) -> Result<Option<StoredInvitation>, StoreError> {
+        self.lookout.look(move |connection| invitations::find(connection, id)).await
+    }
+
+    async fn invitation_by_digest(
+        &self,
+        digest: Digest,
+    ) -> Result<Option<StoredInvitation>, StoreError> {
+        self.lookout.look(move |connection| invitations::find_by_digest(connection, digest)).await
+    }
+
+    async fn invitations(
+        &self,
+        filter: InvitationFilter,
+        page: Page<InvitationId>,
+    ) -> Result<Vec<StoredInvitation>, StoreError> {
+        self.read(move |connection| {
+            invitations::list(filter, page).all(connection, invitations::row)
+        })
+        .await
+    }
+
     async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError> {
         self.read(move |connection| read::token(connection, id)).await
     }
@@ -246,6 +281,15 @@ impl Store for Sqlite {
         self.read(move |connection| ledger::entries(connection, filter, after, limit)).await
     }
 
+    async fn entries_before(
+        &self,
+        filter: EntryFilter,
+        before: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        self.read(move |connection| ledger::entries_before(connection, filter, before, limit)).await
+    }
+
     async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
         self.read(move |connection| ledger::chain(connection, after, limit)).await
     }
@@ -255,7 +299,7 @@ impl Store for Sqlite {
     }
 
     async fn forget_once(&self, end: Timestamp, most: u32) -> Result<bool, StoreError> {
-        self.forget(move |connection| once::forget(connection, end, most)).await
+        self.beside(move |connection| once::forget(connection, end, most)).await
     }
 
     async fn keep_refusals(&self, refusals: Vec<StoredRefusal>) -> Result<(), StoreError> {
@@ -271,7 +315,7 @@ impl Store for Sqlite {
     }
 
     async fn keep_usage(&self, usage: Arc<[(TokenId, TokenUsage)]>) -> Result<(), StoreError> {
-        self.writer.beside(Box::new(move |connection| usage::keep(connection, &usage))).await
+        self.beside(move |connection| usage::keep(connection, &usage)).await
     }
 
     async fn usage(
@@ -292,7 +336,7 @@ impl Store for Sqlite {
     }
 
     async fn forget_usage(&self, end: Timestamp, most: u32) -> Result<bool, StoreError> {
-        self.forget(move |connection| usage::forget(connection, end, most)).await
+        self.beside(move |connection| usage::forget(connection, end, most)).await
     }
 
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {

@@ -1,41 +1,34 @@
 //! Invariant 2: no verification touches the store. Here the doors stand on one
 //! that panics at every touch, and do their work all the same.
 
+mod untouchable;
+
+use self::untouchable::Untouchable;
 use super::{Listeners, start};
 use crate::{
     app::App,
     clock,
     config::{Config, Environment, Source},
     http::live::Live,
-    refusals::{Refusals, StoredRefusal},
+    refusals::Refusals,
     replica::Replica,
-    store::{
-        AccountFilter, EntryFilter, Inspection, Link, MembershipFilter, Once, Order,
-        OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount,
-        StoredEntry, StoredMembership, StoredOrganization, StoredToken, TokenFilter, UsageFilter,
-        UsageKey,
-    },
     telemetry::Metrics,
-    usage::{Origin, StoredCount, TokenUsage},
 };
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use bytes::Bytes;
 use counterfoil_core::{
     Timestamp,
-    account::{Email, Rank},
-    id::{AccountId, OrganizationId, RequestId, TokenId},
+    account::Rank,
+    id::{AccountId, OrganizationId, TokenId},
     index::{Index, Loaded},
-    ledger::Head,
     network::Network,
-    token::{Digest, Grant, Previous, Secret, State, Token},
+    token::{Grant, Previous, Secret, State, Token},
 };
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -44,162 +37,6 @@ use std::{
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-
-/// Panics at every touch, and counts them: a panic in a task of its own would
-/// be nobody's to see.
-#[derive(Default)]
-struct Untouchable(Arc<AtomicUsize>);
-
-impl Untouchable {
-    fn touched<T>(&self, method: &str) -> Result<T, StoreError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        panic!("the store was touched: {method}");
-    }
-}
-
-#[async_trait]
-impl Store for Untouchable {
-    async fn commit(&self, _: Order) -> Result<Head, StoreError> {
-        self.touched("commit")
-    }
-
-    async fn commit_large(&self, _: Order, _: Progress) -> Result<Head, StoreError> {
-        self.touched("commit_large")
-    }
-
-    async fn known_digests(
-        &self,
-        _: Vec<Digest>,
-        _: Timestamp,
-    ) -> Result<HashMap<Digest, Option<TokenId>>, StoreError> {
-        self.touched("known_digests")
-    }
-
-    async fn load(&self, _: Arc<Index>, _: Progress) -> Result<Head, StoreError> {
-        self.touched("load")
-    }
-
-    async fn organization(
-        &self,
-        _: OrganizationId,
-    ) -> Result<Option<StoredOrganization>, StoreError> {
-        self.touched("organization")
-    }
-
-    async fn organizations(
-        &self,
-        _: OrganizationFilter,
-        _: Page<OrganizationId>,
-    ) -> Result<Vec<StoredOrganization>, StoreError> {
-        self.touched("organizations")
-    }
-
-    async fn account(&self, _: AccountId) -> Result<Option<StoredAccount>, StoreError> {
-        self.touched("account")
-    }
-
-    async fn account_by_email(&self, _: Email) -> Result<Option<StoredAccount>, StoreError> {
-        self.touched("account_by_email")
-    }
-
-    async fn accounts(
-        &self,
-        _: AccountFilter,
-        _: Page<AccountId>,
-    ) -> Result<Vec<StoredAccount>, StoreError> {
-        self.touched("accounts")
-    }
-
-    async fn memberships(
-        &self,
-        _: MembershipFilter,
-        _: Page<(OrganizationId, AccountId)>,
-    ) -> Result<Vec<StoredMembership>, StoreError> {
-        self.touched("memberships")
-    }
-
-    async fn token(&self, _: TokenId) -> Result<Option<StoredToken>, StoreError> {
-        self.touched("token")
-    }
-
-    async fn tokens(
-        &self,
-        _: TokenFilter,
-        _: Page<TokenId>,
-    ) -> Result<Vec<StoredToken>, StoreError> {
-        self.touched("tokens")
-    }
-
-    async fn head(&self) -> Result<Head, StoreError> {
-        self.touched("head")
-    }
-
-    async fn entries(
-        &self,
-        _: EntryFilter,
-        _: u64,
-        _: u32,
-    ) -> Result<Vec<StoredEntry>, StoreError> {
-        self.touched("entries")
-    }
-
-    async fn chain(&self, _: u64, _: u32) -> Result<Vec<Link>, StoreError> {
-        self.touched("chain")
-    }
-
-    async fn once(&self, _: Digest) -> Result<Option<Once>, StoreError> {
-        self.touched("once")
-    }
-
-    async fn forget_once(&self, _: Timestamp, _: u32) -> Result<bool, StoreError> {
-        self.touched("forget_once")
-    }
-
-    async fn keep_usage(&self, _: Arc<[(TokenId, TokenUsage)]>) -> Result<(), StoreError> {
-        self.touched("keep_usage")
-    }
-
-    async fn usage(
-        &self,
-        _: UsageFilter,
-        _: Page<UsageKey>,
-    ) -> Result<Vec<StoredCount>, StoreError> {
-        self.touched("usage")
-    }
-
-    async fn origins(
-        &self,
-        _: TokenId,
-        _: OriginKind,
-        _: Timestamp,
-    ) -> Result<Vec<Origin<String>>, StoreError> {
-        self.touched("origins")
-    }
-
-    async fn forget_usage(&self, _: Timestamp, _: u32) -> Result<bool, StoreError> {
-        self.touched("forget_usage")
-    }
-
-    async fn keep_refusals(&self, _: Vec<StoredRefusal>) -> Result<(), StoreError> {
-        self.touched("keep_refusals")
-    }
-
-    async fn refusal(&self, _: RequestId) -> Result<Option<StoredRefusal>, StoreError> {
-        self.touched("refusal")
-    }
-
-    async fn forget_refusals(&self, _: Timestamp, _: u32) -> Result<(), StoreError> {
-        self.touched("forget_refusals")
-    }
-
-    async fn inspect_ledger(&self, _: Progress) -> Result<Inspection, StoreError> {
-        self.touched("inspect_ledger")
-    }
-
-    async fn close(&self) {
-        let _: Result<(), StoreError> = self.touched("close");
-    }
-}
 
 const CONFIGURATION: &str = r#"
 [server]

@@ -36,6 +36,20 @@ async fn an_organization_reads_its_part_of_the_ledger() {
     assert_eq!(numbers(Some(1), third, 0, 100).await, [6, 8, 11]);
     assert_eq!(numbers(Some(2), third, 0, 100).await, [0_u64; 0]);
     assert_eq!(numbers(None, Some(*token_id(7).as_bytes()), 0, 100).await, [9]);
+    let before = async |organization: Option<u8>, subject, before, limit| {
+        let organization = organization.map(self::organization);
+        let filter = EntryFilter { organization, subject, actor: None };
+        let found = house.store.entries_before(filter, before, limit).await.unwrap();
+        found.iter().map(|found| found.entry.number).collect::<Vec<u64>>()
+    };
+    assert_eq!(before(None, None, u64::MAX, 100).await, (1..=12).rev().collect::<Vec<_>>());
+    assert_eq!(before(None, None, 3, 1).await, [2]);
+    assert_eq!(before(None, None, 1, 9).await, [0_u64; 0]);
+    assert_eq!(before(Some(1), None, u64::MAX, 100).await, [11, 9, 8, 6, 3, 2, 1]);
+    assert_eq!(before(Some(1), None, 9, 3).await, [8, 6, 3]);
+    assert_eq!(before(Some(1), third, 11, 9).await, [8, 6]);
+    assert_eq!(before(Some(2), third, 99, 9).await, [0_u64; 0]);
+    assert_eq!(before(None, third, 99, 1).await, [11]);
     // A person who has left is nothing to the organization; a program stays its own.
     for (o, a) in [(1, 3), (2, 2)] {
         let (organization, account) = (organization(o), account(a));

@@ -4,6 +4,7 @@ use super::write::to_sql;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
+    id::{AccountId, OrganizationId},
     ledger::Change,
     token::Token,
 };
@@ -85,6 +86,18 @@ pub(super) fn apply(
             "UPDATE account SET password_hash = ?2 WHERE id = ?1",
             params![account.as_bytes(), hash],
         ),
+        // The factor itself is kept beside the ledger, and what became of it may have to be
+        // said once more: see `SignInStore::keep_second_factor`.
+        Change::SecondFactorSet { account } => run(
+            connection,
+            "UPDATE account SET second_factor_at = ?2 WHERE id = ?1",
+            params![account.as_bytes(), at],
+        ),
+        Change::SecondFactorRemoved { account } => run(
+            connection,
+            "UPDATE account SET second_factor_at = NULL WHERE id = ?1",
+            params![account.as_bytes()],
+        ),
         Change::MembershipAdded { organization, account, rank } => run(
             connection,
             "INSERT INTO membership (organization, account, rank, joined_at)
@@ -106,7 +119,57 @@ pub(super) fn apply(
              WHERE organization = ?1 AND account = ?2 AND ended_at IS NULL",
             params![organization.as_bytes(), account.as_bytes(), at],
         ),
+        Change::InvitationMade { .. }
+        | Change::InvitationWithdrawn { .. }
+        | Change::InvitationAccepted { .. } => {
+            return apply_to_invitation(connection, at, change);
+        }
         _ => return apply_to_token(connection, at, change),
+    }?;
+    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+}
+
+fn apply_to_invitation(
+    connection: &Connection,
+    at: i64,
+    change: &Change,
+) -> Result<(), ApplyError> {
+    let rows = match change {
+        Change::InvitationMade { invitation, organization, email, rank, digest, expires_at } => {
+            run(
+                connection,
+                "INSERT INTO invitation (id, organization, email, rank, digest, created_at,
+                    expires_at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+                 WHERE EXISTS (SELECT 1 FROM organization WHERE id = ?2 AND closed_at IS NULL)",
+                params![
+                    invitation.as_bytes(),
+                    organization.as_bytes(),
+                    email.as_ref().map(Email::as_str),
+                    rank_name(*rank),
+                    digest.as_bytes(),
+                    at,
+                    expires_at.as_millis(),
+                ],
+            )
+        }
+        Change::InvitationWithdrawn { invitation, organization } => run(
+            connection,
+            "UPDATE invitation SET withdrawn_at = ?3 WHERE id = ?1 AND organization = ?2
+             AND accepted_at IS NULL AND withdrawn_at IS NULL",
+            params![invitation.as_bytes(), organization.as_bytes(), at],
+        ),
+        Change::InvitationAccepted { invitation, organization, account } => run(
+            connection,
+            "UPDATE invitation SET accepted_at = ?4, accepted_by = ?3
+             WHERE id = ?1 AND organization = ?2 AND accepted_at IS NULL
+             AND withdrawn_at IS NULL AND expires_at > ?4
+             AND EXISTS (SELECT 1 FROM account WHERE id = ?3 AND disabled_at IS NULL)
+             AND EXISTS (SELECT 1 FROM organization WHERE id = ?2 AND closed_at IS NULL)",
+            params![invitation.as_bytes(), organization.as_bytes(), account.as_bytes(), at],
+        ),
+        // `apply` makes all others.
+        _ => Ok(0),
     }?;
     if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
 }
@@ -199,6 +262,19 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
              AND revoked_at IS NULL",
             params![token.as_bytes(), organization.as_bytes(), previous.as_bytes()],
         ),
+        Change::TokenHandedOver { token, organization, owner } => {
+            if !is_live(connection, *organization, *owner)? {
+                return Err(ApplyError::Conflict);
+            }
+            // It counts as a change: what was decided for the owner before is not made, as
+            // a rotation would be, whose secret is no longer theirs.
+            run(
+                connection,
+                "UPDATE token SET owner = ?3, revision = revision + 1
+                 WHERE id = ?1 AND organization = ?2 AND owner <> ?3 AND revoked_at IS NULL",
+                params![token.as_bytes(), organization.as_bytes(), owner.as_bytes()],
+            )
+        }
         Change::TokenRevoked { token, organization, reason } => run(
             connection,
             "UPDATE token SET revoked_at = ?3, revoke_reason = ?4
@@ -218,22 +294,10 @@ fn issue(
     token: &Token,
     paused_at: Option<i64>,
 ) -> Result<usize, rusqlite::Error> {
-    let makes_sense: bool = connection
-        .prepare_cached(
-            "SELECT EXISTS (
-                SELECT 1 FROM membership
-                JOIN account ON account.id = membership.account
-                JOIN organization ON organization.id = membership.organization
-                WHERE membership.organization = ?1 AND membership.account = ?2
-                AND membership.ended_at IS NULL AND account.disabled_at IS NULL
-                AND organization.closed_at IS NULL)
-             AND NOT EXISTS (SELECT 1 FROM replaced_digest WHERE digest = ?3)",
-        )?
-        .query_row(
-            params![token.organization.as_bytes(), token.owner.as_bytes(), token.digest.as_bytes()],
-            |row| row.get(0),
-        )?;
-    if !makes_sense {
+    let was_replaced: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM replaced_digest WHERE digest = ?)")?
+        .query_row(params![token.digest.as_bytes()], |row| row.get(0))?;
+    if was_replaced || !is_live(connection, token.organization, token.owner)? {
         return Ok(0);
     }
     run(
@@ -261,6 +325,25 @@ fn issue(
             paused_at,
         ],
     )
+}
+
+/// Whether an account may own tokens of an organization now.
+fn is_live(
+    connection: &Connection,
+    organization: OrganizationId,
+    account: AccountId,
+) -> Result<bool, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (
+                SELECT 1 FROM membership
+                JOIN account ON account.id = membership.account
+                JOIN organization ON organization.id = membership.organization
+                WHERE membership.organization = ?1 AND membership.account = ?2
+                AND membership.ended_at IS NULL AND account.disabled_at IS NULL
+                AND organization.closed_at IS NULL)",
+        )?
+        .query_row(params![organization.as_bytes(), account.as_bytes()], |row| row.get(0))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, rusqlite::Error> {

@@ -16,10 +16,11 @@ use rusqlite::{Connection, Error, types::Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The tables that are a function of the ledger, with the columns that order them.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("organization", "id"),
     ("account", "id"),
     ("membership", "organization, account"),
+    ("invitation", "id"),
     ("token", "id"),
     ("replaced_digest", "digest"),
 ];

@@ -11,7 +11,8 @@ const ENTRY: &str = "SELECT entry, detail FROM ledger
 /// Entries about accounts of an organization, but for what is theirs alone.
 macro_rules! about_its_accounts {
     () => {
-        "organization IS NULL AND CAST(entry AS TEXT) ->> '$.kind' <> 'password_set'
+        "organization IS NULL AND CAST(entry AS TEXT) ->> '$.kind' NOT IN
+            ('password_set', 'second_factor_set', 'second_factor_removed')
          AND subject IN (
             SELECT account FROM membership JOIN account ON account.id = membership.account
             WHERE membership.organization = :organization
@@ -19,19 +20,14 @@ macro_rules! about_its_accounts {
     };
 }
 
-/// The first list is in an index as it is wanted; the second is sorted, and has what
-/// became of accounts, which is little beside what becomes of tokens.
-const OF_AN_ORGANIZATION: &str = concat!(
-    "ledger.number IN (
-        SELECT number FROM (
-            SELECT number FROM ledger WHERE organization = :organization AND number > :after
-            ORDER BY number LIMIT :limit)
-        UNION ALL
-        SELECT number FROM (
-            SELECT number FROM ledger WHERE ",
-    about_its_accounts!(),
-    " AND number > :after ORDER BY number LIMIT :limit))"
-);
+/// Which way a list goes from the entry where it begins.
+#[derive(Clone, Copy)]
+enum Direction {
+    /// To what came after it.
+    Onwards,
+    /// To what came before it, the latest first.
+    Backwards,
+}
 
 /// Those of them that something else has found already.
 const AND_OF_AN_ORGANIZATION: &str =
@@ -71,23 +67,31 @@ pub(super) fn entries(
     after: u64,
     limit: u32,
 ) -> Result<Vec<StoredEntry>, Error> {
+    list(connection, filter, Direction::Onwards, after, limit)
+}
+
+pub(super) fn entries_before(
+    connection: &Connection,
+    filter: EntryFilter,
+    before: u64,
+    limit: u32,
+) -> Result<Vec<StoredEntry>, Error> {
+    list(connection, filter, Direction::Backwards, before, limit)
+}
+
+fn list(
+    connection: &Connection,
+    filter: EntryFilter,
+    direction: Direction,
+    from: u64,
+    limit: u32,
+) -> Result<Vec<StoredEntry>, Error> {
     let EntryFilter { organization, subject, actor } = filter;
-    // What is rare leads: there is little about one subject, and by one token.
-    let condition = match (organization, subject, actor) {
-        (None, None, None) => "ledger.number > :after".to_owned(),
-        (Some(_), None, None) => OF_AN_ORGANIZATION.to_owned(),
-        _ => {
-            let mut condition = "ledger.number > :after".to_owned();
-            condition.push_str(subject.map_or("", |_| " AND subject = :subject"));
-            condition.push_str(actor.map_or("", |_| " AND actor = :actor"));
-            condition.push_str(organization.map_or("", |_| AND_OF_AN_ORGANIZATION));
-            condition
-        }
-    };
-    let after = to_sql(after);
+    let sql = sql(filter, direction);
+    let from = to_sql(from);
     let organization = organization.map(|id| *id.as_bytes());
     let actor = actor.map(|id| *id.as_bytes());
-    let mut parameters = named_params! { ":after": after, ":limit": limit }.to_vec();
+    let mut parameters = named_params! { ":from": from, ":limit": limit }.to_vec();
     if organization.is_some() {
         parameters.push((":organization", &organization));
     }
@@ -97,8 +101,36 @@ pub(super) fn entries(
     if actor.is_some() {
         parameters.push((":actor", &actor));
     }
-    let sql = format!("{ENTRY} WHERE {condition} ORDER BY ledger.number LIMIT :limit");
     connection.prepare_cached(&sql)?.query_map(&*parameters, entry_row)?.collect()
+}
+
+fn sql(filter: EntryFilter, direction: Direction) -> String {
+    let (beyond, order) = match direction {
+        Direction::Onwards => ("number > :from", "number"),
+        Direction::Backwards => ("number < :from", "number DESC"),
+    };
+    let EntryFilter { organization, subject, actor } = filter;
+    // What is rare leads: there is little about one subject, and by one token.
+    let condition = if organization.is_some() && subject.is_none() && actor.is_none() {
+        // The first list is in an index as it is wanted; the second is sorted, and has what
+        // became of accounts, which is little beside what becomes of tokens.
+        let part = |whose: &str| {
+            format!(
+                "SELECT number FROM (SELECT number FROM ledger WHERE {whose} AND {beyond}
+                    ORDER BY {order} LIMIT :limit)"
+            )
+        };
+        let own = part("organization = :organization");
+        let about_accounts = part(about_its_accounts!());
+        format!("ledger.number IN ({own} UNION ALL {about_accounts})")
+    } else {
+        let mut condition = format!("ledger.{beyond}");
+        condition.push_str(subject.map_or("", |_| " AND subject = :subject"));
+        condition.push_str(actor.map_or("", |_| " AND actor = :actor"));
+        condition.push_str(organization.map_or("", |_| AND_OF_AN_ORGANIZATION));
+        condition
+    };
+    format!("{ENTRY} WHERE {condition} ORDER BY ledger.{order} LIMIT :limit")
 }
 
 /// The chain alone: a copy can be made of what cannot be read, too.

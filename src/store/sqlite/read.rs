@@ -26,7 +26,7 @@ use std::{collections::HashMap, fmt::Write as _};
 const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id, revision \
      FROM organization";
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
-     disabled_at, external_id, revision FROM account";
+     disabled_at, external_id, revision, second_factor_at IS NOT NULL FROM account";
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
 pub(super) const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
@@ -58,6 +58,22 @@ fn organizations_query(filter: OrganizationFilter, page: Page<OrganizationId>) -
     query.and_if("external_id = ?", filter.external_id);
     query.page(page, |id| id.as_bytes().to_vec());
     query
+}
+
+/// They are few.
+pub(super) fn organizations_of(
+    connection: &Connection,
+    account: AccountId,
+) -> Result<Vec<(StoredOrganization, Rank)>, Error> {
+    let sql = format!(
+        "{}, rank FROM membership CROSS JOIN organization ON id = membership.organization
+         WHERE account = ? AND ended_at IS NULL AND closed_at IS NULL ORDER BY name, id",
+        ORGANIZATION.trim_end_matches(" FROM organization")
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement
+        .query_map([account.as_bytes()], |row| Ok((organization_row(row)?, parse_rank(row, 6)?)))?;
+    rows.collect()
 }
 
 pub(super) fn account(
@@ -219,7 +235,7 @@ impl Query {
     }
 }
 
-fn one<T>(
+pub(super) fn one<T>(
     connection: &Connection,
     sql: &str,
     parameters: &[&dyn ToSql],
@@ -240,11 +256,9 @@ fn organization_row(row: &Row<'_>) -> Result<StoredOrganization, Error> {
 }
 
 fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
-    let kind: String = row.get(1)?;
-    let kinds = [AccountKind::Person, AccountKind::Service];
     Ok(StoredAccount {
         id: AccountId::from_bytes(row.get(0)?),
-        kind: kinds.into_iter().find(|k| kind_name(*k) == kind).ok_or_else(|| unreadable(1))?,
+        kind: kind(row, 1)?,
         email: parse_email(row, 2)?,
         name: row.get(3)?,
         has_password: row.get(4)?,
@@ -252,7 +266,14 @@ fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
         disabled_at: optional_time(row, 6)?,
         external_id: row.get(7)?,
         revision: revision(row, 8)?,
+        has_second_factor: row.get(9)?,
     })
+}
+
+pub(super) fn kind(row: &Row<'_>, column: usize) -> Result<AccountKind, Error> {
+    let kind: String = row.get(column)?;
+    let mut kinds = [AccountKind::Person, AccountKind::Service].into_iter();
+    kinds.find(|k| kind_name(*k) == kind).ok_or_else(|| unreadable(column))
 }
 
 fn membership_row(row: &Row<'_>) -> Result<StoredMembership, Error> {

@@ -1,0 +1,297 @@
+//! Sessions, one-time links, second factors.
+
+use super::*;
+use crate::store::{LinkPurpose, SignInStore as _, StoredLink, StoredSecondFactor, StoredSession};
+use counterfoil_core::id::SessionId;
+
+fn session_id(n: u8) -> SessionId {
+    SessionId::new(at(i64::from(n)), [n; 10])
+}
+
+/// One that is over at 2000 and `n`.
+fn session(n: u8, a: u8) -> StoredSession {
+    StoredSession {
+        digest: digest(n, 100),
+        id: session_id(n),
+        account: account(a),
+        organization: None,
+        created_at: at(1000),
+        last_seen_at: at(1000),
+        expires_at: at(2000 + i64::from(n)),
+        address: (n > 1).then(|| "2001:db8::7".parse().unwrap()),
+        user_agent: (n > 1).then(|| "a browser".into()),
+        is_complete: n > 1,
+    }
+}
+
+impl House {
+    async fn begins(&self, session: StoredSession) -> bool {
+        self.store.keep_session(session, None).await.unwrap()
+    }
+
+    async fn session(&self, n: u8) -> Option<StoredSession> {
+        self.store.session(digest(n, 100), at(2000)).await.unwrap()
+    }
+
+    async fn sessions_of(&self, a: u8) -> Vec<SessionId> {
+        let found = self.store.sessions(account(a), at(2000), 9).await.unwrap();
+        found.iter().map(|session| session.id).collect()
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_kept_found_and_ended() {
+    let house = House::with_member().await;
+    house.made(create_account(3)).await;
+    let head = house.replica.head();
+    for n in 1..=4 {
+        assert!(house.begins(session(n, if n == 4 { 3 } else { 1 })).await);
+    }
+    assert_eq!(house.session(2).await, Some(session(2, 1)));
+    assert_eq!(house.session(9).await, None);
+    let by_id = async |n, now| house.store.session_by_id(session_id(n), at(now)).await.unwrap();
+    assert_eq!(by_id(1, 2000).await, Some(session(1, 1)));
+    // Over is over, however long it is still kept.
+    assert_eq!(by_id(1, 2001).await, None);
+    assert_eq!(house.store.session(digest(1, 100), at(2001)).await.unwrap(), None);
+    assert_eq!(house.sessions_of(1).await, [3, 2, 1].map(session_id));
+    assert_eq!(house.store.sessions(account(1), at(2002), 9).await.unwrap(), [session(3, 1)]);
+    assert_eq!(house.store.sessions(account(1), at(2000), 1).await.unwrap(), [session(3, 1)]);
+
+    house.store.see_session(session_id(2), at(1500), None).await.unwrap();
+    let elsewhere = Some("192.0.2.1".parse().unwrap());
+    house.store.see_session(session_id(1), at(1500), elsewhere).await.unwrap();
+    house.store.see_session(session_id(1), at(1400), None).await.unwrap();
+    let here = Some(organization(1));
+    house.store.set_session_organization(session_id(2), here).await.unwrap();
+    let seen = StoredSession { last_seen_at: at(1500), organization: here, ..session(2, 1) };
+    assert_eq!(house.session(2).await, Some(seen));
+    let seen = StoredSession { last_seen_at: at(1500), address: elsewhere, ..session(1, 1) };
+    assert_eq!(house.session(1).await, Some(seen));
+    house.store.set_session_organization(session_id(2), None).await.unwrap();
+    assert_eq!(house.session(2).await.unwrap().organization, None);
+
+    assert!(house.store.end_session(session_id(3)).await.unwrap());
+    assert!(!house.store.end_session(session_id(3)).await.unwrap());
+    assert_eq!(house.session(3).await, None);
+    assert!(house.begins(session(3, 1)).await);
+    assert_eq!(house.store.end_sessions(account(1), Some(session_id(2))).await.unwrap(), 2);
+    assert_eq!(house.sessions_of(1).await, [session_id(2)]);
+    assert_eq!(house.store.end_sessions(account(1), None).await.unwrap(), 1);
+    assert_eq!(house.sessions_of(3).await, [session_id(4)]);
+    assert_eq!(house.replica.head(), head);
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn no_session_begins_on_what_is_no_longer_so() {
+    let house = House::with_member().await;
+    let account = account(1);
+    let set = |hash: &str| Change::PasswordSet { account, hash: hash.into() };
+    house.made(set("old")).await;
+    let keep = async |n, hash: &str| {
+        house.store.keep_session(session(n, 1), Some(hash.to_owned())).await.unwrap()
+    };
+    assert!(keep(1, "old").await);
+    house.made(set("new")).await;
+    assert_eq!(house.store.end_sessions(account, None).await.unwrap(), 1);
+    // The old password had been found right just before.
+    assert!(!keep(2, "old").await);
+    assert!(keep(3, "new").await);
+
+    let replace =
+        async |n, by: StoredSession| house.store.replace_session(session_id(n), by).await.unwrap();
+    assert!(replace(3, session(4, 1)).await);
+    assert_eq!((house.session(3).await, house.session(4).await), (None, Some(session(4, 1))));
+    // Ended meanwhile, or somebody else's.
+    house.made(create_account(3)).await;
+    assert!(!replace(3, session(5, 1)).await);
+    assert!(!replace(4, session(5, 3)).await);
+    assert_eq!(house.session(4).await, Some(session(4, 1)));
+    house.made(Change::AccountDisabled { account }).await;
+    assert!(!house.begins(session(5, 1)).await);
+    assert!(!replace(4, session(5, 1)).await);
+    assert!(!house.begins(session(5, 9)).await);
+    assert_eq!(house.session(5).await, None);
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn an_organization_sees_the_sessions_of_its_members() {
+    let house = House::with_member().await;
+    house.made(create_organization(2)).await;
+    for (o, a) in [(1, 3), (1, 5), (2, 7)] {
+        house.made(create_account(a)).await;
+        house.made(join(o, a)).await;
+    }
+    for (n, a) in [(1, 3), (2, 1), (3, 3), (4, 7), (5, 5), (6, 1)] {
+        assert!(house.begins(session(n, a)).await);
+    }
+    let (organization, account) = (organization(1), account(5));
+    house.made(Change::MembershipEnded { organization, account }).await;
+    let list = async |now, after: Option<(u8, u8)>, limit| {
+        let after = after.map(|(a, n)| (self::account(a), session_id(n)));
+        let page = Page { after, limit };
+        let found = house.store.sessions_of_members(organization, at(now), page).await.unwrap();
+        found.iter().map(|session| session.id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(2000, None, 9).await, [2, 6, 1, 3].map(session_id));
+    assert_eq!(list(2000, None, 2).await, [2, 6].map(session_id));
+    assert_eq!(list(2000, Some((1, 6)), 1).await, [1].map(session_id));
+    assert_eq!(list(2000, Some((1, 2)), 9).await, [6, 1, 3].map(session_id));
+    assert_eq!(list(2001, Some((1, 2)), 9).await, [6, 3].map(session_id));
+}
+
+#[tokio::test]
+async fn what_is_over_is_forgotten_bit_by_bit() {
+    let house = House::with_member().await;
+    for n in 1..=5 {
+        assert!(house.begins(session(n, 1)).await);
+    }
+    house.store.keep_link(link(1, LinkPurpose::SetUp)).await.unwrap();
+    for more in [true, true, false] {
+        assert_eq!(house.store.forget_sessions(at(2004), 2).await.unwrap(), more);
+    }
+    assert_eq!(house.sessions_of(1).await, [session_id(5)]);
+    assert_eq!(house.store.link(digest(1, 101), at(0)).await.unwrap(), None);
+}
+
+/// One that is over at 2000 and `n`.
+fn link(n: u8, purpose: LinkPurpose) -> StoredLink {
+    StoredLink { digest: digest(n, 101), purpose, expires_at: at(2000 + i64::from(n)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_works_once() {
+    let house = House::with_member().await;
+    let reset = LinkPurpose::Reset;
+    let links =
+        [link(1, LinkPurpose::SetUp), link(2, reset(account(1))), link(3, reset(account(3)))];
+    for link in links {
+        house.store.keep_link(link).await.unwrap();
+    }
+    let find = async |n| house.store.link(digest(n, 101), at(2000)).await.unwrap();
+    for (n, link) in (1..).zip(links) {
+        assert_eq!(find(n).await, Some(link));
+    }
+    // A new one takes the place of those for the same account alone.
+    let again = [link(4, LinkPurpose::SetUp), link(5, reset(account(1)))];
+    for link in again {
+        house.store.keep_link(link).await.unwrap();
+    }
+    for (n, found) in (1..).zip([None, None, Some(links[2]), Some(again[0]), Some(again[1])]) {
+        assert_eq!(find(n).await, found, "{n}");
+    }
+    assert_eq!(house.store.link(digest(3, 101), at(2003)).await.unwrap(), None);
+    assert_eq!(house.store.take_link(digest(3, 101), at(2003)).await.unwrap(), None);
+    let takers = (0..8).map(|_| {
+        let store = house.store.clone();
+        tokio::spawn(async move { store.take_link(digest(4, 101), at(2000)).await.unwrap() })
+    });
+    let mut taken = Vec::new();
+    for taker in takers.collect::<Vec<_>>() {
+        taken.extend(taker.await.unwrap());
+    }
+    assert_eq!(taken, [again[0]]);
+    assert_eq!(find(4).await, None);
+    // With the sessions go the links, or one who has read a mail would begin anew.
+    house.store.end_sessions(account(1), None).await.unwrap();
+    assert_eq!(find(5).await, None);
+}
+
+fn factor(secret: u8, is_confirmed: bool, last_step: u64) -> StoredSecondFactor {
+    let mut recovery = vec![digest(1, 102), digest(2, 102)];
+    recovery.sort_unstable();
+    let (account, secret) = (account(1), vec![secret; 20]);
+    StoredSecondFactor { account, secret, is_confirmed, last_step, recovery }
+}
+
+#[tokio::test]
+async fn a_second_factor_is_not_taken_away_by_another_that_nobody_has_used() {
+    let house = House::with_member().await;
+    let find = async || house.store.second_factor(account(1)).await.unwrap();
+    let keep = async |factor| house.store.keep_second_factor(factor).await.unwrap();
+    assert_eq!(find().await, None);
+    assert!(keep(factor(1, false, 0)).await);
+    assert!(keep(factor(2, false, 0)).await);
+    assert_eq!(find().await, Some(factor(2, false, 0)));
+    assert!(keep(factor(2, true, 7)).await);
+    assert!(!keep(factor(3, false, 0)).await);
+    assert_eq!(find().await, Some(factor(2, true, 7)));
+    // New recovery codes do not let a password be used again.
+    let fewer = StoredSecondFactor { recovery: vec![digest(3, 102)], ..factor(2, true, 5) };
+    assert!(keep(fewer.clone()).await);
+    assert_eq!(find().await, Some(StoredSecondFactor { last_step: 7, ..fewer }));
+    assert!(keep(factor(4, true, 5)).await);
+    assert_eq!(find().await, Some(factor(4, true, 5)));
+    house.store.remove_second_factor(account(1)).await.unwrap();
+    assert_eq!(find().await, None);
+    assert!(!house.store.use_recovery(account(1), digest(1, 102)).await.unwrap());
+    assert!(!format!("{:?}", factor(77, true, 5)).contains("77"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_second_factor_everything_is_used_once() {
+    let house = House::with_member().await;
+    house.made(create_account(3)).await;
+    assert!(!house.store.use_step(account(1), 9).await.unwrap());
+    house.store.keep_second_factor(factor(1, true, 7)).await.unwrap();
+    for (step, works) in [(6, false), (7, false), (9, true), (9, false), (8, false), (10, true)] {
+        assert_eq!(house.store.use_step(account(1), step).await.unwrap(), works, "{step}");
+    }
+    assert!(!house.store.use_recovery(account(3), digest(1, 102)).await.unwrap());
+    let users = (0..8).map(|_| {
+        let store = house.store.clone();
+        tokio::spawn(async move {
+            let code = store.use_recovery(account(1), digest(1, 102)).await.unwrap();
+            let step = store.use_step(account(1), 11).await.unwrap();
+            (u8::from(code), u8::from(step))
+        })
+    });
+    let mut used = (0, 0);
+    for user in users.collect::<Vec<_>>() {
+        let (code, step) = user.await.unwrap();
+        used = (used.0 + code, used.1 + step);
+    }
+    assert_eq!(used, (1, 1));
+    let left = house.store.second_factor(account(1)).await.unwrap().unwrap();
+    assert_eq!((left.last_step, left.recovery), (11, vec![digest(2, 102)]));
+}
+
+#[tokio::test]
+async fn who_signs_in_is_found_with_what_proves_it() {
+    let house = House::with_member().await;
+    let account = account(1);
+    let by_email =
+        async |email: &str| house.store.credentials_by_email(email.parse().unwrap()).await.unwrap();
+    let found = by_email("A1@Example.com").await.unwrap();
+    assert_eq!((found.account, found.kind), (account, AccountKind::Person));
+    assert!(!found.is_disabled && !found.has_second_factor && found.password_hash.is_none());
+    house.made(Change::PasswordSet { account, hash: "$argon2id$".into() }).await;
+    house.made(Change::SecondFactorSet { account }).await;
+    house.made(Change::AccountDisabled { account }).await;
+    let found = by_email("a1@example.com").await.unwrap();
+    assert!(found.is_disabled && found.has_second_factor);
+    assert_eq!(found.password_hash.as_deref(), Some("$argon2id$"));
+    assert!(house.store.credentials(account).await.unwrap() == Some(found));
+    assert!(by_email("a9@example.com").await.is_none());
+    assert!(house.store.credentials(self::account(9)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_account_chooses_among_its_open_organizations() {
+    let house = House::with_member().await;
+    for n in [3, 2, 4, 5] {
+        house.made(create_organization(n)).await;
+        house.made(join(n, 1)).await;
+    }
+    let (organization, account) = (organization(2), account(1));
+    house
+        .made(Change::MembershipRankChanged { organization, account, rank: Rank::Administrator })
+        .await;
+    house.made(Change::MembershipEnded { organization: self::organization(4), account }).await;
+    house.made(Change::OrganizationClosed { organization: self::organization(5) }).await;
+    let found = house.store.organizations_of(account).await.unwrap();
+    let found: Vec<_> = found.iter().map(|(found, rank)| (&*found.name, *rank)).collect();
+    assert_eq!(found, [("o1", Rank::Member), ("o2", Rank::Administrator), ("o3", Rank::Member)]);
+}
