@@ -5,7 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
 
-mod caller;
 mod command_line;
 mod contracts;
 mod description;
@@ -14,20 +13,16 @@ mod forward_auth;
 mod gateway;
 mod hostile;
 mod import;
-mod installation;
 mod leaks;
 mod management;
-mod process;
 mod reload;
-mod response;
 mod rows;
 mod secrets;
-mod server;
 mod tampering;
 mod trouble;
 mod trusted_proxies;
-mod upstream;
 mod usage;
 mod verify;
 mod why;
-mod wire;
+
+use counterfoil_support::{caller, installation, process, response, server, upstream, wire};

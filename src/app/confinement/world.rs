@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Environment, Source},
     replica::Replica,
     service::{
-        Caller, Member,
+        Caller, Member, Via,
         accounts::{AccountName, NewAccount},
         tokens::{Expiry, Issued, NewToken},
     },

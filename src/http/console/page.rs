@@ -99,7 +99,7 @@ impl From<Problem> for Trouble {
 struct ErrorPage {
     page: Outside,
     title: &'static str,
-    what: String,
+    text: String,
     /// Where to go on, and what that is called.
     way_out: (String, &'static str),
 }
@@ -152,11 +152,11 @@ impl IntoResponse for Trouble {
 }
 
 impl Trouble {
-    fn page(title: &'static str, what: String, way_out: (String, &'static str)) -> ErrorPage {
+    fn page(title: &'static str, text: String, way_out: (String, &'static str)) -> ErrorPage {
         ErrorPage {
             page: Outside::default(),
             title,
-            what,
+            text,
             way_out,
         }
     }

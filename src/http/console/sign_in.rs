@@ -28,9 +28,23 @@ pub(super) fn routes() -> Router<Arc<Console>> {
 #[template(path = "pages/sign_in.html")]
 struct SignInPage {
     page: Outside,
+    form: SignInForm,
+    /// Whether a new password can be asked for by mail.
+    can_reset: bool,
+}
+
+/// What was typed, and what is wrong with it.
+struct SignInForm {
     email: String,
     next: String,
     error: String,
+}
+
+impl SignInPage {
+    fn new(email: String, next: String, error: String) -> Self {
+        let form = SignInForm { email, next, error };
+        Self { page: Outside::default(), form, can_reset: false }
+    }
 }
 
 #[derive(Deserialize)]
@@ -47,8 +61,7 @@ async fn ask(
     if visitor.is_ok() {
         return to(&next);
     }
-    let (email, error) = (String::new(), String::new());
-    Page(SignInPage { page: Outside::default(), email, next, error }).into_response()
+    Page(SignInPage::new(String::new(), next, String::new())).into_response()
 }
 
 async fn sign_in(
@@ -63,7 +76,7 @@ async fn sign_in(
     let signed = console.service.sign_in(&email, form.password("password"), &client).await?;
     let Some(signed) = signed else {
         let error = "The e-mail address or the password is wrong.".into();
-        return Ok(Again(SignInPage { page: Outside::default(), email, next, error }).into_response());
+        return Ok(Again(SignInPage::new(email, next, error)).into_response());
     };
     // Whoever was signed in before in this browser is not any more.
     if let Some(before) = before {

@@ -16,7 +16,7 @@ use std::{
 use tokio::{net::TcpListener, runtime::Runtime};
 
 /// Where nobody listens: no program that wants to be found takes this port.
-pub(crate) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+pub const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// The fields by which an upstream learns who calls.
 const IDENTITY: [&str; 5] = [
@@ -29,33 +29,33 @@ const IDENTITY: [&str; 5] = [
 
 /// A request that reached the upstream.
 #[derive(Debug, Clone)]
-pub(crate) struct Received {
-    pub(crate) method: String,
+pub struct Received {
+    pub method: String,
     /// Path and query, as they stood in the request line.
-    pub(crate) target: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub target: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
 }
 
 /// Whom the upstream was told that a request came from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Identity {
-    pub(crate) token: String,
-    pub(crate) account: String,
-    pub(crate) organization: String,
-    pub(crate) role: String,
-    pub(crate) scopes: String,
+pub struct Identity {
+    pub token: String,
+    pub account: String,
+    pub organization: String,
+    pub role: String,
+    pub scopes: String,
 }
 
 impl Received {
     /// Every value of a header, in order.
-    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+    pub fn values(&self, name: &str) -> Vec<&str> {
         self.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
     }
 
     /// Who calls. All fields have to be there once, and no other that could pass for one.
     #[track_caller]
-    pub(crate) fn identity(&self) -> Identity {
+    pub fn identity(&self) -> Identity {
         let reads_as = |name: &str| name.replace('_', "-").to_ascii_lowercase();
         let mut names: Vec<String> = self
             .headers
@@ -71,7 +71,7 @@ impl Received {
     }
 
     /// Whether `text` occurs anywhere in it.
-    pub(crate) fn holds(&self, text: &str) -> bool {
+    pub fn holds(&self, text: &str) -> bool {
         let is_in = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
         is_in(self.target.as_bytes())
             || self.headers.values().any(|value| is_in(value.as_bytes()))
@@ -82,15 +82,15 @@ impl Received {
 type Answer = dyn Fn(&Received) -> Response<Full<Bytes>> + Send + Sync;
 
 /// An upstream on a port of its own, until the test lets go of it.
-pub(crate) struct Upstream {
-    pub(crate) address: SocketAddr,
+pub struct Upstream {
+    pub address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     _runtime: Runtime,
 }
 
 impl Upstream {
     /// One that answers everything with `upstream says: METHOD TARGET`.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::answering(|received| {
             let text = format!("upstream says: {} {}", received.method, received.target);
             Response::new(Full::from(text))
@@ -98,7 +98,7 @@ impl Upstream {
     }
 
     /// One that answers as `answer` has it.
-    pub(crate) fn answering(
+    pub fn answering(
         answer: impl Fn(&Received) -> Response<Full<Bytes>> + Send + Sync + 'static,
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -113,18 +113,18 @@ impl Upstream {
         Self { address, received, _runtime: runtime }
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// What has reached it since somebody last asked.
-    pub(crate) fn take(&self) -> Vec<Received> {
+    pub fn take(&self) -> Vec<Received> {
         std::mem::take(&mut self.received.lock().unwrap())
     }
 
     /// The one request that has reached it since somebody last asked.
     #[track_caller]
-    pub(crate) fn take_one(&self) -> Received {
+    pub fn take_one(&self) -> Received {
         let mut received = self.take();
         assert_eq!(received.len(), 1, "{received:?}");
         received.remove(0)

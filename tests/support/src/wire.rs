@@ -12,17 +12,17 @@ use std::{
 };
 
 /// One end of a connection.
-pub(crate) struct Wire<S> {
+pub struct Wire<S> {
     stream: BufReader<S>,
 }
 
 impl Wire<TcpStream> {
-    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+    pub fn connect(address: SocketAddr) -> Result<Self> {
         Self::of_tcp(TcpStream::connect(address)?)
     }
 
     /// The next connection to `listener`.
-    pub(crate) fn accept(listener: &TcpListener) -> Self {
+    pub fn accept(listener: &TcpListener) -> Self {
         let listener = listener.try_clone().unwrap();
         let (sender, receiver) = mpsc::channel();
         // Accepting has no bound of its own.
@@ -40,7 +40,7 @@ impl Wire<TcpStream> {
 
 impl Wire<UnixStream> {
     /// Connects to the operator's socket in a data directory.
-    pub(crate) fn connect_operator(data: &Path) -> Result<Self> {
+    pub fn connect_operator(data: &Path) -> Result<Self> {
         let stream = UnixStream::connect(data.join("operator.sock"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -49,18 +49,18 @@ impl Wire<UnixStream> {
 }
 
 impl<S: Read + Write> Wire<S> {
-    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
     /// Sends a request that is complete, and reads the response to it.
-    pub(crate) fn exchange(&mut self, request: impl AsRef<[u8]>) -> Result<Response> {
+    pub fn exchange(&mut self, request: impl AsRef<[u8]>) -> Result<Response> {
         self.send(request)?;
         self.read_response()
     }
 
     /// Sends a request with JSON in it, or with no body for an empty text.
-    pub(crate) fn call(&mut self, method: &str, path: &str, body: &str) -> Result<Response> {
+    pub fn call(&mut self, method: &str, path: &str, body: &str) -> Result<Response> {
         self.exchange(format!(
             "{method} {path} HTTP/1.1\r\nhost: operator\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
@@ -69,7 +69,7 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// Everything up to an empty line.
-    pub(crate) fn read_head(&mut self) -> Result<String> {
+    pub fn read_head(&mut self) -> Result<String> {
         let mut head = String::new();
         loop {
             let before = head.len();
@@ -83,7 +83,7 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// One piece of a chunked body; an empty one at its end.
-    pub(crate) fn read_chunk(&mut self) -> Result<Vec<u8>> {
+    pub fn read_chunk(&mut self) -> Result<Vec<u8>> {
         let mut size = String::new();
         self.stream.read_line(&mut size)?;
         let size = usize::from_str_radix(size.trim_end(), 16)
@@ -95,7 +95,7 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// A response with its body.
-    pub(crate) fn read_response(&mut self) -> Result<Response> {
+    pub fn read_response(&mut self) -> Result<Response> {
         let head = self.read_head()?;
         let mut response = Response::parse(&head, Vec::new());
         if let [length] = response.values("content-length")[..] {
@@ -115,7 +115,7 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// What comes until the other side closes the connection.
-    pub(crate) fn read_to_end(&mut self) -> Result<Vec<u8>> {
+    pub fn read_to_end(&mut self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes)?;
         Ok(bytes)

@@ -14,14 +14,14 @@ use std::{
 use tempfile::TempDir;
 
 /// The administrator whom [`Installation::set_up`] makes.
-pub(crate) const ADA: &str = "ada@example.com";
+pub const ADA: &str = "ada@example.com";
 
 /// The five contracts' example files.
-pub(crate) const EXAMPLES: [&str; 5] = ["facets", "togai", "selectstar", "finout", "aristotle"];
+pub const EXAMPLES: [&str; 5] = ["facets", "togai", "selectstar", "finout", "aristotle"];
 
 /// A home, and how programs are called there.
 #[derive(Debug)]
-pub(crate) struct Installation {
+pub struct Installation {
     home: TempDir,
     data: PathBuf,
     environment: Vec<(String, String)>,
@@ -31,24 +31,24 @@ pub(crate) struct Installation {
 
 /// A token as it was issued.
 #[derive(Debug, Clone)]
-pub(crate) struct Token {
-    pub(crate) id: String,
-    pub(crate) secret: String,
-    pub(crate) owner: String,
-    pub(crate) organization: String,
+pub struct Token {
+    pub id: String,
+    pub secret: String,
+    pub owner: String,
+    pub organization: String,
     /// All that was printed.
-    pub(crate) json: Value,
+    pub json: Value,
 }
 
 impl Installation {
     /// One with this configuration, whose listeners have ports of their own.
-    pub(crate) fn new(configuration: &str) -> Self {
+    pub fn new(configuration: &str) -> Self {
         let installation = Self::without_configuration();
         std::fs::write(installation.configuration(), configuration).unwrap();
         installation
     }
 
-    pub(crate) fn without_configuration() -> Self {
+    pub fn without_configuration() -> Self {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().join("data");
         let mut installation = Self { home, data, environment: Vec::new(), through: Vec::new() };
@@ -59,7 +59,7 @@ impl Installation {
     }
 
     /// One with the five example files as they are, in front of one upstream.
-    pub(crate) fn of_examples(upstream: &Upstream) -> Self {
+    pub fn of_examples(upstream: &Upstream) -> Self {
         let files = EXAMPLES.map(|name| std::fs::read_to_string(example(name)).unwrap());
         let mut installation = Self::new(&files.join("\n"));
         for name in EXAMPLES {
@@ -70,41 +70,41 @@ impl Installation {
     }
 
     /// Sets an environment variable for every program that is called here.
-    pub(crate) fn set(&mut self, variable: &str, value: &str) {
+    pub fn set(&mut self, variable: &str, value: &str) {
         self.environment.retain(|(name, _)| name != variable);
         self.environment.push((variable.to_owned(), value.to_owned()));
     }
 
     /// Has ours called by another program.
-    pub(crate) fn call_through(&mut self, program: Vec<String>) {
+    pub fn call_through(&mut self, program: Vec<String>) {
         self.through = program;
     }
 
-    pub(crate) fn home(&self) -> &Path {
+    pub fn home(&self) -> &Path {
         self.home.path()
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.data.clone()
     }
 
     /// Has the data directory elsewhere.
-    pub(crate) fn set_data(&mut self, data: &Path) {
+    pub fn set_data(&mut self, data: &Path) {
         data.clone_into(&mut self.data);
     }
 
-    pub(crate) fn configuration(&self) -> PathBuf {
+    pub fn configuration(&self) -> PathBuf {
         self.home().join("counterfoil.toml")
     }
 
     /// Our program, about to be called.
-    pub(crate) fn command(&self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Command {
-        let program = env!("CARGO_BIN_EXE_counterfoil");
+    pub fn command(&self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Command {
+        let program = built("counterfoil");
         let mut command = match &self.through[..] {
-            [] => Command::new(program),
+            [] => Command::new(&program),
             [first, rest @ ..] => {
                 let mut command = Command::new(first);
-                command.args(rest).arg(program);
+                command.args(rest).arg(&program);
                 command
             }
         };
@@ -121,12 +121,12 @@ impl Installation {
     }
 
     /// Calls our program.
-    pub(crate) fn cli(&self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Outcome {
+    pub fn cli(&self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Outcome {
         run(&mut self.command(arguments), &[])
     }
 
     /// Calls our program with something to read.
-    pub(crate) fn cli_reading(
+    pub fn cli_reading(
         &self,
         input: &str,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
@@ -135,31 +135,32 @@ impl Installation {
     }
 
     /// Makes the first organization, and Ada its administrator.
-    pub(crate) fn set_up(self) -> Self {
+    #[must_use]
+    pub fn set_up(self) -> Self {
         self.cli(["init", "--email", ADA]).done();
         self
     }
 
     /// Issues a token of Ada's; `arguments` say what else there is to say.
     #[track_caller]
-    pub(crate) fn issue(&self, api: &str, arguments: &[&str]) -> Token {
+    pub fn issue(&self, api: &str, arguments: &[&str]) -> Token {
         self.issue_to(ADA, api, arguments)
     }
 
     #[track_caller]
-    pub(crate) fn issue_to(&self, owner: &str, api: &str, arguments: &[&str]) -> Token {
+    pub fn issue_to(&self, owner: &str, api: &str, arguments: &[&str]) -> Token {
         let first = ["token", "create", "--json", "--owner", owner, "--api", api];
         Token::of(self.cli(first.iter().chain(arguments)).done().json())
     }
 
-    pub(crate) fn start(self) -> Server {
+    pub fn start(self) -> Server {
         Server::start(self)
     }
 }
 
 impl Token {
     #[track_caller]
-    pub(crate) fn of(json: Value) -> Self {
+    pub fn of(json: Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
             id: text(&json["token"]["id"]),
@@ -179,6 +180,14 @@ fn inherited() -> impl Iterator<Item = OsString> {
 }
 
 /// Where an example file is.
-pub(crate) fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("toml")
+pub fn example(name: &str) -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.join("../../examples").join(name).with_extension("toml")
+}
+
+/// A file among what cargo builds, or `cargo xtask test` installs, near this very program.
+pub fn built(name: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let mut places = this.ancestors().skip(1).map(|directory| directory.join(name));
+    places.find(|file| file.is_file()).unwrap_or_else(|| panic!("{name} is not there"))
 }

@@ -12,20 +12,21 @@ use std::{
 
 /// How long anything may take before a test gives up. Nothing comes near it on
 /// a machine that works; no test's outcome depends on it on one that is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How a program ended, and what it said.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Outcome {
     /// The same, having checked that all went well.
+    #[expect(clippy::return_self_not_must_use, reason = "mostly it is about the check")]
     #[track_caller]
-    pub(crate) fn done(self) -> Self {
+    pub fn done(self) -> Self {
         assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
         self
     }
@@ -33,7 +34,7 @@ impl Outcome {
     /// What it said on standard error, having checked that it exited with `code`
     /// and printed no result.
     #[track_caller]
-    pub(crate) fn failed(self, code: i32) -> String {
+    pub fn failed(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
         assert_eq!(self.out, "", "{}", self.err);
         self.err
@@ -41,13 +42,13 @@ impl Outcome {
 
     /// What it printed for programs.
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 /// Runs `command` to its end, with `input` on its standard input.
-pub(crate) fn run(command: &mut Command, input: &[u8]) -> Outcome {
+pub fn run(command: &mut Command, input: &[u8]) -> Outcome {
     let (out, err, status) = run_for_bytes(command, input);
     Outcome {
         code: status.code(),
@@ -57,7 +58,7 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Outcome {
 }
 
 /// The same, for a program that prints more than text.
-pub(crate) fn run_for_bytes(command: &mut Command, input: &[u8]) -> (Vec<u8>, Vec<u8>, ExitStatus) {
+pub fn run_for_bytes(command: &mut Command, input: &[u8]) -> (Vec<u8>, Vec<u8>, ExitStatus) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let out = read_aside(child.stdout.take().unwrap());
@@ -85,7 +86,7 @@ fn read_aside(mut stream: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>>
 /// A program that runs beside the test, whose output is read as it comes; it is
 /// killed, if it still runs, when the test lets go of it.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub struct Running {
     child: Child,
     /// Its standard error.
     log: Arc<Lines>,
@@ -94,7 +95,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (log, out) = (Arc::<Lines>::default(), Arc::<Lines>::default());
@@ -105,19 +106,25 @@ impl Running {
 
     /// The first line of its log that `choose` makes something of, waiting for it if need be.
     #[track_caller]
-    pub(crate) fn wait_for_line<T>(&self, choose: impl Fn(&str) -> Option<T>) -> T {
+    pub fn wait_for_line<T>(&self, choose: impl Fn(&str) -> Option<T>) -> T {
         self.log.wait_for(|lines| lines.iter().find_map(|line| choose(line)))
+    }
+
+    /// The first line of what it prints that `choose` makes something of, waiting for it if need be.
+    #[track_caller]
+    pub fn wait_for_printed<T>(&self, choose: impl Fn(&str) -> Option<T>) -> T {
+        self.out.wait_for(|lines| lines.iter().find_map(|line| choose(line)))
     }
 
     /// The first lines of what it prints, waiting for them if need be.
     #[track_caller]
-    pub(crate) fn wait_for_output(&self, lines: usize) -> Vec<String> {
+    pub fn wait_for_output(&self, lines: usize) -> Vec<String> {
         self.out.wait_for(|printed| printed.get(..lines).map(<[String]>::to_vec))
     }
 
     /// The first log entry with this message.
     #[track_caller]
-    pub(crate) fn wait_for_message(&self, message: &str) -> Value {
+    pub fn wait_for_message(&self, message: &str) -> Value {
         self.wait_for_line(|line| {
             let entry: Value = serde_json::from_str(line).ok()?;
             let text = entry["message"].as_str()?;
@@ -126,40 +133,40 @@ impl Running {
     }
 
     /// Everything that it has said so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.log.text()
     }
 
     /// Everything that it has printed so far.
-    pub(crate) fn output(&self) -> String {
+    pub fn output(&self) -> String {
         self.out.text()
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Asks it to stop.
-    pub(crate) fn terminate(&self) {
+    pub fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
     /// Waits until it has ended and all that it said has been read.
     #[track_caller]
-    pub(crate) fn wait(&mut self) -> ExitStatus {
+    pub fn wait(&mut self) -> ExitStatus {
         self.log.wait_for_end();
         self.out.wait_for_end();
         self.child.wait().unwrap()
     }
 
     /// Whether it ends within a certain time.
-    pub(crate) fn ends_within(&self, time: Duration) -> bool {
+    pub fn ends_within(&self, time: Duration) -> bool {
         let state = self.log.state.lock().unwrap();
         self.log.more.wait_timeout_while(state, time, |state| !state.ended).unwrap().0.ended
     }
 
     /// Kills it, without a warning.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         self.signal(Signal::KILL);
     }
 

@@ -17,20 +17,20 @@ use std::{
 
 /// A running server, with its installation; killed when the test lets go of it.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     // Before the home, so that it ends before its files go.
     process: Running,
     installation: Installation,
     /// The listener of the console and the management API.
-    pub(crate) main: SocketAddr,
-    pub(crate) gateway: SocketAddr,
-    pub(crate) forward_auth: SocketAddr,
-    pub(crate) metrics: SocketAddr,
+    pub main: SocketAddr,
+    pub gateway: SocketAddr,
+    pub forward_auth: SocketAddr,
+    pub metrics: SocketAddr,
 }
 
 impl Server {
     /// Starts it and waits until it listens.
-    pub(crate) fn start(installation: Installation) -> Self {
+    pub fn start(installation: Installation) -> Self {
         let process = Running::start(&mut installation.command(["serve"]));
         let listening = process.wait_for_message("listening");
         let address = |listener: &str| listening[listener].as_str().unwrap().parse().unwrap();
@@ -44,32 +44,28 @@ impl Server {
         }
     }
 
-    pub(crate) fn process(&self) -> &Running {
+    pub fn process(&self) -> &Running {
         &self.process
     }
 
     /// What `curl` gets from the gateway.
     #[track_caller]
-    pub(crate) fn curl(
-        &self,
-        path: &str,
-        arguments: impl IntoIterator<Item: AsRef<OsStr>>,
-    ) -> Response {
+    pub fn curl(&self, path: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Response {
         response::curl(self.gateway, path, arguments)
     }
 
     /// A connection to the gateway.
-    pub(crate) fn connect(&self) -> Result<Wire<TcpStream>> {
+    pub fn connect(&self) -> Result<Wire<TcpStream>> {
         Wire::connect(self.gateway)
     }
 
     /// A connection to the operator's socket.
-    pub(crate) fn operator(&self) -> Result<Wire<UnixStream>> {
+    pub fn operator(&self) -> Result<Wire<UnixStream>> {
         Wire::connect_operator(&self.data())
     }
 
     /// What the metrics say.
-    pub(crate) fn scrape(&self) -> String {
+    pub fn scrape(&self) -> String {
         let arguments: [&str; 0] = [];
         let response = response::curl(self.metrics, "/metrics", arguments);
         assert_eq!(response.status, 200);
@@ -78,7 +74,7 @@ impl Server {
 
     /// Asks it to stop and waits until it has.
     #[track_caller]
-    pub(crate) fn stop(self) -> Installation {
+    pub fn stop(self) -> Installation {
         self.process.terminate();
         let (status, log, installation) = self.wait();
         assert!(status.success(), "{status}\n{log}");
@@ -87,14 +83,14 @@ impl Server {
 
     /// How it ended, and what it had logged, once it has.
     #[track_caller]
-    pub(crate) fn wait(mut self) -> (ExitStatus, String, Installation) {
+    pub fn wait(mut self) -> (ExitStatus, String, Installation) {
         let status = self.process.wait();
         assert_eq!(self.process.output(), "", "what a server says, it logs");
         (status, self.process.log(), self.installation)
     }
 
     /// Kills it, without a warning.
-    pub(crate) fn kill(mut self) -> Installation {
+    pub fn kill(mut self) -> Installation {
         self.process.kill();
         self.process.wait();
         self.installation

@@ -6,16 +6,16 @@ use std::{ffi::OsStr, net::SocketAddr, process::Command};
 
 /// A response as it came over the wire, any interim ones left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
+pub struct Response {
+    pub status: u16,
     /// In the order in which they came, names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Response {
     /// From everything up to the empty line, and what followed it.
-    pub(crate) fn parse(head: &str, body: Vec<u8>) -> Self {
+    pub fn parse(head: &str, body: Vec<u8>) -> Self {
         let mut lines = head.lines();
         let status_line = lines.next().unwrap_or_default();
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -31,36 +31,36 @@ impl Response {
     }
 
     /// Every value of a header, in order.
-    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+    pub fn values(&self, name: &str) -> Vec<&str> {
         let named = self.headers.iter().filter(|(other, _)| other == name);
         named.map(|(_, value)| value.as_str()).collect()
     }
 
     /// The one value of a header that has to be there once.
     #[track_caller]
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         match self.values(name)[..] {
             [value] => value,
             _ => panic!("{name} is not there once: {self:?}"),
         }
     }
 
-    pub(crate) fn request_id(&self) -> &str {
+    pub fn request_id(&self) -> &str {
         self.header("x-request-id")
     }
 
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Everything that a caller sees of it, but for the time and the request's id,
     /// which differ each time.
-    pub(crate) fn face(&self) -> String {
+    pub fn face(&self) -> String {
         let id = self.request_id();
         let mut face = format!("{}\n", self.status);
         for (name, value) in self.headers.iter().filter(|(name, _)| name != "date") {
@@ -72,7 +72,7 @@ impl Response {
 
 /// What `curl` gets with these arguments from `path`, which it leaves as it is.
 #[track_caller]
-pub(crate) fn curl(
+pub fn curl(
     address: SocketAddr,
     path: &str,
     arguments: impl IntoIterator<Item: AsRef<OsStr>>,

@@ -1,0 +1,5 @@
+//! The console in a real browser: Chromium, driven as a person would use it.
+
+#![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
+
+mod harness;

@@ -1,0 +1,22 @@
+//! What tests from outside have in common: an installation of the real program, its
+//! server, an upstream, a caller, a browser, a mail server.
+//!
+//! Nothing here knows how the program works; what a test waits for, it waits
+//! for with a bound, and every server, directory and port is the test's own.
+
+#![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
+#![expect(clippy::missing_panics_doc, reason = "the same")]
+#![expect(
+    missing_docs,
+    reason = "only tests call these; a name that says it all need not be repeated"
+)]
+
+pub mod browser;
+pub mod caller;
+pub mod installation;
+pub mod process;
+pub mod response;
+pub mod server;
+pub mod upstream;
+mod webdriver;
+pub mod wire;

@@ -1,0 +1,145 @@
+//! WebDriver: a chromedriver, and the one session that it holds.
+//!
+//! The protocol is JSON over HTTP, and our own [`Wire`] speaks that; a client from
+//! elsewhere would bring forty crates along.
+
+use crate::{
+    process::{PATIENCE, Running},
+    wire::Wire,
+};
+use serde_json::{Value, json};
+use std::{cell::RefCell, fmt, net::TcpStream, process::Command};
+
+/// What stands for an element in what WebDriver says.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// A chromedriver with a browser, both of which end with this value.
+pub(crate) struct Driver {
+    wire: RefCell<Wire<TcpStream>>,
+    session: String,
+    _process: Running,
+}
+
+/// Why a command was not done: WebDriver's own word for it, and its explanation.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: String,
+    message: String,
+}
+
+/// An element of the page, as WebDriver refers to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Element(pub(crate) String);
+
+impl Driver {
+    /// Starts a browser with these capabilities.
+    pub(crate) fn start(capabilities: &Value) -> Self {
+        let mut command = Command::new("chromedriver");
+        // Pages show times; a machine's own zone and language have no say in them.
+        command.arg("--port=0").env("TZ", "UTC").env("LC_ALL", "C.UTF-8");
+        let process = Running::start(&mut command);
+        let port: u16 = process.wait_for_printed(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse().ok()
+        });
+        let wire = Wire::connect(([127, 0, 0, 1], port).into()).unwrap();
+        let mut driver =
+            Self { wire: RefCell::new(wire), session: String::new(), _process: process };
+        let asked = json!({"capabilities": {"alwaysMatch": capabilities}});
+        let made = driver.exchange("POST", "/session", &asked.to_string());
+        let made = made.unwrap_or_else(|failure| panic!("no browser: {failure}"));
+        made["sessionId"].as_str().unwrap().clone_into(&mut driver.session);
+        driver
+    }
+
+    /// Sends a command of the session.
+    pub(crate) fn post(&self, command: &str, parameters: &Value) -> Result<Value, Failure> {
+        self.exchange("POST", &self.of_session(command), &parameters.to_string())
+    }
+
+    /// Asks about the session.
+    pub(crate) fn get(&self, command: &str) -> Result<Value, Failure> {
+        self.exchange("GET", &self.of_session(command), "")
+    }
+
+    pub(crate) fn delete(&self, command: &str) -> Result<Value, Failure> {
+        self.exchange("DELETE", &self.of_session(command), "")
+    }
+
+    /// Sends a command of the Chrome DevTools Protocol, for what WebDriver lacks.
+    #[track_caller]
+    pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.post("goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
+            .unwrap_or_else(|failure| panic!("{command}: {failure}"))
+    }
+
+    /// The first element in the document's order that this XPath means, once there is one.
+    pub(crate) fn find(&self, xpath: &str) -> Result<Element, Failure> {
+        let found = self.post("element", &json!({"using": "xpath", "value": xpath}))?;
+        Ok(element(&found))
+    }
+
+    /// The element that has the focus.
+    pub(crate) fn focused(&self) -> Result<Element, Failure> {
+        Ok(element(&self.get("element/active")?))
+    }
+
+    fn of_session(&self, command: &str) -> String {
+        match command {
+            "" => format!("/session/{}", self.session),
+            command => format!("/session/{}/{command}", self.session),
+        }
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = self.wire.borrow_mut().exchange(request);
+        let answer = answer.map_err(|error| Failure {
+            error: format!("no answer within {} s", PATIENCE.as_secs()),
+            message: error.to_string(),
+        })?;
+        let value = answer.json()["value"].take();
+        if answer.status == 200 {
+            return Ok(value);
+        }
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        Err(Failure { error: text("error"), message: text("message") })
+    }
+}
+
+impl Failure {
+    /// Whether what was asked for is not there (any more), so that a later answer may differ.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            &*self.error,
+            "no such element"
+                | "stale element reference"
+                | "element not interactable"
+                | "element click intercepted"
+        )
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.error, self.message)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // A browser outlives its driver, unless it is told to end; a session that could not
+        // be made has none.
+        if !self.session.is_empty() {
+            let _ = self.delete("");
+        }
+    }
+}
+
+fn element(value: &Value) -> Element {
+    Element(value[ELEMENT].as_str().unwrap().to_owned())
+}
