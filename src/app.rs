@@ -7,7 +7,8 @@ use crate::{
     config::Config,
     refusals::Refusals,
     replica::Replica,
-    service::{Apis, Leaked, Service, Streams, management_api, passwords::Passwords, token_history,
+    service::{
+        Apis, Leaked, Service, Streams, management_api, passwords::Passwords, token_history,
     },
     store::{
         Progress, Store,

@@ -46,6 +46,8 @@ pub(crate) struct Named {
     pub(crate) email: Option<Email>,
     pub(crate) is_service: bool,
     pub(crate) is_disabled: bool,
+    /// Is no member of the token's organization any more.
+    pub(crate) has_left: bool,
 }
 
 /// How a token was ended.
@@ -92,8 +94,7 @@ impl Service {
         limit: u32,
     ) -> Result<Vec<Event>, ServiceError> {
         let token = self.token(caller, id).await?.token;
-        let filter =
-            EntryFilter { subject: Some(*token.id.as_bytes()), ..EntryFilter::default() };
+        let filter = EntryFilter { subject: Some(*token.id.as_bytes()), ..EntryFilter::default() };
         let entries = self.store.entries_before(filter, u64::MAX, limit).await?;
         let mut names = BTreeMap::new();
         let mut events = Vec::with_capacity(entries.len());
@@ -134,8 +135,9 @@ impl Service {
         caller: &Caller,
         id: TokenId,
     ) -> Result<Named, ServiceError> {
-        let owner = self.token(caller, id).await?.token.owner;
-        self.named(owner).await
+        let token = self.token(caller, id).await?.token;
+        let membership = self.membership(token.organization, token.owner).await?;
+        Ok(Named { has_left: membership.is_none(), ..self.named(token.owner).await? })
     }
 
     async fn event(
@@ -167,6 +169,7 @@ impl Service {
                 email: account.email,
                 is_service: account.kind == AccountKind::Service,
                 is_disabled: account.disabled_at.is_some(),
+                has_left: false,
             },
             None => Named {
                 id,
@@ -174,6 +177,7 @@ impl Service {
                 email: None,
                 is_service: false,
                 is_disabled: false,
+                has_left: false,
             },
         })
     }

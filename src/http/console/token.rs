@@ -11,7 +11,7 @@ use super::{Console, Frame, Page, Trouble, Visitor, to};
 use askama::Template;
 use axum::{
     Router,
-    extract::{FromRequestParts, Query, RawPathParams, State},
+    extract::{FromRequestParts, Query, RawPathParams, State, rejection::QueryRejection},
     response::Response,
     routing::{get, post},
 };
@@ -65,10 +65,10 @@ async fn show(
     State(console): State<Arc<Console>>,
     visitor: Visitor,
     Id(id): Id,
-    done: Option<Query<Done>>,
+    done: Result<Query<Done>, QueryRejection>,
 ) -> Result<Page<TokenPage>, Trouble> {
     let token = console.shown(&visitor, id).await?;
-    let Query(Done { done }) = done.unwrap_or_default();
+    let done = done.map(|Query(Done { done })| done).unwrap_or_default();
     let page = console.frame(&visitor, "tokens");
     let page = match notice(&done, &token) {
         Some((kind, text)) => page.saying(kind, text),

@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn what_became_of_a_token() {
-        let (token, organization) = (TokenId::from_bytes([1; 16]), OrganizationId::from_bytes([2; 16]));
+        let (token, organization) =
+            (TokenId::from_bytes([1; 16]), OrganizationId::from_bytes([2; 16]));
         let issued = Change::TokenIssued(Box::new(Token {
             id: token,
             api: "orders".into(),

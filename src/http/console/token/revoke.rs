@@ -5,14 +5,12 @@ use super::{
         Again, Console, Form, Frame, Page, Trouble, Visitor, to,
         when::{When, when},
     },
-    Id,
-    activity::Lately,
-    history,
+    Id, history,
     view::TokenView,
 };
 use crate::{
     clock,
-    config::Words,
+    config::{Mount, Words},
     service::{ServiceError, tokens::REASON},
 };
 use askama::Template;
@@ -20,7 +18,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use counterfoil_core::{id::TokenId, token};
+use counterfoil_core::{credential::Scheme, id::TokenId, token};
 use std::sync::Arc;
 
 #[derive(Template)]
@@ -28,7 +26,6 @@ use std::sync::Arc;
 pub(super) struct RevokePage {
     page: Frame,
     token: TokenView,
-    lately: Lately,
     reason: String,
     longest: usize,
     error: String,
@@ -72,10 +69,9 @@ pub(super) async fn revoke(
 
 async fn page(console: &Console, visitor: &Visitor, id: TokenId) -> Result<RevokePage, Trouble> {
     let token = console.shown(visitor, id).await?;
-    let lately = console.lately(visitor.caller()?, id, clock::now()).await?;
     let page = console.frame(visitor, "tokens");
     let (reason, error) = (String::new(), String::new());
-    Ok(RevokePage { page, token, lately, reason, longest: REASON, error })
+    Ok(RevokePage { page, token, reason, longest: REASON, error })
 }
 
 #[derive(Template)]
@@ -103,6 +99,35 @@ struct Node {
     name: &'static str,
     state: &'static str,
     words: &'static str,
+}
+
+impl Console {
+    /// A command that uses a token of this API.
+    fn line(&self, api: &str) -> String {
+        let found = self.api(api).ok();
+        let schemes = found.map(|api| &api.api.schemes);
+        let scheme = schemes.and_then(|schemes| schemes.accepted.first().copied());
+        let field = match scheme {
+            Some(Scheme::Basic | Scheme::Password) => "--user \"EMAIL:TOKEN\"".to_owned(),
+            Some(Scheme::Token) => "--header \"Authorization: Token TOKEN\"".to_owned(),
+            Some(Scheme::Header) => {
+                let name = schemes.and_then(|schemes| schemes.header.as_deref());
+                format!("--header \"{}: TOKEN\"", name.unwrap_or_default())
+            }
+            Some(Scheme::HeaderPair) => {
+                let fields = schemes.and_then(|schemes| schemes.header_pair.clone());
+                let [id, key] = fields.unwrap_or_default();
+                format!("--header \"{id}: CLIENT_ID\" --header \"{key}: TOKEN\"")
+            }
+            Some(Scheme::Bearer) | None => "--header \"Authorization: Bearer TOKEN\"".to_owned(),
+        };
+        let address = match found.map(|api| &api.mount) {
+            Some(Mount::Path { path, .. }) => format!("{}{path}/", self.public_url),
+            Some(Mount::Host(host)) => format!("http://{host}/"),
+            None => format!("{}/v1/tokens", self.public_url),
+        };
+        format!("curl --include {field} \\\n  {address}")
+    }
 }
 
 /// What the ledger says of the end, and what the node itself does.

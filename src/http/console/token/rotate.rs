@@ -11,8 +11,8 @@ use super::{
 use crate::{
     clock,
     service::{
-        ServiceError,
         rotation::{Rotation, mark},
+        tokens::Issued,
     },
 };
 use askama::Template;
@@ -42,6 +42,20 @@ pub(super) struct RotatePage {
     least: String,
     most: String,
     error: String,
+}
+
+/// The ticket.
+#[derive(Template)]
+#[template(path = "pages/token_rotated.html")]
+struct RotatedPage<'a> {
+    page: Frame,
+    token: TokenView,
+    /// How the new secret begins and ends.
+    ends: String,
+    secret: &'a str,
+    /// When the old one ends, if it has not.
+    until: Option<When>,
+    done: String,
 }
 
 /// A choice of when the old secret ends.
@@ -79,8 +93,9 @@ pub(super) async fn rotate(
     };
     let caller = visitor.caller()?;
     let replaces = form.text("replaces");
+    let token = console.shown(&visitor, id).await?;
     match console.service.rotate_token_once(caller, id, overlap, replaces).await? {
-        Rotation::New(issued) => console.reveal_rotated(&visitor, issued).await,
+        Rotation::New(issued) => Ok(console.reveal_rotated(&visitor, token, &issued)),
         Rotation::Before(_) => Ok(to(&format!("/tokens/{id}?done=rotated"))),
     }
 }
@@ -94,6 +109,24 @@ pub(super) async fn end_previous(
 ) -> Result<Response, Trouble> {
     console.service.end_previous_secret(visitor.caller()?, id, form.text("old")).await?;
     Ok(to(&format!("/tokens/{id}?done=ended")))
+}
+
+impl Console {
+    /// The answer that shows the new secret. `token` is what was there before: what failed
+    /// afterwards would take the secret with it.
+    fn reveal_rotated(&self, visitor: &Visitor, token: TokenView, issued: &Issued) -> Response {
+        let Issued { token: stored, secret } = issued;
+        let now = clock::now();
+        Page(RotatedPage {
+            page: self.frame(visitor, "tokens"),
+            ends: format!("{}…{}", stored.token.prefix, stored.token.last_four),
+            until: stored.previous.map(|previous| when(previous.until, now)),
+            done: format!("/tokens/{}", stored.token.id),
+            secret: secret.reveal(),
+            token,
+        })
+        .into_response()
+    }
 }
 
 async fn page(

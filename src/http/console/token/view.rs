@@ -5,25 +5,19 @@ use super::{
         Console, Trouble, Visitor,
         when::{When, when},
     },
-    activity::{Chart, Origins},
+    activity::{Chart, Lately},
     history::{self, Row},
 };
 use crate::{
     clock,
     config::Words,
     service::{rotation::mark, token_history::Named},
-    store::{MembershipFilter, Page, StoredToken, TokenState},
+    store::{StoredToken, TokenState},
     usage::LastUse,
 };
 use counterfoil_core::{
-    Timestamp,
-    api::Api,
-    credential::Scheme,
-    id::TokenId,
-    ledger::Change,
-    scope::Scope,
-    time::Seconds,
-    token::Grant,
+    Timestamp, api::Api, credential::Scheme, id::TokenId, ledger::Change, scope::Scope,
+    time::Seconds, token::Grant,
 };
 use std::sync::Arc;
 
@@ -57,15 +51,17 @@ pub(super) struct TokenView {
     pub(super) state: &'static str,
     pub(super) state_word: &'static str,
     /// Why it is refused although it is live.
-    pub(super) stopped: String,
+    pub(super) stopped: &'static str,
     /// Whether its first request is waited for.
     pub(super) waits: bool,
+    /// Where its events are.
+    pub(super) live: String,
     pub(super) may: May,
     pub(super) rotation: Option<Rotating>,
     /// When it was rotated last.
     pub(super) rotated: Option<When>,
     pub(super) charts: Vec<Chart>,
-    pub(super) origins: Vec<Origins>,
+    pub(super) lately: Lately,
     pub(super) history: Vec<Row>,
 }
 
@@ -81,9 +77,8 @@ pub(super) struct May {
 /// Its last use.
 pub(super) struct Used {
     pub(super) at: When,
-    pub(super) from: String,
-    pub(super) agent: String,
-    pub(super) route: String,
+    /// From where, with what, and what for.
+    pub(super) how: String,
 }
 
 /// A rotation whose old secret still works.
@@ -104,22 +99,16 @@ pub(super) struct Half {
 
 impl From<(&LastUse, Timestamp)> for Used {
     fn from((last, now): (&LastUse, Timestamp)) -> Self {
-        Self {
-            at: when(last.at, now),
-            from: last.address.map(|address| address.to_string()).unwrap_or_default(),
-            agent: last.user_agent.clone().unwrap_or_default(),
-            route: last.route.clone().unwrap_or_default(),
-        }
+        let from = last.address.map(|address| format!("from {address}"));
+        let how = [from, last.user_agent.clone(), last.route.clone()];
+        let how = how.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        Self { at: when(last.at, now), how }
     }
 }
 
 impl Console {
     /// A token, if the visitor sees it.
-    pub(super) async fn shown(
-        &self,
-        visitor: &Visitor,
-        id: TokenId,
-    ) -> Result<TokenView, Trouble> {
+    pub(super) async fn shown(&self, visitor: &Visitor, id: TokenId) -> Result<TokenView, Trouble> {
         let caller = visitor.caller()?;
         let now = clock::now();
         let stored = self.service.token(caller, id).await?;
@@ -127,8 +116,7 @@ impl Console {
         let events = self.service.token_history(caller, id, HISTORY).await?;
         let may_rotate = self.service.may_rotate(caller, &stored).await?;
         let charts = self.charts(caller, id, now).await?;
-        let origins = self.origins(caller, id, now).await?;
-        let stopped = self.stopped(&stored, &owner).await?;
+        let lately = self.lately(caller, id, now).await?;
         let api = self.known_api(&stored.token.api);
         let rotated = history::rotations(&events);
         let token = &stored.token;
@@ -167,8 +155,9 @@ impl Console {
             last_used: stored.last_used.as_ref().map(|last| Used::from((last, now))),
             state: state_kind,
             state_word,
-            stopped: if ended { String::new() } else { stopped },
+            stopped: if ended { "" } else { stopped(&owner) },
             waits: stored.last_used.is_none() && state == TokenState::Active,
+            live: String::new(),
             may: May {
                 change: !ended,
                 rotate: may_rotate,
@@ -179,7 +168,7 @@ impl Console {
             rotation: rotating(&stored, &rotated, now).filter(|_| !ended),
             rotated: rotated.first().map(|rotation| when(rotation.at, now)),
             charts,
-            origins,
+            lately,
             history: history::rows(&events, now),
         })
     }
@@ -197,24 +186,18 @@ impl Console {
     fn home_name(&self, visitor: &Visitor) -> String {
         visitor.here.home().map(|home| home.organization_name.clone()).unwrap_or_default()
     }
+}
 
-    /// Why a token is refused whatever its own state: its owner is not there any more.
-    async fn stopped(&self, stored: &StoredToken, owner: &Named) -> Result<String, Trouble> {
-        if owner.is_disabled {
-            return Ok("Every request with it is refused: its owner is disabled.".into());
+/// Why a token is refused whatever its own state: its owner is not there any more.
+fn stopped(owner: &Named) -> &'static str {
+    match owner {
+        Named { is_disabled: true, .. } => {
+            "Every request with it is refused, because its owner is disabled."
         }
-        let filter = MembershipFilter {
-            organization: Some(stored.token.organization),
-            account: Some(owner.id),
-            with_past: false,
-        };
-        let page = Page { after: None, limit: 1 };
-        let found = self.service.store.memberships(filter, page).await;
-        let found = found.map_err(crate::service::ServiceError::from)?;
-        if found.is_empty() {
-            return Ok("Every request with it is refused: its owner has left.".into());
+        Named { has_left: true, .. } => {
+            "Every request with it is refused, because its owner has left the organization."
         }
-        Ok(String::new())
+        _ => "",
     }
 }
 
@@ -256,14 +239,7 @@ pub(super) fn state_in_words(state: TokenState, ends_soon: bool) -> (&'static st
 
 /// What a token may do, in the words that the API has for its scopes.
 pub(super) fn allows(api: Option<&Api>, grant: &Grant) -> String {
-    let words = |scope: &Scope| {
-        let known = api.and_then(|api| api.scopes.iter().find(|(known, _)| known == scope));
-        match known {
-            Some((_, words)) if !words.is_empty() => words.clone(),
-            Some(_) => scope.to_string(),
-            None => format!("{scope} (which this API no longer has)"),
-        }
-    };
+    let words = |scope: &Scope| scope_in_words(api, scope);
     match grant {
         Grant::Any => "everything that this API offers".into(),
         Grant::Role(name) => match api.and_then(|api| api.role(name)) {
@@ -275,6 +251,16 @@ pub(super) fn allows(api: Option<&Api>, grant: &Grant) -> String {
             }
         },
         Grant::Scopes(scopes) => scopes.iter().map(words).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// A scope in the API's words.
+pub(super) fn scope_in_words(api: Option<&Api>, scope: &Scope) -> String {
+    let known = api.and_then(|api| api.scopes.iter().find(|(known, _)| known == scope));
+    match known {
+        Some((_, words)) if !words.is_empty() => words.clone(),
+        Some(_) => scope.to_string(),
+        None => format!("{scope} (which this API no longer has)"),
     }
 }
 
