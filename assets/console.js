@@ -41,13 +41,16 @@ const dialog = document.querySelector("dialog[data-close]");
 if (dialog) {
   dialog.removeAttribute("open");
   dialog.showModal();
-  (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[data-copy], .input, form [type=radio]:checked"))?.focus();
+  (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[data-copy], .input, form [type=radio]:checked, .primary"))?.focus();
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
     leave(dialog.dataset.close);
   });
   // A browser may close it without asking when Escape is pressed twice.
-  dialog.addEventListener("close", () => leave(dialog.dataset.close));
+  dialog.addEventListener("close", () => {
+    dialog.showModal();
+    leave(dialog.dataset.close);
+  });
 }
 
 /* The secret: copied, asked about once, torn off, wiped. */
@@ -124,8 +127,13 @@ addEventListener("pagehide", () => {
   for (const field of all("input[type=password]")) field.value = "";
 });
 addEventListener("pageshow", (event) => {
-  if (!event.persisted || !secrets.length) return;
+  if (!event.persisted) return;
+  if (!secrets.length) {
+    if (live) location.reload();
+    return;
+  }
   uncopied = false;
+  document.querySelector(".torn")?.classList.remove("torn");
   for (const part of all(".tear")) part.hidden = true;
   for (const gone of all("[data-gone]")) gone.hidden = false;
 });
