@@ -5,6 +5,8 @@ mod edit;
 mod history;
 mod revoke;
 mod rotate;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use super::{Console, Frame, Page, Trouble, Visitor, to};
