@@ -23,7 +23,7 @@ use counterfoil_core::{
 pub(crate) enum Rotation {
     New(Issued),
     /// That one had been replaced before, by a secret that was shown then.
-    Before(StoredToken),
+    Before,
 }
 
 /// What tells a token's secrets apart, and says nothing else of them.
@@ -57,15 +57,13 @@ impl Service {
         caller.may("tokens:write")?;
         let stored = self.seen_token(caller, id).await?;
         if mark(&stored.token.digest) != replaces {
-            return Ok(Rotation::Before(stored));
+            return Ok(Rotation::Before);
         }
         match self.rotate(caller, stored, overlap).await {
             Ok(issued) => Ok(Rotation::New(issued)),
             // Somebody may have come first.
             Err(error @ ServiceError::Conflict(_)) => match self.seen_token(caller, id).await {
-                Ok(stored) if mark(&stored.token.digest) != replaces => {
-                    Ok(Rotation::Before(stored))
-                }
+                Ok(stored) if mark(&stored.token.digest) != replaces => Ok(Rotation::Before),
                 _ => Err(error),
             },
             Err(error) => Err(error),

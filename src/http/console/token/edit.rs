@@ -3,7 +3,7 @@
 use super::{
     super::{
         Again, Console, Form, Frame, Page, Trouble, Visitor, to,
-        when::{date, day},
+        when::date,
     },
     Id,
     view::TokenView,
@@ -216,7 +216,7 @@ fn spans(api: &Api, stored: &StoredToken, draft: &Draft, now: Timestamp) -> Vec<
     let keep = Span {
         value: KEEP.into(),
         label: "As it is".into(),
-        when: stored.token.expires_at.map_or("never".into(), day),
+        when: stored.token.expires_at.map_or("never".into(), short),
         until: stored.token.expires_at.map(date).unwrap_or_default(),
         custom: false,
         selected: draft.expiry == KEEP,
@@ -228,7 +228,7 @@ fn spans(api: &Api, stored: &StoredToken, draft: &Draft, now: Timestamp) -> Vec<
             selected: draft.expiry == value,
             value,
             label: format!("{days} days"),
-            when: day(end),
+            when: short(end),
             until: date(end),
             custom: false,
         })
@@ -347,6 +347,12 @@ impl Draft {
 fn lines(text: &str) -> Vec<String> {
     let parts = text.split(['\n', ',']).map(str::trim).filter(|part| !part.is_empty());
     parts.map(str::to_owned).collect()
+}
+
+/// A day, where there is little room.
+fn short(at: Timestamp) -> String {
+    let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    instant.strftime("%-d %b %Y").to_string()
 }
 
 /// The beginning of a day, in UTC.

@@ -96,7 +96,7 @@ pub(super) async fn rotate(
     let token = console.shown(&visitor, id).await?;
     match console.service.rotate_token_once(caller, id, overlap, replaces).await? {
         Rotation::New(issued) => Ok(console.reveal_rotated(&visitor, token, &issued)),
-        Rotation::Before(_) => Ok(to(&format!("/tokens/{id}?done=rotated"))),
+        Rotation::Before => Ok(to(&format!("/tokens/{id}?done=rotated"))),
     }
 }
 
@@ -147,8 +147,7 @@ async fn page(
     let ends = stored.token.expires_at;
     let fits = |span: Seconds| ends.is_none_or(|end| now.plus(span) < end);
     let later = OVERLAPS.iter().filter(|(.., span)| fits(*span)).map(|(value, label, span)| {
-        let When { exact, .. } = when(now.plus(*span), now);
-        (*value, *label, exact[..16].to_owned(), false)
+        (*value, *label, short(now.plus(*span)), false)
     });
     let overlaps = std::iter::once(("now", "Now", "at once".to_owned(), false))
         .chain(later)
@@ -194,6 +193,12 @@ fn overlap(chosen: &str, until: &str, now: Timestamp) -> Result<Seconds, &'stati
             .map(|(.., span)| *span)
             .ok_or("Choose when the old secret ends."),
     }
+}
+
+/// A moment, where there is little room.
+fn short(at: Timestamp) -> String {
+    let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    instant.strftime("%-d %b, %H:%M UTC").to_string()
 }
 
 /// What a field for a day and a time says, which is in UTC.

@@ -3,7 +3,7 @@
 use super::{
     super::{
         Console, Trouble, Visitor,
-        when::{When, when},
+        when::{When, day, when},
     },
     activity::{Chart, Lately},
     history::{self, Row},
@@ -46,6 +46,8 @@ pub(super) struct TokenView {
     pub(super) created: When,
     pub(super) created_by: String,
     pub(super) expires: Option<When>,
+    /// The day of that, in words.
+    pub(super) last_day: String,
     pub(super) ends_soon: bool,
     pub(super) last_used: Option<Used>,
     pub(super) state: &'static str,
@@ -151,6 +153,7 @@ impl Console {
             created: when(token.created_at, now),
             created_by: issued.map(|event| history::who(&event.by)).unwrap_or_default(),
             expires: token.expires_at.map(|end| when(end, now)),
+            last_day: token.expires_at.map(day).unwrap_or_default(),
             ends_soon,
             last_used: stored.last_used.as_ref().map(|last| Used::from((last, now))),
             state: state_kind,
