@@ -15,6 +15,7 @@ mod reset;
 mod set_up;
 mod settings;
 mod sign_in;
+mod token;
 mod tokens;
 pub(crate) mod visitor;
 pub(crate) mod when;
@@ -103,6 +104,7 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
         .merge(profile::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
+        .merge(token::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)

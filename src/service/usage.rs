@@ -27,7 +27,6 @@ pub(crate) struct WantedUsage {
 
 /// What a token did lately, each list with what came last first.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the dialog that asks is not built yet"))]
 pub(crate) struct RecentUse {
     pub(crate) admitted: u64,
     pub(crate) refused: u64,
@@ -100,7 +99,6 @@ impl Service {
 
     /// Who used a token in the last `days` days, today among them: for whoever is about to
     /// end it. Of routes there are some, and no counts of requests.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the dialog that asks is not built yet"))]
     pub(crate) async fn recent_use(
         &self,
         caller: &Caller,
