@@ -89,6 +89,12 @@ addEventListener("click", async (event) => {
     spoken.textContent = "";
   }, 2000);
 });
+addEventListener("click", (event) => {
+  const button = event.target.closest("[data-print]");
+  if (!button) return;
+  print();
+  copied(document.getElementById(button.dataset.print));
+});
 addEventListener("copy", () => {
   for (const secret of secrets) if (getSelection().toString().includes(secret.textContent.trim())) copied(secret);
 });

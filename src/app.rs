@@ -4,11 +4,14 @@
 mod confinement;
 
 use crate::{
+    clock,
     config::Config,
+    mail::Post,
     refusals::Refusals,
     replica::Replica,
     service::{
-        Apis, Leaked, Service, Streams, management_api, passwords::Passwords, token_history,
+        Apis, Leaked, Service, Streams, attempts::Attempts, links::Requests, management_api,
+        passwords::Passwords, sessions::Lifetimes, token_history,
     },
     store::{
         Progress, Store,
@@ -58,6 +61,11 @@ impl App {
             usage: Arc::new(Usage::new(store)),
             watches: Arc::default(),
             passwords: Passwords::new(at_once),
+            attempts: Attempts::new(clock::steady()),
+            requests: Requests::new(clock::steady()),
+            lifetimes: ArcSwap::from_pointee(Lifetimes::from(&config.console)),
+            credentials: tokio::sync::Mutex::default(),
+            post: Arc::new(Post::new(config)?),
             streams: Streams::default(),
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
@@ -67,9 +75,13 @@ impl App {
         Ok(Self { service, replica })
     }
 
-    /// Has operations know the APIs of a configuration that was read again.
+    /// Has operations know the APIs of a configuration that was read again, the mail server,
+    /// and how long sessions last.
     pub(crate) fn configure(&self, config: &Config) -> anyhow::Result<()> {
-        self.service.apis.store(Arc::new(Self::apis(config)?));
+        let apis = Self::apis(config)?;
+        self.service.post.configure(config)?;
+        self.service.apis.store(Arc::new(apis));
+        self.service.lifetimes.store(Arc::new(Lifetimes::from(&config.console)));
         Ok(())
     }
 

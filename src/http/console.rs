@@ -2,11 +2,17 @@
 //!
 //! Every page works without a script; the one there is makes some of them pleasanter.
 
+mod account;
 pub(crate) mod assets;
+mod browser;
 pub(crate) mod form;
 mod guard;
 mod menu;
 mod page;
+mod profile;
+mod reset;
+mod set_up;
+mod settings;
 mod sign_in;
 mod token;
 pub(crate) mod visitor;
@@ -50,6 +56,16 @@ impl Console {
         self.operators.contains(email)
     }
 
+    /// Does work to its end, even where whoever asked has gone meanwhile: one half of it is
+    /// not to be done without the other.
+    pub(super) async fn wholly<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let work = self.service.under_way.spawn(work);
+        work.await.map_err(|error| Trouble::Unavailable(error.to_string()))
+    }
+
     /// The API of this name, where one is configured.
     pub(crate) fn api(&self, name: &str) -> Result<&ProtectedApi, Trouble> {
         self.apis.iter().find(|api| *api.api.name == *name).ok_or(Trouble::NotFound)
@@ -61,6 +77,11 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/", get(home))
         .merge(sign_in::routes())
+        .merge(set_up::routes())
+        .merge(reset::routes())
+        .merge(account::routes())
+        .merge(profile::routes())
+        .merge(settings::routes())
         .merge(token::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))

@@ -314,7 +314,7 @@ impl Operation {
         match self {
             Self::Initialise => {
                 let email = "eve@example.com".parse().unwrap();
-                service.initialise(caller, "Mine", email, None).await?;
+                service.initialise(caller, "Mine", email, None, None).await?;
             }
             Self::IssueToken { api, organization, owner, role, scopes, expiry, networks } => {
                 let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

@@ -1,7 +1,7 @@
 //! What a form sends (`application/x-www-form-urlencoded`), taken apart once.
 
 use super::Trouble;
-use crate::http::extract;
+use crate::{http::extract, service::passwords::SHORTEST};
 use axum::extract::{FromRequest, Request};
 use http::header;
 use zeroize::Zeroizing;
@@ -42,6 +42,16 @@ impl Form {
     ) -> impl Iterator<Item = &'f str> + use<'f, 'n> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// What stands beside a field for a new password.
+pub(crate) fn password_hint() -> String {
+    format!("{SHORTEST} characters or more. A sentence is easier to remember than a puzzle.")
+}
+
+/// What is wrong with a field, as a sentence beside it.
+pub(crate) fn sentence(message: &str) -> String {
+    format!("It {message}.")
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {

@@ -14,6 +14,7 @@
 pub mod browser;
 pub mod caller;
 pub mod installation;
+pub mod mail;
 pub mod process;
 pub mod response;
 pub mod server;
