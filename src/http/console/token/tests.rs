@@ -97,7 +97,7 @@ impl House {
 
         let service = app.service.clone();
         let ada = "ada@example.com".parse().unwrap();
-        let first = service.initialise(&Caller::Operator, "Acme", ada, None).await.unwrap();
+        let first = service.initialise(&Caller::Operator, "Acme", ada, None, None).await.unwrap();
         let other = service.create_organization(&Caller::Operator, "Other", None).await.unwrap();
         let account = async |name: &str, kind, home, rank| {
             let email = (kind == AccountKind::Person)
