@@ -1,3 +1,4 @@
 //! The console: what its pages answer, and what they refuse, without a browser.
 
+mod token;
 mod tokens;
