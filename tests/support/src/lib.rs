@@ -13,6 +13,7 @@
 
 pub mod browser;
 pub mod caller;
+pub mod console;
 pub mod installation;
 pub mod process;
 pub mod response;
