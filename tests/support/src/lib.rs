@@ -15,6 +15,7 @@ pub mod browser;
 pub mod caller;
 pub mod console;
 pub mod installation;
+pub mod mail;
 pub mod process;
 pub mod response;
 pub mod server;
