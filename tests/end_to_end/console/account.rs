@@ -1,6 +1,8 @@
 //! People's own pages.
 
-use super::{ADA, BOB, Browser, OTHER, PASSWORD, entries, goes_to, is_in, says, sign_in, start, start_with};
+use super::{
+    ADA, BOB, Browser, OTHER, PASSWORD, entries, goes_to, is_in, says, sign_in, start, start_with,
+};
 
 #[test]
 fn a_new_password_ends_the_other_sessions() {
@@ -101,7 +103,9 @@ fn nothing_from_the_address_is_said() {
     for page in ["/account", "/profile", "/settings"] {
         let response = ada.get(&format!("{page}?done=You+have+won"));
         assert_eq!(response.status, 200);
-        assert!(!response.text().contains("have won") && !response.text().contains("class=\"notice\""));
+        assert!(
+            !response.text().contains("have won") && !response.text().contains("class=\"notice\"")
+        );
     }
 }
 

@@ -37,7 +37,7 @@ fn recovery_codes(page: &str) -> Vec<String> {
 }
 
 /// Turns Ada's on: her key, and her recovery codes.
-fn turn_on(ada: &Browser) -> (String, Vec<String>) {
+pub(super) fn turn_on(ada: &Browser) -> (String, Vec<String>) {
     let key = key(ada.get("/account/second-factor").text());
     let page = ada.post("/account/second-factor", &[("code", &code(&key, 0))]);
     assert_eq!(page.status, 200, "{}", page.text());
@@ -76,7 +76,10 @@ fn from_the_key_to_the_code() {
     says(&ada.get("/account/second-factor"), 409, "there is a second factor already");
     let again = ada.post("/account/second-factor", &[("code", &code(&second, 1))]);
     says(&again, 409, "there is a second factor already");
-    assert_eq!(server.cli(["account", "show", ADA, "--json"]).done().json()["has_second_factor"], true);
+    assert_eq!(
+        server.cli(["account", "show", ADA, "--json"]).done().json()["has_second_factor"],
+        true
+    );
 
     // Half in is not in, and the session that was half is not the one that is whole.
     let browser = half(&server);
@@ -84,7 +87,10 @@ fn from_the_key_to_the_code() {
     says(&browser.get("/sign-in/code"), 200, "Six digits");
     let before = browser.secret().unwrap();
     let shown = code(&second, 1);
-    goes_to(&browser.post("/sign-in/code", &[("code", &shown), ("next", "/settings")]), "/settings");
+    goes_to(
+        &browser.post("/sign-in/code", &[("code", &shown), ("next", "/settings")]),
+        "/settings",
+    );
     assert!(is_in(&browser));
     assert_ne!(browser.secret().unwrap(), before);
     assert!(!is_in(&Browser::showing(&server, &before)));
@@ -174,7 +180,10 @@ fn a_session_in_which_codes_are_guessed_ends() {
     for _ in 0..4 {
         assert_eq!(ada.post("/account/second-factor/codes", &[("code", "000000")]).status, 422);
     }
-    goes_to(&ada.post("/account/second-factor/codes", &[("code", "000000")]), "/sign-in?next=%2Faccount");
+    goes_to(
+        &ada.post("/account/second-factor/codes", &[("code", "000000")]),
+        "/sign-in?next=%2Faccount",
+    );
     assert!(!is_in(&ada));
 }
 

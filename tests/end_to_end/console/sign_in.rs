@@ -1,6 +1,8 @@
 //! Signing in and out, and who is not let in.
 
-use super::{ADA, BOB, Browser, PASSWORD, entries, goes_to, is_in, says, sign_in, start, start_with};
+use super::{
+    ADA, BOB, Browser, PASSWORD, entries, goes_to, is_in, says, sign_in, start, start_with,
+};
 
 const WRONG: &str = "The e-mail address or the password is wrong.";
 
@@ -194,7 +196,12 @@ fn a_session_ends_with_what_it_rests_on() {
     let bob = sign_in(&server, BOB, PASSWORD);
     says(&bob.get("/settings"), 403, "You belong to no organization.");
     assert!(!bob.get("/profile").text().contains("Acme"));
-    server.cli_reading("set by the operator", ["account", "set-password", ADA, "--password-file", "-"]).done();
+    server
+        .cli_reading(
+            "set by the operator",
+            ["account", "set-password", ADA, "--password-file", "-"],
+        )
+        .done();
     assert!(!is_in(&ada), "another password");
     says(&Browser::new(&server).sign_in(ADA, PASSWORD), 422, WRONG);
     sign_in(&server, ADA, "set by the operator");
