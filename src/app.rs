@@ -11,7 +11,7 @@ use crate::{
     replica::Replica,
     service::{
         Apis, Leaked, Service, Streams, attempts::Attempts, links::Requests, management_api,
-        passwords::Passwords, sessions::Lifetimes,
+        passwords::Passwords, sessions::Lifetimes, token_history,
     },
     store::{
         Progress, Store,
@@ -69,6 +69,7 @@ impl App {
             streams: Streams::default(),
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
+            took: token_history::Took::default(),
             under_way: TaskTracker::new(),
         });
         Ok(Self { service, replica })

@@ -16,9 +16,11 @@ mod metadata;
 pub(crate) mod organizations;
 pub(crate) mod own_account;
 pub(crate) mod passwords;
+pub(crate) mod rotation;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
 mod streams;
+pub(crate) mod token_history;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 
@@ -67,6 +69,7 @@ pub(crate) struct Service {
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,
     pub(crate) leaked: Leaked,
+    pub(crate) took: token_history::Took,
     /// Work that nobody waits for until the end.
     pub(crate) under_way: TaskTracker,
 }

@@ -53,6 +53,7 @@ impl Live {
             replica: replica.clone(),
             apis: config.apis.clone(),
             public_url: config.server.public_url.clone(),
+            gateway_url: config.gateway.public_url.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             operators: config.console.operators.clone(),
         });

@@ -5,6 +5,7 @@ mod reset;
 mod second_factor;
 mod set_up;
 mod sign_in;
+mod tokens;
 
 use crate::{
     installation::{ADA, Installation},

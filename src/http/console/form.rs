@@ -3,6 +3,7 @@
 use super::Trouble;
 use crate::{http::extract, service::passwords::SHORTEST};
 use axum::extract::{FromRequest, Request};
+use counterfoil_core::token::Digest;
 use http::header;
 use zeroize::Zeroizing;
 
@@ -28,6 +29,18 @@ impl Form {
     /// The same, where it says something.
     pub(crate) fn given<'f>(&'f self, name: &str) -> Option<&'f str> {
         Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    /// What tells a form that was filled in otherwise.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut text = Zeroizing::new(String::new());
+        for part in self.0.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]) {
+            // With its length, so that no part runs into the next.
+            text.push_str(&part.len().to_string());
+            text.push(' ');
+            text.push_str(part);
+        }
+        Digest::of(&text)
     }
 
     /// A password: space around it is part of it.
@@ -80,6 +93,9 @@ mod tests {
         assert_eq!(form.given("absent"), None);
         assert_eq!(form.all("scope").collect::<Vec<_>>(), ["x", "y:z"]);
         assert_eq!(form.password("password").as_str(), " p ");
+        let digests =
+            [&b"a=bc"[..], b"ab=c", b"a=b&c=", b"a=bc&a=bc"].map(|f| Form::read(f).digest());
+        assert_eq!(digests.iter().collect::<std::collections::HashSet<_>>().len(), 4);
         assert_eq!(Form::read(b"%ff=%zz").text("absent"), "");
     }
 }

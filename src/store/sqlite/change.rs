@@ -259,6 +259,13 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
                 ],
             )
         }
+        Change::TokenPreviousEnded { token, organization, previous } => run(
+            connection,
+            "UPDATE token SET previous_digest = NULL, previous_until = NULL
+             WHERE id = ?1 AND organization = ?2 AND previous_digest = ?3
+             AND revoked_at IS NULL",
+            params![token.as_bytes(), organization.as_bytes(), previous.as_bytes()],
+        ),
         Change::TokenHandedOver { token, organization, owner } => {
             if !is_live(connection, *organization, *owner)? {
                 return Err(ApplyError::Conflict);
