@@ -2,7 +2,7 @@
 
 mod account;
 mod reset;
-mod second_factor;
+pub(crate) mod second_factor;
 mod set_up;
 mod sign_in;
 mod tokens;
@@ -12,9 +12,8 @@ use crate::{
     response::Response,
     server::Server,
 };
-use counterfoil_support::console::{Browser, sign_in};
+use counterfoil_support::visitor::{PASSWORD, Visitor};
 
-const PASSWORD: &str = "correct horse battery staple";
 const OTHER: &str = "a wholly different sentence";
 const BOB: &str = "bob@example.com";
 
@@ -32,8 +31,12 @@ fn start_with(configuration: &str) -> Server {
     installation.start()
 }
 
+fn sign_in(server: &Server, email: &str, password: &str) -> Visitor {
+    Visitor::sign_in_with(server.main, email, password)
+}
+
 /// Whether a browser is in.
-fn is_in(browser: &Browser) -> bool {
+fn is_in(browser: &Visitor) -> bool {
     let response = browser.get("/account");
     assert!(matches!(response.status, 200 | 303), "{response:?}");
     response.status == 200
@@ -52,6 +55,19 @@ fn says(response: &Response, status: u16, text: &str) {
     assert_eq!(response.status, status, "{}", response.text());
     assert!(response.text().contains(text), "{text}: {}", response.text());
     assert_eq!(response.header("cache-control"), "no-store");
+}
+
+/// All of an answer that could tell something, but for what was typed.
+fn face(response: &Response, typed: &str) -> String {
+    let face = response.face().replace(typed, "TYPED");
+    let lines = face.lines().filter(|line| !line.starts_with("content-length: "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The sessions that the page offers to end.
+fn sessions(page: &Response) -> Vec<String> {
+    let ends = page.text().split("/account/sessions/").skip(1);
+    ends.filter_map(|rest| rest.split_once("/end\"")).map(|(id, _)| id.to_owned()).collect()
 }
 
 /// How many entries the ledger has.

@@ -1,7 +1,8 @@
 //! People's own pages.
 
 use super::{
-    ADA, BOB, Browser, OTHER, PASSWORD, entries, goes_to, is_in, says, sign_in, start, start_with,
+    ADA, BOB, OTHER, PASSWORD, Visitor, entries, goes_to, is_in, says, sessions, sign_in, start,
+    start_with,
 };
 
 #[test]
@@ -27,8 +28,8 @@ fn a_new_password_ends_the_other_sessions() {
     assert!(!others.iter().any(is_in));
     assert!(is_in(&ada) && is_in(&bob));
     assert_ne!(ada.secret().unwrap(), before, "a new one");
-    assert!(!is_in(&Browser::showing(&server, &before)));
-    assert_eq!(Browser::new(&server).sign_in(ADA, PASSWORD).status, 422);
+    assert!(!is_in(&Visitor::showing(server.main, &before)));
+    assert_eq!(Visitor::stranger(server.main).tries(ADA, PASSWORD).status, 422);
     sign_in(&server, ADA, OTHER);
     let audit = server.cli(["audit", "--json"]).done().out;
     assert!(audit.contains("password_set") && audit.contains("session"), "{audit}");
@@ -54,13 +55,8 @@ fn sessions_are_listed_and_ended() {
     let bob = sign_in(&server, BOB, PASSWORD);
     let page = ada.get("/account");
     assert_eq!(page.text().matches("<span class=\"tag\">this one</span>").count(), 1);
-    let ends: Vec<String> = page
-        .text()
-        .split("action=\"")
-        .filter_map(|rest| rest.split('"').next())
-        .filter(|path| path.starts_with("/account/sessions/") && path.len() > 30)
-        .map(str::to_owned)
-        .collect();
+    let ends = sessions(&page).iter().map(|id| format!("/account/sessions/{id}/end"));
+    let ends: Vec<String> = ends.collect();
     assert_eq!(ends.len(), 2, "not the own one, nor Bob's");
     // Another person's is not there to be ended.
     says(&bob.post(&ends[0], &[]), 404, "There is nothing here");

@@ -1,6 +1,6 @@
 //! A forgotten password: the link in the mail.
 
-use super::{ADA, BOB, Browser, OTHER, PASSWORD, goes_to, is_in, says, sign_in, start};
+use super::{ADA, BOB, OTHER, PASSWORD, Visitor, goes_to, is_in, says, sign_in, start};
 use crate::server::Server;
 use counterfoil_support::mail::{MailServer, Security};
 
@@ -16,7 +16,7 @@ fn start_with_mail() -> (Server, MailServer) {
 
 /// Asks for a link, and takes it out of the mail.
 fn link(server: &Server, mail: &MailServer, email: &str) -> String {
-    let browser = Browser::new(server);
+    let browser = Visitor::stranger(server.main);
     says(&browser.post("/forgotten", &[("email", email)]), 200, "a link is on its way");
     let letter = mail.next();
     assert_eq!(letter.to, [email]);
@@ -30,7 +30,7 @@ fn from_the_mail_to_a_new_password() {
     let ada = [sign_in(&server, ADA, PASSWORD), sign_in(&server, ADA, PASSWORD)];
     let bob = sign_in(&server, BOB, PASSWORD);
     let link = link(&server, &mail, ADA);
-    let browser = Browser::new(&server);
+    let browser = Visitor::stranger(server.main);
     // However often somebody looks, or chooses what cannot be.
     for _ in 0..2 {
         says(&browser.get(&link), 200, ADA);
@@ -41,10 +41,10 @@ fn from_the_mail_to_a_new_password() {
     goes_to(&browser.post(&link, &[("password", OTHER)]), "/tokens");
     assert!(is_in(&browser) && is_in(&bob) && !ada.iter().any(is_in));
     assert!(mail.next().text.contains("Your password was changed"));
-    assert_eq!(Browser::new(&server).sign_in(ADA, PASSWORD).status, 422);
+    assert_eq!(Visitor::stranger(server.main).tries(ADA, PASSWORD).status, 422);
     sign_in(&server, ADA, OTHER);
     // It works once.
-    let eve = Browser::new(&server);
+    let eve = Visitor::stranger(server.main);
     says(&eve.get(&link), 404, "This link does not work");
     says(&eve.post(&link, &[("password", "eve's own one")]), 404, "This link does not work");
     assert_eq!(eve.secret(), None);
@@ -56,7 +56,7 @@ fn the_newest_link_works_and_none_after_another_change() {
     let (server, mail) = start_with_mail();
     let old = link(&server, &mail, ADA);
     let new = link(&server, &mail, ADA);
-    let browser = Browser::new(&server);
+    let browser = Visitor::stranger(server.main);
     says(&browser.get(&old), 404, "This link does not work");
     says(&browser.get(&new), 200, ADA);
     let ada = sign_in(&server, ADA, PASSWORD);
@@ -77,8 +77,8 @@ fn whoever_asks_learns_nothing() {
     server.cli(["account", "create", "--email", dan]).done();
     server.cli(["account", "disable", dan]).done();
     let ask = |email: &str| {
-        let response = Browser::new(&server).post("/forgotten", &[("email", email)]);
-        response.face().replace(email, "E-MAIL")
+        let response = Visitor::stranger(server.main).post("/forgotten", &[("email", email)]);
+        face(&response, email)
     };
     let answer = ask(ADA);
     assert!(answer.starts_with("200\n"));
@@ -101,7 +101,7 @@ fn a_second_factor_is_asked_for_all_the_same() {
     let (_, codes) = super::second_factor::turn_on(&sign_in(&server, ADA, PASSWORD));
     assert!(mail.next().text.contains("A second factor was set"));
     let link = link(&server, &mail, ADA);
-    let browser = Browser::new(&server);
+    let browser = Visitor::stranger(server.main);
     goes_to(&browser.post(&link, &[("password", OTHER)]), "/sign-in/code?next=%2Ftokens");
     assert!(!is_in(&browser));
     goes_to(&browser.post("/sign-in/code", &[("code", &codes[0])]), "/");
@@ -111,7 +111,7 @@ fn a_second_factor_is_asked_for_all_the_same() {
 #[test]
 fn too_many_requests_wait() {
     let (server, _mail) = start_with_mail();
-    let browser = Browser::new(&server);
+    let browser = Visitor::stranger(server.main);
     let ask = |n: usize| browser.post("/forgotten", &[("email", &format!("{n}@example.com"))]);
     for n in 0..20 {
         assert_eq!(ask(n).status, 200);
@@ -122,7 +122,7 @@ fn too_many_requests_wait() {
 #[test]
 fn without_mail_the_page_says_who_helps() {
     let server = start();
-    let browser = Browser::new(&server);
+    let browser = Visitor::stranger(server.main);
     says(&browser.get("/sign-in"), 200, "href=\"/forgotten\"");
     says(&browser.get("/forgotten"), 200, "counterfoil account set-password");
     says(&browser.post("/forgotten", &[("email", ADA)]), 200, "counterfoil account set-password");

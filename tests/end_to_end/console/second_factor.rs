@@ -1,12 +1,12 @@
 //! The second factor.
 
-use super::{ADA, BOB, Browser, PASSWORD, Server, goes_to, is_in, says, sign_in, start};
+use super::{ADA, BOB, PASSWORD, Server, Visitor, goes_to, is_in, says, sign_in, start};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An authenticator: what it shows so many steps from now.
-fn code(key: &str, steps: u64) -> String {
+pub(crate) fn code(key: &str, steps: u64) -> String {
     let mut bits = Vec::new();
     for letter in key.bytes() {
         let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|l| *l == letter).unwrap();
@@ -25,19 +25,19 @@ fn code(key: &str, steps: u64) -> String {
 }
 
 /// The key on the page, without its spaces.
-fn key(page: &str) -> String {
+pub(crate) fn key(page: &str) -> String {
     let text = page.split("id=\"key\"").nth(1).unwrap();
     let text = text.split('>').nth(1).unwrap().split('<').next().unwrap();
     text.replace(' ', "")
 }
 
-fn recovery_codes(page: &str) -> Vec<String> {
+pub(crate) fn recovery_codes(page: &str) -> Vec<String> {
     let part = page.split("id=\"codes\"").nth(1).unwrap().split("</div>").next().unwrap();
     part.split("<span>").skip(1).map(|rest| rest.split(' ').next().unwrap().to_owned()).collect()
 }
 
 /// Turns Ada's on: her key, and her recovery codes.
-pub(super) fn turn_on(ada: &Browser) -> (String, Vec<String>) {
+pub(super) fn turn_on(ada: &Visitor) -> (String, Vec<String>) {
     let key = key(ada.get("/account/second-factor").text());
     let page = ada.post("/account/second-factor", &[("code", &code(&key, 0))]);
     assert_eq!(page.status, 200, "{}", page.text());
@@ -45,9 +45,9 @@ pub(super) fn turn_on(ada: &Browser) -> (String, Vec<String>) {
 }
 
 /// Somebody who has shown the password alone.
-fn half(server: &Server) -> Browser {
-    let browser = Browser::new(server);
-    goes_to(&browser.sign_in(ADA, PASSWORD), "/sign-in/code?next=%2F");
+fn half(server: &Server) -> Visitor {
+    let browser = Visitor::stranger(server.main);
+    goes_to(&browser.tries(ADA, PASSWORD), "/sign-in/code?next=%2F");
     browser
 }
 
@@ -93,7 +93,7 @@ fn from_the_key_to_the_code() {
     );
     assert!(is_in(&browser));
     assert_ne!(browser.secret().unwrap(), before);
-    assert!(!is_in(&Browser::showing(&server, &before)));
+    assert!(!is_in(&Visitor::showing(server.main, &before)));
     // A code works once.
     let other = half(&server);
     says(&other.post("/sign-in/code", &[("code", &shown)]), 422, "it has been used");
@@ -211,7 +211,7 @@ fn a_new_password_does_not_take_it_away() {
     turn_on(&sign_in(&server, ADA, PASSWORD));
     let set = ["account", "set-password", ADA, "--password-file", "-"];
     server.cli_reading("set by the operator", set).done();
-    let browser = Browser::new(&server);
-    goes_to(&browser.sign_in(ADA, "set by the operator"), "/sign-in/code?next=%2F");
+    let browser = Visitor::stranger(server.main);
+    goes_to(&browser.tries(ADA, "set by the operator"), "/sign-in/code?next=%2F");
     assert!(!is_in(&browser));
 }

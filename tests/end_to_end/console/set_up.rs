@@ -1,6 +1,6 @@
 //! The first run: the link that the server prints.
 
-use super::{ADA, Browser, OTHER, PASSWORD, goes_to, is_in, says, sign_in};
+use super::{ADA, OTHER, PASSWORD, Visitor, goes_to, is_in, says, sign_in};
 use crate::{installation::Installation, server::Server};
 use std::thread;
 
@@ -8,7 +8,7 @@ const FIELDS: [(&str, &str); 4] =
     [("organization", "Acme"), ("name", "Ada Lovelace"), ("email", ADA), ("password", PASSWORD)];
 
 fn link(server: &Server) -> String {
-    let origin = Browser::new(server).origin();
+    let origin = Visitor::stranger(server.main).origin();
     server.process().wait_for_printed(|line| line.strip_prefix(&origin).map(str::to_owned))
 }
 
@@ -16,7 +16,7 @@ fn link(server: &Server) -> String {
 fn the_first_run() {
     let server = Installation::new("").start();
     let link = link(&server);
-    let browser = Browser::new(&server);
+    let browser = Visitor::stranger(server.main);
     // However often somebody looks.
     for _ in 0..3 {
         says(&browser.get(&link), 200, "<h1>Set up this installation</h1>");
@@ -28,7 +28,7 @@ fn the_first_run() {
         says(&page, 200, text);
     }
     // It works once.
-    let eve = Browser::new(&server);
+    let eve = Visitor::stranger(server.main);
     says(&eve.get(&link), 404, "This link does not work");
     let fields = [("organization", "Evil"), ("email", "eve@example.com"), ("password", PASSWORD)];
     says(&eve.post(&link, &fields), 404, "This link does not work");
@@ -38,14 +38,15 @@ fn the_first_run() {
     assert_eq!(organizations["items"].as_array().unwrap().len(), 1);
     // And there is none any more.
     let server = server.stop().start();
-    server.wait_for_ready();
+    server.process().terminate();
+    server.process().wait_for_message("stopped");
     assert_eq!(server.process().output(), "");
 }
 
 #[test]
 fn what_is_wrong_can_be_put_right() {
     let server = Installation::new("").start();
-    let (link, browser) = (link(&server), Browser::new(&server));
+    let (link, browser) = (link(&server), Visitor::stranger(server.main));
     for (field, value, text) in [
         ("email", "ada", "This is not an e-mail address."),
         ("password", "short", "It must have at least 8 characters."),
@@ -79,7 +80,7 @@ fn of_two_at_once_one_sets_up() {
             scope.spawn(move || {
                 let (name, email) = (format!("Org {n}"), format!("u{n}@example.com"));
                 let fields = [("organization", &*name), ("email", &email), ("password", PASSWORD)];
-                Browser::new(server).post(link, &fields).status
+                Visitor::stranger(server.main).post(link, &fields).status
             })
         });
         attempts.collect::<Vec<_>>().into_iter().map(|attempt| attempt.join().unwrap()).collect()
@@ -96,7 +97,7 @@ fn each_start_prints_another_and_the_newest_works() {
     let old = link(&server);
     let server = server.stop().start();
     let new = link(&server);
-    let browser = Browser::new(&server);
+    let browser = Visitor::stranger(server.main);
     assert_ne!(old, new);
     says(&browser.get(&old), 404, "This link does not work");
     says(&browser.get("/set-up/x"), 404, "This link does not work");
@@ -113,7 +114,7 @@ fn each_start_prints_another_and_the_newest_works() {
 #[test]
 fn a_link_comes_from_our_own_page_too() {
     let server = Installation::new("").start();
-    let (link, browser) = (link(&server), Browser::new(&server));
+    let (link, browser) = (link(&server), Visitor::stranger(server.main));
     says(&browser.post_with("", &link, &FIELDS), 403, "This came from elsewhere");
     says(&browser.get(&link), 200, "Set up");
 }

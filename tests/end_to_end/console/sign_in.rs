@@ -1,7 +1,8 @@
 //! Signing in and out, and who is not let in.
 
 use super::{
-    ADA, BOB, Browser, PASSWORD, entries, goes_to, is_in, says, sign_in, start, start_with,
+    ADA, BOB, PASSWORD, Visitor, entries, face, goes_to, is_in, says, sessions, sign_in, start,
+    start_with,
 };
 
 const WRONG: &str = "The e-mail address or the password is wrong.";
@@ -9,7 +10,7 @@ const WRONG: &str = "The e-mail address or the password is wrong.";
 #[test]
 fn in_and_out() {
     let server = start();
-    let stranger = Browser::new(&server);
+    let stranger = Visitor::stranger(server.main);
     goes_to(&stranger.get("/account"), "/sign-in?next=%2Faccount");
     goes_to(&stranger.get("/"), "/sign-in?next=%2F");
     says(&stranger.get("/sign-in"), 200, "<h1>Sign in</h1>");
@@ -21,14 +22,17 @@ fn in_and_out() {
     goes_to(&ada.post("/sign-out", &[]), "/signed-out");
     assert_eq!(ada.secret(), None);
     says(&ada.get("/signed-out"), 200, "You are signed out");
-    assert!(!is_in(&Browser::showing(&server, &secret)), "it is not only the cookie that is gone");
+    assert!(
+        !is_in(&Visitor::showing(server.main, &secret)),
+        "it is not only the cookie that is gone"
+    );
 }
 
 #[test]
 fn the_cookie_is_for_this_host_and_no_script() {
     let server = start();
-    let browser = Browser::new(&server);
-    let response = browser.sign_in(ADA, PASSWORD);
+    let browser = Visitor::stranger(server.main);
+    let response = browser.tries(ADA, PASSWORD);
     let cookie = response.header("set-cookie");
     let (value, attributes) = cookie.split_once("; ").unwrap();
     assert_eq!(value.len(), "counterfoil_session=".len() + 43);
@@ -44,13 +48,13 @@ fn whoever_is_wrong_learns_nothing() {
     let create = ["account", "create", "--email", "dan@example.com", "--password-file", "-"];
     server.cli_reading(PASSWORD, create).done();
     server.cli(["account", "disable", "dan@example.com"]).done();
-    let face = |email: &str, password: &str| {
-        let response = Browser::new(&server).sign_in(email, password);
+    let wrong = |email: &str, password: &str| {
+        let response = Visitor::stranger(server.main).tries(email, password);
         says(&response, 422, WRONG);
         assert!(response.values("set-cookie").is_empty());
-        response.face().replace(email, "E-MAIL")
+        face(&response, email)
     };
-    let wrong = face(ADA, "wrong horse battery staple");
+    let answer = wrong(ADA, "an engine that weaves velvet");
     for (email, password) in [
         (ADA, ""),
         ("eve@example.com", PASSWORD),
@@ -59,7 +63,7 @@ fn whoever_is_wrong_learns_nothing() {
         ("carol@example.com", PASSWORD),
         ("dan@example.com", PASSWORD),
     ] {
-        assert_eq!(face(email, password), wrong, "{email}");
+        assert_eq!(wrong(email, password), answer, "{email}");
     }
 }
 
@@ -67,16 +71,16 @@ fn whoever_is_wrong_learns_nothing() {
 fn a_session_is_never_one_that_somebody_else_chose() {
     let server = start();
     let chosen = "A".repeat(43);
-    let browser = Browser::showing(&server, &chosen);
-    goes_to(&browser.sign_in(ADA, PASSWORD), "/");
+    let browser = Visitor::showing(server.main, &chosen);
+    goes_to(&browser.tries(ADA, PASSWORD), "/");
     let secret = browser.secret().unwrap();
     assert_ne!(secret, chosen);
-    assert!(!is_in(&Browser::showing(&server, &chosen)));
+    assert!(!is_in(&Visitor::showing(server.main, &chosen)));
 
     // Nor does one go on that was there before, whosever it was.
     let bob = sign_in(&server, BOB, PASSWORD);
-    let planted = Browser::showing(&server, &bob.secret().unwrap());
-    goes_to(&planted.sign_in(ADA, PASSWORD), "/");
+    let planted = Visitor::showing(server.main, &bob.secret().unwrap());
+    goes_to(&planted.tries(ADA, PASSWORD), "/");
     assert!(!is_in(&bob));
     assert!(planted.get("/account").text().contains(ADA));
 }
@@ -86,7 +90,8 @@ fn forged_sessions_are_none() {
     let server = start();
     let ada = sign_in(&server, ADA, PASSWORD);
     let secret = ada.secret().unwrap();
-    let (id, _) = own_session(&ada.get("/account").text().replace('\n', " "));
+    let other = sign_in(&server, ADA, PASSWORD);
+    let [id] = &sessions(&other.get("/account"))[..] else { panic!("not one other") };
     for forged in [
         &secret[..42],
         &format!("{secret}A"),
@@ -94,19 +99,13 @@ fn forged_sessions_are_none() {
         &"A".repeat(43),
         "\" or \"1\"=\"1",
         "%00",
-        &id,
+        id,
     ] {
-        assert!(!is_in(&Browser::showing(&server, forged)), "{forged}");
+        assert!(!is_in(&Visitor::showing(server.main, forged)), "{forged}");
     }
     let twice = format!("{secret}; counterfoil_session={secret}");
-    assert!(!is_in(&Browser::showing(&server, &twice)));
+    assert!(!is_in(&Visitor::showing(server.main, &twice)));
     assert!(is_in(&ada));
-}
-
-/// The id of some session on the page of another browser's, and the page.
-fn own_session(page: &str) -> (String, &str) {
-    let id = page.split("/account/sessions/").nth(1).and_then(|rest| rest.split('/').next());
-    (id.unwrap_or_default().to_owned(), page)
 }
 
 #[test]
@@ -120,7 +119,7 @@ fn the_way_on_is_ours() {
         ("/\r\nset-cookie: a=b", "/"),
         ("javascript:alert(1)", "/"),
     ] {
-        let browser = Browser::new(&server);
+        let browser = Visitor::stranger(server.main);
         let fields = [("email", ADA), ("password", PASSWORD), ("next", next)];
         goes_to(&browser.post("/sign-in", &fields), path);
     }
@@ -167,7 +166,7 @@ fn nothing_that_comes_from_elsewhere_changes_anything() {
 fn whoever_guesses_waits_and_nobody_else() {
     let server = start_with("[server]\ntrusted_proxies = [\"127.0.0.1\"]");
     let from = |address: &str, email: &str, password: &str| {
-        let browser = Browser::new(&server);
+        let browser = Visitor::stranger(server.main);
         let lines = format!("origin: {}\r\nx-forwarded-for: {address}\r\n", browser.origin());
         browser.post_with(&lines, "/sign-in", &[("email", email), ("password", password)])
     };
@@ -203,20 +202,14 @@ fn a_session_ends_with_what_it_rests_on() {
         )
         .done();
     assert!(!is_in(&ada), "another password");
-    says(&Browser::new(&server).sign_in(ADA, PASSWORD), 422, WRONG);
+    says(&Visitor::stranger(server.main).tries(ADA, PASSWORD), 422, WRONG);
     sign_in(&server, ADA, "set by the operator");
 }
 
 #[test]
 fn sessions_survive_a_restart() {
-    let mut installation = start().stop();
-    installation.set("COUNTERFOIL_SERVER_PUBLIC_URL", "http://console.example");
-    let server = installation.start();
-    let browser = Browser::new(&server);
-    let lines = "origin: http://console.example\r\n";
-    let fields = [("email", ADA), ("password", PASSWORD)];
-    goes_to(&browser.post_with(lines, "/sign-in", &fields), "/");
-    let secret = browser.secret().unwrap();
+    let server = start();
+    let secret = sign_in(&server, ADA, PASSWORD).secret().unwrap();
     let server = server.stop().start();
-    assert!(is_in(&Browser::showing(&server, &secret)));
+    assert!(is_in(&Visitor::showing(server.main, &secret)));
 }

@@ -13,7 +13,6 @@
 
 pub mod browser;
 pub mod caller;
-pub mod console;
 pub mod installation;
 pub mod mail;
 pub mod process;

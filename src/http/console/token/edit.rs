@@ -1,10 +1,7 @@
 //! Changing what is not the secret of a token.
 
 use super::{
-    super::{
-        Again, Console, Form, Frame, Page, Trouble, Visitor, to,
-        when::date,
-    },
+    super::{Again, Console, Form, Frame, Page, Trouble, Visitor, to, when::date},
     Id,
     view::TokenView,
 };

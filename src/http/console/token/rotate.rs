@@ -146,9 +146,10 @@ async fn page(
     let now = clock::now();
     let ends = stored.token.expires_at;
     let fits = |span: Seconds| ends.is_none_or(|end| now.plus(span) < end);
-    let later = OVERLAPS.iter().filter(|(.., span)| fits(*span)).map(|(value, label, span)| {
-        (*value, *label, short(now.plus(*span)), false)
-    });
+    let later = OVERLAPS
+        .iter()
+        .filter(|(.., span)| fits(*span))
+        .map(|(value, label, span)| (*value, *label, short(now.plus(*span)), false));
     let overlaps = std::iter::once(("now", "Now", "at once".to_owned(), false))
         .chain(later)
         .chain([("custom", "At a moment", "you choose".to_owned(), true)])
