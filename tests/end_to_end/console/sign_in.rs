@@ -191,6 +191,7 @@ fn a_session_ends_with_what_it_rests_on() {
     server.cli(["account", "disable", BOB]).done();
     assert!(!is_in(&bob), "a disabled account");
     server.cli(["account", "enable", BOB]).done();
+    assert!(!is_in(&bob), "nor when it is enabled again");
     server.cli(["organization", "remove-member", "Acme", BOB]).done();
     let bob = sign_in(&server, BOB, PASSWORD);
     says(&bob.get("/settings"), 403, "You belong to no organization.");
