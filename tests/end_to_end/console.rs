@@ -5,6 +5,7 @@ mod reset;
 pub(crate) mod second_factor;
 mod set_up;
 mod sign_in;
+mod token;
 mod tokens;
 
 use crate::{

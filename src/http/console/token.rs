@@ -69,7 +69,7 @@ async fn show(
     Id(id): Id,
     done: Result<Query<Done>, QueryRejection>,
 ) -> Result<Page<TokenPage>, Trouble> {
-    let token = console.shown(&visitor, id).await?;
+    let token = console.look_at_token(&visitor, id).await?;
     let done = done.map(|Query(Done { done })| done).unwrap_or_default();
     let page = console.frame(&visitor, "tokens");
     let page = match notice(&done, &token) {

@@ -3,7 +3,7 @@
 
 mod dialog;
 mod draft;
-mod example;
+pub(super) mod example;
 pub(crate) mod facts;
 mod list;
 mod reveal;

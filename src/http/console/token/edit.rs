@@ -146,7 +146,7 @@ async fn page(
     errors: Errors,
 ) -> Result<EditPage, Trouble> {
     let now = clock::now();
-    let token = console.shown(visitor, stored.token.id).await?;
+    let token = console.look_at_token(visitor, stored.token.id).await?;
     let api = console.known_api(&stored.token.api);
     let terms = may_change_terms(console, visitor, stored);
     let api = api.as_deref().filter(|_| terms);

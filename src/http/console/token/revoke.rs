@@ -3,6 +3,7 @@
 use super::{
     super::{
         Again, Console, Form, Frame, Page, Trouble, Visitor, to,
+        tokens::example,
         when::{When, when},
     },
     Id, history,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     clock,
-    config::{Mount, Words},
+    config::Words,
     service::{ServiceError, tokens::REASON},
 };
 use askama::Template;
@@ -18,7 +19,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use counterfoil_core::{credential::Scheme, id::TokenId, token};
+use counterfoil_core::{id::TokenId, token};
 use std::sync::Arc;
 
 #[derive(Template)]
@@ -68,7 +69,7 @@ pub(super) async fn revoke(
 }
 
 async fn page(console: &Console, visitor: &Visitor, id: TokenId) -> Result<RevokePage, Trouble> {
-    let token = console.shown(visitor, id).await?;
+    let token = console.look_at_token(visitor, id).await?;
     let page = console.frame(visitor, "tokens");
     let (reason, error) = (String::new(), String::new());
     Ok(RevokePage { page, token, reason, longest: REASON, error })
@@ -102,31 +103,10 @@ struct Node {
 }
 
 impl Console {
-    /// A command that uses a token of this API.
-    fn line(&self, api: &str) -> String {
-        let found = self.api(api).ok();
-        let schemes = found.map(|api| &api.api.schemes);
-        let scheme = schemes.and_then(|schemes| schemes.accepted.first().copied());
-        let field = match scheme {
-            Some(Scheme::Basic | Scheme::Password) => "--user \"EMAIL:TOKEN\"".to_owned(),
-            Some(Scheme::Token) => "--header \"Authorization: Token TOKEN\"".to_owned(),
-            Some(Scheme::Header) => {
-                let name = schemes.and_then(|schemes| schemes.header.as_deref());
-                format!("--header \"{}: TOKEN\"", name.unwrap_or_default())
-            }
-            Some(Scheme::HeaderPair) => {
-                let fields = schemes.and_then(|schemes| schemes.header_pair.clone());
-                let [id, key] = fields.unwrap_or_default();
-                format!("--header \"{id}: CLIENT_ID\" --header \"{key}: TOKEN\"")
-            }
-            Some(Scheme::Bearer) | None => "--header \"Authorization: Bearer TOKEN\"".to_owned(),
-        };
-        let address = match found.map(|api| &api.mount) {
-            Some(Mount::Path { path, .. }) => format!("{}{path}/", self.public_url),
-            Some(Mount::Host(host)) => format!("http://{host}/"),
-            None => format!("{}/v1/tokens", self.public_url),
-        };
-        format!("curl --include {field} \\\n  {address}")
+    /// A command that uses a token of this API, while it is there.
+    fn command(&self, api: &str) -> String {
+        let api = self.api(api).ok();
+        api.map(|api| example::to_come(api, &self.address(api), None)).unwrap_or_default()
     }
 }
 
@@ -160,7 +140,7 @@ pub(super) async fn receipt(
         id,
         name: token.name,
         verdict: format!("Refused on {} of 1{took}", u8::from(is_refused)),
-        check: console.line(&token.api),
+        check: console.command(&token.api),
         api: token.api.into(),
         prefix: token.prefix.into(),
         last_four: token.last_four.into(),

@@ -3,6 +3,7 @@
 use super::{
     super::{
         Again, Console, Form, Frame, Page, Trouble, Visitor, to,
+        tokens::example::{self, Credentials, Example},
         when::{When, when},
     },
     Id,
@@ -14,6 +15,7 @@ use crate::{
         rotation::{Rotation, mark},
         tokens::Issued,
     },
+    store::StoredToken,
 };
 use askama::Template;
 use axum::{
@@ -53,6 +55,7 @@ struct RotatedPage<'a> {
     /// How the new secret begins and ends.
     ends: String,
     secret: &'a str,
+    examples: Vec<Example>,
     /// When the old one ends, if it has not.
     until: Option<When>,
     done: String,
@@ -93,7 +96,7 @@ pub(super) async fn rotate(
     };
     let caller = visitor.caller()?;
     let replaces = form.text("replaces");
-    let token = console.shown(&visitor, id).await?;
+    let token = console.look_at_token(&visitor, id).await?;
     match console.service.rotate_token_once(caller, id, overlap, replaces).await? {
         Rotation::New(issued) => Ok(console.reveal_rotated(&visitor, token, &issued)),
         Rotation::Before => Ok(to(&format!("/tokens/{id}?done=rotated"))),
@@ -112,12 +115,26 @@ pub(super) async fn end_previous(
 }
 
 impl Console {
+    /// The owner's address, where that is the visitor: of a service account nobody signs in.
+    fn email_of(visitor: &Visitor, stored: &StoredToken) -> Option<String> {
+        let account = &visitor.here.account;
+        let is_own = account.id == stored.token.owner;
+        account.email.as_ref().filter(|_| is_own).map(ToString::to_string)
+    }
+
     /// The answer that shows the new secret. `token` is what was there before: what failed
     /// afterwards would take the secret with it.
     fn reveal_rotated(&self, visitor: &Visitor, token: TokenView, issued: &Issued) -> Response {
         let Issued { token: stored, secret } = issued;
         let now = clock::now();
+        let id = stored.token.id.to_string();
+        let email = Self::email_of(visitor, stored);
+        let credentials =
+            Credentials { secret: secret.reveal(), client_id: &id, email: email.as_deref() };
+        let api = self.api(&stored.token.api).ok();
+        let examples = api.map(|api| example::all(api, &self.address(api), &credentials));
         Page(RotatedPage {
+            examples: examples.unwrap_or_default(),
             page: self.frame(visitor, "tokens"),
             ends: format!("{}…{}", stored.token.prefix, stored.token.last_four),
             until: stored.previous.map(|previous| when(previous.until, now)),
@@ -137,7 +154,7 @@ async fn page(
     custom: &str,
 ) -> Result<RotatePage, Trouble> {
     let stored = console.service.token(visitor.caller()?, id).await?;
-    let token = console.shown(visitor, id).await?;
+    let token = console.look_at_token(visitor, id).await?;
     if !token.may.rotate {
         let why = "Only its owner gives a person's token a new secret, and only while it lives. \
                    You may pause or revoke it.";

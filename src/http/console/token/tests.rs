@@ -97,7 +97,7 @@ impl House {
 
         let service = app.service.clone();
         let ada = "ada@example.com".parse().unwrap();
-        let first = service.initialise(&Caller::Operator, "Acme", ada, None).await.unwrap();
+        let first = service.initialise(&Caller::Operator, "Acme", ada, None, None).await.unwrap();
         let other = service.create_organization(&Caller::Operator, "Other", None).await.unwrap();
         let account = async |name: &str, kind, home, rank| {
             let email = (kind == AccountKind::Person)
@@ -518,7 +518,7 @@ async fn a_token_is_dead_before_its_receipt_is_written() {
             .has(&format!(">{entry}<"))
             .has("the laptop is lost")
             .has("<dd>bob</dd>")
-            .has("x-secret-key: TOKEN");
+            .has("x-secret-key: $TOKEN");
     }
     // The first reason stays.
     house.post(house.ada, &path, "reason=another").await.leads(&answer.location);

@@ -3,6 +3,7 @@
 use super::{
     super::{
         Console, Trouble, Visitor,
+        tokens::{example, facts},
         when::{When, day, when},
     },
     activity::{Chart, Lately},
@@ -21,8 +22,6 @@ use counterfoil_core::{
 };
 use std::sync::Arc;
 
-/// From when on it is said in another colour that a token ends.
-const SOON: Seconds = Seconds::days(14);
 /// How much of its history stands on the page.
 const HISTORY: u32 = 100;
 
@@ -110,7 +109,11 @@ impl From<(&LastUse, Timestamp)> for Used {
 
 impl Console {
     /// A token, if the visitor sees it.
-    pub(super) async fn shown(&self, visitor: &Visitor, id: TokenId) -> Result<TokenView, Trouble> {
+    pub(super) async fn look_at_token(
+        &self,
+        visitor: &Visitor,
+        id: TokenId,
+    ) -> Result<TokenView, Trouble> {
         let caller = visitor.caller()?;
         let now = clock::now();
         let stored = self.service.token(caller, id).await?;
@@ -124,10 +127,9 @@ impl Console {
         let token = &stored.token;
         let state = stored.state_at(now);
         let ended = matches!(state, TokenState::Revoked | TokenState::Expired);
-        let ends_soon = !ended && token.expires_at.is_some_and(|end| end <= now.plus(SOON));
-        let (state_kind, state_word) = state_in_words(state, ends_soon);
-        let has_client_id =
-            api.as_ref().is_some_and(|api| api.schemes.accepted.contains(&Scheme::HeaderPair));
+        let ends_soon = facts::ends_soon(&stored, now);
+        let facts::State { kind, word } = facts::state(&stored, now);
+        let has_client_id = self.api(&token.api).is_ok_and(example::has_client_id);
         let issued = events.iter().rev().find(|event| {
             matches!(event.change, Some(Change::TokenIssued(_) | Change::TokenImported { .. }))
         });
@@ -152,12 +154,12 @@ impl Console {
                 .unwrap_or_default(),
             created: when(token.created_at, now),
             created_by: issued.map(|event| history::who(&event.by)).unwrap_or_default(),
-            expires: token.expires_at.map(|end| when(end, now)),
+            expires: facts::expires(&stored, now),
             last_day: token.expires_at.map(day).unwrap_or_default(),
             ends_soon,
             last_used: stored.last_used.as_ref().map(|last| Used::from((last, now))),
-            state: state_kind,
-            state_word,
+            state: kind,
+            state_word: word,
             stopped: if ended { "" } else { stopped(&owner) },
             waits: stored.last_used.is_none() && state == TokenState::Active,
             live: String::new(),
@@ -227,17 +229,6 @@ fn rotating(
             last_used: stored.present_last_used.as_ref().map(|last| when(last.at, now)),
         },
     })
-}
-
-/// A state as a shape and a word.
-pub(super) fn state_in_words(state: TokenState, ends_soon: bool) -> (&'static str, &'static str) {
-    match state {
-        TokenState::Active if ends_soon => ("ending", "Active, ends soon"),
-        TokenState::Active => ("live", "Active"),
-        TokenState::Paused => ("paused", "Paused"),
-        TokenState::Expired => ("expired", "Expired"),
-        TokenState::Revoked => ("revoked", "Revoked"),
-    }
 }
 
 /// What a token may do, in the words that the API has for its scopes.

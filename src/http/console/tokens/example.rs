@@ -4,18 +4,18 @@ use crate::config::ProtectedApi;
 use counterfoil_core::credential::Scheme;
 
 /// What a command has in it.
-pub(super) struct Credentials<'a> {
-    pub(super) secret: &'a str,
-    pub(super) client_id: &'a str,
-    pub(super) email: Option<&'a str>,
+pub(crate) struct Credentials<'a> {
+    pub(crate) secret: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) email: Option<&'a str>,
 }
 
 /// A piece of code that works as it is.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Example {
-    pub(super) id: String,
-    pub(super) label: String,
-    pub(super) text: String,
+pub(crate) struct Example {
+    pub(crate) id: String,
+    pub(crate) label: String,
+    pub(crate) text: String,
 }
 
 /// The first of the API's ways to send a token.
@@ -24,7 +24,7 @@ fn scheme(api: &ProtectedApi) -> Option<Scheme> {
 }
 
 /// An example for each of the API's schemes.
-pub(super) fn all(
+pub(crate) fn all(
     api: &ProtectedApi,
     address: &str,
     credentials: &Credentials<'_>,
@@ -40,7 +40,7 @@ pub(super) fn all(
 }
 
 /// What will work once there is a token.
-pub(super) fn to_come(api: &ProtectedApi, address: &str, email: Option<&str>) -> String {
+pub(crate) fn to_come(api: &ProtectedApi, address: &str, email: Option<&str>) -> String {
     let credentials = Credentials { secret: "$TOKEN", client_id: "$CLIENT_ID", email };
     scheme(api).map(|scheme| curl(api, address, scheme, &credentials)).unwrap_or_default()
 }
@@ -81,6 +81,6 @@ fn curl(
 }
 
 /// Whether any scheme of the API wants the client ID.
-pub(super) fn has_client_id(api: &ProtectedApi) -> bool {
+pub(crate) fn has_client_id(api: &ProtectedApi) -> bool {
     api.api.schemes.accepted.contains(&Scheme::HeaderPair)
 }
