@@ -55,8 +55,8 @@ fn sessions_are_listed_and_ended() {
     let bob = sign_in(&server, BOB, PASSWORD);
     let page = ada.get("/account");
     assert_eq!(page.text().matches("<span class=\"tag\">this one</span>").count(), 1);
-    let ends = sessions(&page).iter().map(|id| format!("/account/sessions/{id}/end"));
-    let ends: Vec<String> = ends.collect();
+    let ids = sessions(&page);
+    let ends: Vec<String> = ids.iter().map(|id| format!("/account/sessions/{id}/end")).collect();
     assert_eq!(ends.len(), 2, "not the own one, nor Bob's");
     // Another person's is not there to be ended.
     says(&bob.post(&ends[0], &[]), 404, "There is nothing here");

@@ -1,6 +1,6 @@
 //! A forgotten password: the link in the mail.
 
-use super::{ADA, BOB, OTHER, PASSWORD, Visitor, goes_to, is_in, says, sign_in, start};
+use super::{ADA, BOB, OTHER, PASSWORD, Visitor, face, goes_to, is_in, says, sign_in, start};
 use crate::server::Server;
 use counterfoil_support::mail::{MailServer, Security};
 
