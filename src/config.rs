@@ -76,6 +76,8 @@ pub(crate) struct Server {
 pub(crate) struct Gateway {
     /// The listener's address.
     pub(crate) listen: SocketAddr,
+    /// Scheme, host and port under which clients reach it.
+    pub(crate) public_url: String,
     /// Whose word on where a request comes from is taken.
     pub(crate) trusted_proxies: Vec<Network>,
 }

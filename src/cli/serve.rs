@@ -88,12 +88,12 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
             .context("the sample upstream's address")?;
         config.apis.iter_mut().for_each(|api| api.upstream = upstream.clone());
     }
-    // With port 0 nobody could know before where the console would be.
-    if config.server.listen.port() == 0 {
-        let bound = listeners.server.listener.local_addr()?;
-        let unbound = format!("http://{}", config.server.listen);
-        if config.server.public_url == unbound {
-            config.server.public_url = format!("http://{bound}");
+    // With port 0 nobody could know before where the console and the gateway would be.
+    let console = (&listeners.server, config.server.listen, &mut config.server.public_url);
+    let gateway = (&listeners.gateway, config.gateway.listen, &mut config.gateway.public_url);
+    for (bounded, listen, public_url) in [console, gateway] {
+        if listen.port() == 0 && *public_url == format!("http://{listen}") {
+            *public_url = format!("http://{}", bounded.listener.local_addr()?);
         }
     }
     let app = Arc::new(open(&config, directory).await?);

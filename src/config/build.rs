@@ -24,7 +24,10 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let before_server = networks(&settings.server.trusted_proxies, "server", report);
     let in_front = networks(&settings.gateway.trusted_proxies, "gateway", report);
     let asking = networks(&settings.forward_auth.trusted_proxies, "forward_auth", report);
-    let public_url = public_url(settings.server.public_url.as_deref(), server, report);
+    let given = settings.server.public_url.as_deref();
+    let console_url = public_url("server", given, server, report);
+    let given = settings.gateway.public_url.as_deref();
+    let gateway_url = public_url("gateway", given, gateway, report);
     let file = database(&settings.database.url, report);
     let level = level(settings.log.level, report);
     unique_prefixes(&settings.api, report);
@@ -35,10 +38,10 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     Ok(Config {
         server: Server {
             listen: server?,
-            public_url: public_url?,
+            public_url: console_url?,
             trusted_proxies: before_server?,
         },
-        gateway: Gateway { listen: gateway?, trusted_proxies: in_front? },
+        gateway: Gateway { listen: gateway?, public_url: gateway_url?, trusted_proxies: in_front? },
         forward_auth: ForwardAuth {
             listen: forward_auth?,
             proxy: settings.forward_auth.proxy,
@@ -102,6 +105,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn public_url(
+    table: &str,
     text: Option<&str>,
     listen: Result<SocketAddr, Noted>,
     report: &mut Report<'_>,
@@ -110,7 +114,7 @@ fn public_url(
         Some(text) => url::public(text),
         None => url::public(&format!("http://{}", listen?)),
     };
-    report.accept(&KeyPath::of(["server", "public_url"]), read)
+    report.accept(&KeyPath::of([table, "public_url"]), read)
 }
 
 fn database(url: &str, report: &mut Report<'_>) -> Result<PathBuf, Noted> {

@@ -53,6 +53,10 @@ pub(super) struct Server {
 pub(super) struct Gateway {
     /// Address and port to listen on.
     pub(super) listen: String,
+    /// The URL under which clients reach the gateway: http or https, no path. The console
+    /// and its examples show it; an API with a host of its own has the scheme and the port.
+    #[schemars(extend("x-default" = "`http://` and `gateway.listen`"))]
+    pub(super) public_url: Option<String>,
     /// Networks of the proxies in front, whose word is taken for where a request
     /// comes from (`X-Forwarded-For`). Of anybody else it is not.
     pub(super) trusted_proxies: Vec<String>,
@@ -374,7 +378,7 @@ impl Default for Server {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8081".into(), trusted_proxies: Vec::new() }
+        Self { listen: "127.0.0.1:8081".into(), public_url: None, trusted_proxies: Vec::new() }
     }
 }
 

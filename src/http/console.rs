@@ -3,8 +3,14 @@
 //! Every page works without a script; the one there is makes some of them pleasanter.
 
 pub(crate) mod assets;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod chart;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod examples;
 pub(crate) mod form;
 mod guard;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod live;
 mod menu;
 mod page;
 mod sign_in;

@@ -62,8 +62,10 @@ pub(crate) struct Home {
 impl Here {
     /// The organization that is looked at: the chosen one, else the first.
     pub(crate) fn home(&self) -> Option<&Home> {
-        let chosen =
-            self.memberships.iter().find(|home| Some(home.organization) == self.session.organization);
+        let chosen = self
+            .memberships
+            .iter()
+            .find(|home| Some(home.organization) == self.session.organization);
         chosen.or(self.memberships.first())
     }
 
