@@ -201,19 +201,19 @@ fn python(sent: &Sent, url: &str) -> Zeroizing<String> {
         *text += "import base64\n";
     }
     *text += "import urllib.request\n\n";
-    *text += &format!("request = urllib.request.Request({})\n", *quoted(url));
+    add(&mut text, &["request = urllib.request.Request(", &quoted(url), ")\n"]);
     match sent {
         Sent::Pair(pair) => {
-            *text += "credentials = base64.b64encode(";
-            *text += &quoted(pair);
-            *text += ".encode()).decode()\n";
+            let pair = quoted(pair);
+            add(&mut text, &["credentials = base64.b64encode(", &pair, ".encode()).decode()\n"]);
             *text += "request.add_header(\"Authorization\", \"Basic \" + credentials)\n";
         }
         Sent::Fields(fields) => {
             for (name, value) in fields {
-                *text += &format!("request.add_header({}, ", *quoted(name));
-                *text += &quoted(value);
-                *text += ")\n";
+                add(
+                    &mut text,
+                    &["request.add_header(", &quoted(name), ", ", &quoted(value), ")\n"],
+                );
             }
         }
     }
@@ -233,14 +233,12 @@ fn javascript(sent: &Sent, url: &str) -> Zeroizing<String> {
         }
         Sent::Fields(_) => {}
     }
-    *text += &format!("const response = await fetch({}, {{\n  headers: {{\n", *quoted(url));
+    add(&mut text, &["const response = await fetch(", &quoted(url), ", {\n  headers: {\n"]);
     match sent {
         Sent::Pair(_) => *text += "    \"Authorization\": `Basic ${credentials}`,\n",
         Sent::Fields(fields) => {
             for (name, value) in fields {
-                *text += &format!("    {}: ", *quoted(name));
-                *text += &quoted(value);
-                *text += ",\n";
+                add(&mut text, &["    ", &quoted(name), ": ", &quoted(value), ",\n"]);
             }
         }
     }
@@ -251,18 +249,19 @@ fn javascript(sent: &Sent, url: &str) -> Zeroizing<String> {
 fn environment(api: &Api, scheme: Scheme, given: &Given<'_>) -> Zeroizing<String> {
     let name = api.name.to_uppercase().replace('-', "_");
     let mut text = fresh();
-    *text += &format!("{name}_URL={}\n", *shell(given.url));
+    let mut set = |what, value| add(&mut text, &[&name, "_", what, "=", &shell(value), "\n"]);
+    set("URL", given.url);
     match (scheme, given.email) {
-        (Scheme::Basic, Some(email)) => *text += &format!("{name}_EMAIL={}\n", *shell(email)),
-        (Scheme::HeaderPair, _) => {
-            *text += &format!("{name}_CLIENT_ID={}\n", *shell(given.client_id));
-        }
+        (Scheme::Basic, Some(email)) => set("EMAIL", email),
+        (Scheme::HeaderPair, _) => set("CLIENT_ID", given.client_id),
         _ => {}
     }
-    *text += &format!("{name}_TOKEN=");
-    *text += &shell(given.secret);
-    *text += "\n";
+    set("TOKEN", given.secret);
     text
+}
+
+fn add(text: &mut String, parts: &[&str]) {
+    parts.iter().for_each(|part| text.push_str(part));
 }
 
 /// Room for a text that need not grow, and leave a secret behind where it was.

@@ -164,8 +164,8 @@ async fn whoever_waits_learns_what_curl_was_told_wrongly() {
         api: protected.api.clone(),
         line: line.clone(),
     };
-    let watches = &stage.app.service.watches;
-    let mut watch = watches.begin(watched).unwrap();
+    let all = &stage.app.service.watches;
+    let mut watch = all.begin(watched).unwrap();
     let secret = secret.reveal();
     for (fields, url, expected) in [
         (
@@ -199,7 +199,7 @@ async fn whoever_waits_learns_what_curl_was_told_wrongly() {
     let Some(Event::Admitted(request)) = watch.next().await else { panic!("it was right") };
     assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/selectstar/"));
     assert_eq!(watch.next().await, None);
-    assert!(!watches.any());
+    assert!(!all.any());
 }
 
 #[test]
