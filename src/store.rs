@@ -6,10 +6,12 @@
 
 mod sign_in;
 pub(crate) mod sqlite;
+mod token_list;
 
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
 };
+pub(crate) use token_list::{TokenAfter, TokenList, TokenOrder};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -237,6 +239,22 @@ pub(crate) struct TokenFilter {
     /// Made before this moment, and not used since.
     pub(crate) unused_since: Option<Timestamp>,
     pub(crate) expires_before: Option<Timestamp>,
+    /// Part of the name or of the note, or the last four characters of the secret.
+    pub(crate) search: Option<String>,
+    pub(crate) order: TokenOrder,
+}
+
+/// In which order tokens are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum TokenOrder {
+    #[default]
+    Oldest,
+    Newest,
+    Name,
+    /// Those first that end first.
+    End,
+    /// Those first that were used last.
+    LastUse,
 }
 
 /// Which counts to list.
@@ -412,6 +430,9 @@ pub(crate) trait Store: SignInStore {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// An organization's tokens, in some order.
+    async fn list_tokens(&self, list: TokenList) -> Result<Vec<StoredToken>, StoreError>;
 
     /// Those of `digests` that are a token's, whatever its state, or once were; with
     /// the token, where it has not ended at `now`.

@@ -93,11 +93,17 @@ fn keep_last(
     token: TokenId,
     last: &LastUse,
 ) -> Result<(), Error> {
+    // Lists are in the order of this one, for each organization.
+    let (home, whose) = match table {
+        "last_use" => (", home", ", (SELECT organization FROM token WHERE id = ?1)"),
+        _ => ("", ""),
+    };
     run(
         connection,
         &format!(
-            "INSERT INTO {table} AS kept (token, at, door, address, user_agent, route, secret)
-             VALUES (?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO {table} AS kept
+                (token, at, door, address, user_agent, route, secret{home})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7{whose})
              ON CONFLICT (token) DO UPDATE SET at = excluded.at, door = excluded.door,
                 address = excluded.address, user_agent = excluded.user_agent,
                 route = excluded.route, secret = excluded.secret
@@ -150,14 +156,23 @@ pub(super) fn counts(
 /// Either way tokens come in their order, and a page is not all sorted first.
 fn counts_query(filter: &UsageFilter, page: Page<UsageKey>) -> Query {
     let of_some = filter.token.is_some() || filter.organization.is_some() || filter.owner.is_some();
-    let mut query = Query::new(if of_some {
-        // From the token inwards: whose they are is the token's.
-        "SELECT token.id, token.api, hour, outcome, count
-         FROM token CROSS JOIN usage ON usage.token = token.id"
+    // From the token inwards: whose they are is the token's. Other indexes have them, too,
+    // but not in their order.
+    let index = match (filter.token, filter.owner, filter.organization) {
+        (None, Some(_), _) => "INDEXED BY token_by_owner",
+        (None, None, Some(_)) => "INDEXED BY token_by_organization",
+        _ => "",
+    };
+    let mut query = Query::new(&if of_some {
+        format!(
+            "SELECT token.id, token.api, hour, outcome, count
+             FROM token {index} CROSS JOIN usage ON usage.token = token.id"
+        )
     } else {
         // From the counts outwards: most tokens may have none.
         "SELECT usage.token, token.api, hour, outcome, count
          FROM usage CROSS JOIN token ON token.id = usage.token"
+            .to_owned()
     });
     query.and_if("token.id = ?", filter.token.map(|id| *id.as_bytes()));
     // The sign keeps the database from taking the index of an API's tokens instead.
