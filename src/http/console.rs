@@ -5,8 +5,14 @@
 mod account;
 pub(crate) mod assets;
 mod browser;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod chart;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod examples;
 pub(crate) mod form;
 mod guard;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod live;
 mod menu;
 pub(crate) mod nonce;
 mod page;
