@@ -4,10 +4,15 @@
 mod confinement;
 
 use crate::{
+    clock,
     config::Config,
+    mail::Post,
     refusals::Refusals,
     replica::Replica,
-    service::{Apis, Leaked, Service, Streams, management_api, passwords::Passwords},
+    service::{
+        Apis, Leaked, Service, Streams, attempts::Attempts, links::Requests, management_api,
+        passwords::Passwords, sessions::Lifetimes, token_history,
+    },
     store::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
@@ -56,17 +61,27 @@ impl App {
             usage: Arc::new(Usage::new(store)),
             watches: Arc::default(),
             passwords: Passwords::new(at_once),
+            attempts: Attempts::new(clock::steady()),
+            requests: Requests::new(clock::steady()),
+            lifetimes: ArcSwap::from_pointee(Lifetimes::from(&config.console)),
+            credentials: tokio::sync::Mutex::default(),
+            post: Arc::new(Post::new(config)?),
             streams: Streams::default(),
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
+            took: token_history::Took::default(),
             under_way: TaskTracker::new(),
         });
         Ok(Self { service, replica })
     }
 
-    /// Has operations know the APIs of a configuration that was read again.
+    /// Has operations know the APIs of a configuration that was read again, the mail server,
+    /// and how long sessions last.
     pub(crate) fn configure(&self, config: &Config) -> anyhow::Result<()> {
-        self.service.apis.store(Arc::new(Self::apis(config)?));
+        let apis = Self::apis(config)?;
+        self.service.post.configure(config)?;
+        self.service.apis.store(Arc::new(apis));
+        self.service.lifetimes.store(Arc::new(Lifetimes::from(&config.console)));
         Ok(())
     }
 

@@ -307,6 +307,7 @@ impl Seen {
             "change_token",
             "set_token_paused",
             "rotate_token",
+            "end_previous_secret",
             "revoke_token",
             "token",
             "tokens",

@@ -19,5 +19,6 @@ pub mod process;
 pub mod response;
 pub mod server;
 pub mod upstream;
+pub mod visitor;
 mod webdriver;
 pub mod wire;

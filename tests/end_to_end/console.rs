@@ -1,0 +1,3 @@
+//! The console: what its pages answer, and what they refuse, without a browser.
+
+mod tokens;
