@@ -8,6 +8,8 @@ mod audit;
 mod caller;
 pub(crate) mod idempotency;
 pub(crate) mod import;
+pub(crate) mod invitations;
+pub(crate) mod leavers;
 mod leaks;
 pub(crate) mod management_api;
 mod metadata;

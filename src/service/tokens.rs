@@ -395,7 +395,11 @@ impl Service {
     }
 
     /// A token, if the caller can see it; whoever cannot learns nothing of it.
-    async fn seen_token(&self, caller: &Caller, id: TokenId) -> Result<StoredToken, ServiceError> {
+    pub(super) async fn seen_token(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+    ) -> Result<StoredToken, ServiceError> {
         let stored = self.stored_token(id).await?;
         let own = caller.confined_to().is_none_or(|account| account == stored.token.owner);
         if caller.reaches(stored.token.organization) && own {
