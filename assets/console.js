@@ -22,9 +22,10 @@ function inWords(instant) {
   const seconds = (instant - Date.now()) / 1000;
   const span = Math.abs(seconds);
   if (span < 60) return seconds > 0 ? "in less than a minute" : "just now";
-  const [size, unit] = [[86400 * 365, "year"], [86400 * 60, "month"], [86400, "day"], [3600, "hour"], [60, "minute"]]
+  const [size, unit] = [[86400 * 365, "year"], [86400 * 100, "month"], [86400, "day"], [3600, "hour"], [60, "minute"]]
     .find(([size]) => span >= size);
-  const count = Math.floor(span / (unit === "month" ? 86400 * 30 : size));
+  // What is over is rounded down, what is to come to the nearest.
+  const count = Math[seconds > 0 ? "round" : "floor"](span / (unit === "month" ? 86400 * 30.4 : size));
   const words = `${count} ${unit}${count === 1 ? "" : "s"}`;
   return seconds > 0 ? `in ${words}` : `${words} ago`;
 }
@@ -40,18 +41,25 @@ const dialog = document.querySelector("dialog[data-close]");
 if (dialog) {
   dialog.removeAttribute("open");
   dialog.showModal();
-  dialog.querySelector("[aria-invalid=true], [autofocus]")?.focus();
+  (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[data-copy], .input, form [type=radio]:checked, .primary"))?.focus();
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
     leave(dialog.dataset.close);
   });
   // A browser may close it without asking when Escape is pressed twice.
-  dialog.addEventListener("close", () => leave(dialog.dataset.close));
+  dialog.addEventListener("close", () => {
+    dialog.showModal();
+    leave(dialog.dataset.close);
+  });
 }
 
 /* The secret: copied, asked about once, torn off, wiped. */
 
 const secrets = all("[data-secret]");
+const spoken = document.createElement("p");
+spoken.className = "unseen";
+spoken.role = "status";
+(dialog ?? document.body).append(spoken);
 let uncopied = secrets.length > 0;
 let asked = false;
 
@@ -68,7 +76,7 @@ addEventListener("click", async (event) => {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText(source.textContent.trim());
-    button.textContent = "Copied";
+    button.textContent = spoken.textContent = "Copied";
     copied(source);
     // An example holds the whole secret as well.
     if (source.dataset.holds) secrets.forEach(copied);
@@ -76,7 +84,10 @@ addEventListener("click", async (event) => {
     getSelection().selectAllChildren(source);
     button.textContent = "Press Ctrl+C";
   }
-  setTimeout(() => (button.textContent = label), 2000);
+  setTimeout(() => {
+    button.textContent = label;
+    spoken.textContent = "";
+  }, 2000);
 });
 addEventListener("copy", () => {
   for (const secret of secrets) if (getSelection().toString().includes(secret.textContent.trim())) copied(secret);
@@ -116,8 +127,13 @@ addEventListener("pagehide", () => {
   for (const field of all("input[type=password]")) field.value = "";
 });
 addEventListener("pageshow", (event) => {
-  if (!event.persisted || !secrets.length) return;
+  if (!event.persisted) return;
+  if (!secrets.length) {
+    if (live) location.reload();
+    return;
+  }
   uncopied = false;
+  document.querySelector(".torn")?.classList.remove("torn");
   for (const part of all(".tear")) part.hidden = true;
   for (const gone of all("[data-gone]")) gone.hidden = false;
 });
