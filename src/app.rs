@@ -4,10 +4,14 @@
 mod confinement;
 
 use crate::{
+    clock,
     config::Config,
+    mail::Post,
     refusals::Refusals,
     replica::Replica,
-    service::{Apis, Leaked, Service, Streams, management_api, passwords::Passwords},
+    service::{
+        Apis, Leaked, Service, Streams, attempts::Attempts, management_api, passwords::Passwords,
+    },
     store::{
         Progress, Store,
         sqlite::{DataDirectory, Sqlite},
@@ -56,6 +60,8 @@ impl App {
             usage: Arc::new(Usage::new(store)),
             watches: Arc::default(),
             passwords: Passwords::new(at_once),
+            attempts: Attempts::new(clock::steady()),
+            post: Arc::new(Post::new(config)?),
             streams: Streams::default(),
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
@@ -64,9 +70,11 @@ impl App {
         Ok(Self { service, replica })
     }
 
-    /// Has operations know the APIs of a configuration that was read again.
+    /// Has operations know the APIs of a configuration that was read again, and the mail server.
     pub(crate) fn configure(&self, config: &Config) -> anyhow::Result<()> {
-        self.service.apis.store(Arc::new(Self::apis(config)?));
+        let apis = Self::apis(config)?;
+        self.service.post.configure(config)?;
+        self.service.apis.store(Arc::new(apis));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod document;
 #[cfg(test)]
 mod examples;
 mod key_path;
+mod mail;
 mod mistake;
 mod reference;
 mod schema;
@@ -25,13 +26,15 @@ mod variables;
 pub(crate) use self::{
     mistake::Mistakes,
     reference::reference,
-    settings::{Ask, LogFormat, ProxyKind, Words},
+    settings::{Ask, LogFormat, ProxyKind, Readers, Secret, Words},
 };
 
 use self::{document::Document, mistake::Report};
-use counterfoil_core::{api::Api, network::Network};
+use counterfoil_core::{account::Email, api::Api, network::Network, time::Seconds};
+use lettre::message::Mailbox;
 use std::{
     collections::BTreeMap,
+    fmt,
     io::ErrorKind,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -56,6 +59,10 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     /// What is logged, and how.
     pub(crate) log: Log,
+    /// The pages for people.
+    pub(crate) console: Console,
+    /// How mail is sent, if it is.
+    pub(crate) mail: Option<Mail>,
     /// The protected APIs, sorted by name.
     pub(crate) apis: Vec<ProtectedApi>,
 }
@@ -116,6 +123,47 @@ pub(crate) struct Log {
     pub(crate) level: String,
 }
 
+/// The pages for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Console {
+    /// Who may read "How to authenticate".
+    pub(crate) docs: Readers,
+    /// The accounts that may open the operator's page.
+    pub(crate) operators: Vec<Email>,
+    /// How long a session lasts without a request.
+    pub(crate) session: Seconds,
+    /// How long a session lasts at most; not less.
+    pub(crate) session_max: Seconds,
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mail {
+    /// The server's name or address, without brackets.
+    pub(crate) host: String,
+    /// Its port.
+    pub(crate) port: u16,
+    /// How the connection is protected.
+    pub(crate) security: MailSecurity,
+    /// The certificates that the server's is checked against, in PEM; none: the system's.
+    pub(crate) authorities: Option<Vec<u8>>,
+    /// Name and password to sign in with.
+    pub(crate) credentials: Option<(String, Secret)>,
+    /// Whom it comes from.
+    pub(crate) from: Mailbox,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MailSecurity {
+    /// TLS from the first byte on.
+    Tls,
+    /// TLS once the server has greeted, or no mail.
+    StartTls,
+    /// Not at all.
+    Clear,
+}
+
 /// A protected API: what the domain knows of it, and what only its doors and the console do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProtectedApi {
@@ -126,7 +174,7 @@ pub(crate) struct ProtectedApi {
     /// Where the gateway offers it.
     pub(crate) mount: Mount,
     /// How the console issues its tokens.
-    pub(crate) console: Console,
+    pub(crate) console: Dialog,
     /// What the console calls things.
     pub(crate) words: Words,
 }
@@ -157,18 +205,25 @@ impl Mount {
 
 /// How the console issues an API's tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Console {
+pub(crate) struct Dialog {
     /// What the dialog asks for, in this order; nothing: no dialog.
     pub(crate) ask: Vec<Ask>,
 }
 
 /// The text of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Source {
     /// What messages call it: its path.
     pub(crate) name: String,
     /// The TOML.
     pub(crate) text: String,
+}
+
+impl fmt::Debug for Source {
+    /// Without the text, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// A configuration that is in order.
@@ -212,8 +267,15 @@ impl Config {
 }
 
 /// The environment variables that may concern the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    /// Without the values, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Environment {
     /// Whether the tests are to rewrite the generated pages.

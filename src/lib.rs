@@ -21,11 +21,14 @@ mod generated_page;
 mod http;
 mod jobs;
 mod loggable;
+#[cfg_attr(not(test), expect(dead_code, reason = "letters are sent by pages that come"))]
+mod mail;
 mod refusals;
 mod replica;
 mod reserved_fields;
 mod service;
 mod store;
+mod tally;
 mod telemetry;
 mod usage;
 #[cfg_attr(not(test), expect(dead_code, reason = "the pages that wait are not built yet"))]

@@ -4,6 +4,7 @@
 //! have changed by the time it commits; the store notices, and it decides again.
 
 pub(crate) mod accounts;
+pub(crate) mod attempts;
 mod audit;
 mod caller;
 pub(crate) mod idempotency;
@@ -15,6 +16,7 @@ pub(crate) mod management_api;
 mod metadata;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
+pub(crate) mod second_factor;
 pub(crate) mod sessions;
 mod streams;
 pub(crate) mod tokens;
@@ -27,6 +29,7 @@ pub(crate) use streams::Streams;
 use crate::{
     clock, entropy,
     loggable::loggable,
+    mail::{Letter, Post},
     refusals::{Refusals, StoredRefusal},
     store::{Inspection, Once, Order, Progress, Store, StoreError},
     usage::Usage,
@@ -53,6 +56,8 @@ pub(crate) struct Service {
     pub(crate) usage: Arc<Usage>,
     pub(crate) watches: Arc<Watches>,
     pub(crate) passwords: passwords::Passwords,
+    pub(crate) attempts: attempts::Attempts,
+    pub(crate) post: Arc<Post>,
     pub(crate) streams: Streams,
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,
@@ -180,6 +185,11 @@ impl Service {
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    /// Has a letter sent, or none, without waiting for it.
+    pub(crate) fn send_later(&self, letter: Option<Letter>) {
+        self.post.send_later(&self.under_way, letter);
     }
 
     /// Recomputes the ledger's chain and holds it against the state.

@@ -1,7 +1,7 @@
 //! One `[api.NAME]` becomes a [`ProtectedApi`].
 
 use super::{
-    Console, Mount, ProtectedApi, access,
+    Dialog, Mount, ProtectedApi, access,
     key_path::KeyPath,
     mistake::{Noted, Report},
     schemes,
@@ -171,7 +171,7 @@ fn tokens(
     Ok(TokenPolicy { prefix: prefix?, default_lifetime, max_lifetime, never })
 }
 
-fn read_span(text: &str) -> Result<Seconds, String> {
+pub(super) fn read_span(text: &str) -> Result<Seconds, String> {
     match text.parse() {
         Ok(Seconds(0)) => Err("expected a span longer than zero".into()),
         Ok(span) => Ok(span),
@@ -186,11 +186,11 @@ struct Has {
 }
 
 fn console(
-    settings: settings::Console,
+    settings: settings::Dialog,
     has: &Has,
     at: &KeyPath,
     report: &mut Report<'_>,
-) -> Result<Console, Noted> {
+) -> Result<Dialog, Noted> {
     let Some(ask) = settings.ask else {
         // No token of an API with scopes can be issued without an answer to this.
         let ask = match has {
@@ -198,7 +198,7 @@ fn console(
             Has { scopes: true, .. } => vec![Ask::Scopes],
             _ => Vec::new(),
         };
-        return Ok(Console { ask });
+        return Ok(Dialog { ask });
     };
     let at = at.key("ask");
     let mut sound = Ok(());
@@ -216,5 +216,5 @@ fn console(
     if has.scopes && !ask.contains(&Ask::Role) && !ask.contains(&Ask::Scopes) {
         sound = Err(report.add(&at, "an API with scopes has to ask for role or scopes"));
     }
-    sound.map(|()| Console { ask })
+    sound.map(|()| Dialog { ask })
 }

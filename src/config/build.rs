@@ -1,9 +1,10 @@
 //! The settings become a [`Config`]: each value its type, and all of them together consistent.
 
 use super::{
-    Config, Database, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, api,
+    Config, Console, Database, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, api,
     document::Document,
     key_path::KeyPath,
+    mail,
     mistake::{Noted, Report, likeness, nearest},
     settings::{self, Settings},
     url,
@@ -27,6 +28,8 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let public_url = public_url(settings.server.public_url.as_deref(), server, report);
     let file = database(&settings.database.url, report);
     let level = level(settings.log.level, report);
+    let console = console(&settings.console, report);
+    let mail = mail::read(settings.mail, report);
     unique_prefixes(&settings.api, report);
     unique_mounts(&settings.api, report);
     let apis =
@@ -48,6 +51,8 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
         metrics: Metrics { listen: metrics? },
         database: Database { file: file? },
         log: Log { format: settings.log.format, level: level? },
+        console: console?,
+        mail: mail?,
         apis,
     })
 }
@@ -156,6 +161,29 @@ fn level(text: String, report: &mut Report<'_>) -> Result<String, Noted> {
         return Err(report.add(&path, message));
     }
     Ok(text)
+}
+
+fn console(settings: &settings::Console, report: &mut Report<'_>) -> Result<Console, Noted> {
+    let at = KeyPath::of(["console"]);
+    let session = report.accept(&at.key("session"), api::read_span(&settings.session));
+    let session_max = report.accept(&at.key("session_max"), api::read_span(&settings.session_max));
+    if let (Ok(idle), Ok(most)) = (session, session_max)
+        && idle > most
+    {
+        // One of the two may be a default: the mistake is where somebody wrote.
+        let (key, message) = if report.document.has(&at.key("session")) {
+            ("session", format!("{idle} is longer than session_max, {most}"))
+        } else {
+            ("session_max", format!("{most} is shorter than session, {idle}"))
+        };
+        report.add(&at.key(key), message);
+    }
+    let path = at.key("operators");
+    let operators = settings.operators.iter().enumerate();
+    let operators = operators
+        .filter_map(|(index, text)| report.accept(&path.index(index), text.parse()).ok())
+        .collect();
+    Ok(Console { docs: settings.docs, operators, session: session?, session_max: session_max? })
 }
 
 /// A secret's prefix says which API it is for.

@@ -8,8 +8,9 @@
 
 use counterfoil_core::{api, credential, error_format};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
+use zeroize::Zeroizing;
 
 /// The whole file.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,11 @@ pub(super) struct Settings {
     pub(super) database: Database,
     /// What is written to standard error.
     pub(super) log: Log,
+    /// The console: its pages for people.
+    pub(super) console: Console,
+    /// How mail is sent: links that reset a password, invitations, and word of what was
+    /// changed on an account. Without it, links are handed over by hand.
+    pub(super) mail: Mail,
     /// One protected API; as many of these tables as there are APIs. The name is
     /// 1 to 63 characters of a-z, 0-9 and -, and begins with a letter. `refusals`
     /// and `counterfoil` are taken.
@@ -116,6 +122,98 @@ pub(super) struct Log {
     pub(super) level: String,
 }
 
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Console {
+    /// Who may read "How to authenticate", which tells of every API here.
+    pub(super) docs: Readers,
+    /// E-mail addresses of the accounts that may open the operator's page, to read it.
+    pub(super) operators: Vec<String>,
+    /// How long a session lasts without a request: a number and `s`, `m`, `h` or `d`.
+    pub(super) session: String,
+    /// How long a session lasts at most.
+    pub(super) session_max: String,
+}
+
+/// Who may read a page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Readers {
+    /// Whoever has signed in.
+    #[default]
+    Members,
+    /// Everybody.
+    Public,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Mail {
+    /// The server that takes mail: `smtp://host:port` (587 without a port), or
+    /// `smtps://host:port` (465) where TLS comes first.
+    #[schemars(extend("x-default" = "none: no mail is sent"))]
+    pub(super) smtp: Option<String>,
+    /// How the connection to an `smtp://` server is protected.
+    #[schemars(extend("x-default" = "`\"starttls\"`; on the loopback interface `\"none\"`"))]
+    pub(super) tls: Option<MailTls>,
+    /// The file with the certificates, in PEM, that the server's is checked against.
+    #[schemars(extend("x-default" = "the system's certificates"))]
+    pub(super) ca_file: Option<String>,
+    /// The name to sign in to the server with.
+    #[schemars(extend("x-default" = "none: without signing in"))]
+    pub(super) user: Option<String>,
+    /// The password that belongs to it.
+    #[schemars(extend("x-default" = "**required** with `user`, here or in a file"))]
+    pub(super) password: Option<Secret>,
+    /// The file that holds the password instead, in one line.
+    #[schemars(extend("x-default" = "none"))]
+    pub(super) password_file: Option<String>,
+    /// Whom mail comes from, as in `"Counterfoil <tokens@example.com>"`.
+    #[schemars(extend("x-default" = "**required** with `smtp`"))]
+    pub(super) from: Option<String>,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MailTls {
+    /// By TLS, before anything else is said; a server that offers none gets no mail.
+    Starttls,
+    /// Not at all. Whoever is in between reads the links, so no `user` can sign in over it
+    /// but on the loopback interface.
+    None,
+}
+
+/// A text that is not to be seen.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(crate) struct Secret(#[schemars(with = "String")] Zeroizing<String>);
+
+impl Secret {
+    /// Keeps `text`.
+    pub(super) fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text, for whoever it is meant for.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Serialize for Secret {
+    /// What is written of the settings is their defaults, and a secret has none.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_none()
+    }
+}
+
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -173,7 +271,7 @@ pub(super) struct Api {
     #[schemars(extend("x-key" = "ROLE"))]
     pub(super) roles: BTreeMap<String, Vec<String>>,
     /// How the console issues tokens.
-    pub(super) console: Console,
+    pub(super) console: Dialog,
     /// What the console calls things when they are this API's.
     pub(super) words: Words,
 }
@@ -302,7 +400,7 @@ pub(super) struct Lifetime {
 
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Console {
+pub(super) struct Dialog {
     /// What the dialog asks for. With `[]` there is no dialog: one click, and the
     /// token is there, named after the date. An API with scopes has to ask for
     /// `role` or `scopes`.
@@ -407,6 +505,17 @@ impl Default for Log {
     }
 }
 
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            docs: Readers::default(),
+            operators: Vec::new(),
+            session: "12h".into(),
+            session_max: "30d".into(),
+        }
+    }
+}
+
 impl Default for Api {
     fn default() -> Self {
         Self {
@@ -422,7 +531,7 @@ impl Default for Api {
             tokens: Tokens::default(),
             scopes: BTreeMap::new(),
             roles: BTreeMap::new(),
-            console: Console::default(),
+            console: Dialog::default(),
             words: Words::default(),
         }
     }

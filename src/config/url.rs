@@ -45,6 +45,28 @@ pub(super) fn public(text: &str) -> Result<String, &'static str> {
     })
 }
 
+/// `smtp[s]://host[:port]`: whether TLS comes first, the host without brackets, the port.
+pub(super) fn smtp(text: &str) -> Result<(bool, String, u16), &'static str> {
+    const FORM: &str = "expected an smtp or smtps URL, as in \"smtp://mail.example.com:587\"";
+    let uri = read(text).ok_or(FORM)?;
+    let (first, usual) = match uri.scheme_str() {
+        Some("smtp") => (false, 587),
+        Some("smtps") => (true, 465),
+        _ => return Err(FORM),
+    };
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.contains('@') {
+        return Err("the name and the password to sign in with are user and password");
+    }
+    check_authority(&uri)?;
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        return Err("expected a URL without a path or a query");
+    }
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok((first, host, uri.port_u16().unwrap_or(usual)))
+}
+
 /// A host name or address without a port, in lower case.
 pub(super) fn host(text: &str) -> Result<String, &'static str> {
     if is_host(text) {
@@ -162,6 +184,28 @@ mod tests {
     }
 
     #[test]
+    fn mail_servers() {
+        for (text, first, host, port) in [
+            ("smtp://Mail.example.com", false, "mail.example.com", 587),
+            ("smtps://mail.example.com/", true, "mail.example.com", 465),
+            ("smtp://127.0.0.1:25", false, "127.0.0.1", 25),
+            ("smtps://[::1]:2465", true, "::1", 2465),
+        ] {
+            assert_eq!(smtp(text), Ok((first, host.to_owned(), port)), "{text}");
+        }
+        for (text, why) in [
+            ("mail.example.com:25", "expected an smtp or smtps URL"),
+            ("http://mail.example.com", "expected an smtp or smtps URL"),
+            ("smtp://ada:pw@mail.example.com", "are user and password"),
+            ("smtp://mail.example.com:", "expected a host"),
+            ("smtp://mail.example.com/x", "without a path"),
+            ("smtp://mail.example.com?tls=none", "without a path or a query"),
+        ] {
+            assert!(smtp(text).unwrap_err().contains(why), "{text}");
+        }
+    }
+
+    #[test]
     fn hosts() {
         assert_eq!(host("API.example.com").as_deref(), Ok("api.example.com"));
         assert_eq!(host("10.0.0.1").as_deref(), Ok("10.0.0.1"));
@@ -172,8 +216,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_input_panics(text in "(https?://)?.{0,40}") {
-            let _ = (upstream(&text), public(&text), host(&text), path(&text));
+        fn no_input_panics(text in "((http|smtp)s?://)?.{0,40}") {
+            let _ = (upstream(&text), public(&text), smtp(&text), host(&text), path(&text));
         }
     }
 }

@@ -1,16 +1,10 @@
 //! How often one address may ask for something that needs no credential.
 
-use crate::entropy;
+use crate::tally::Tally;
 use std::{
-    hash::{DefaultHasher, Hash, Hasher as _},
     net::IpAddr,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
-
-/// In constant memory, whoever asks: addresses share slots, and nobody can
-/// know with whom.
-const SLOTS: usize = 1 << 16;
 
 /// How long is counted together.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -23,13 +17,13 @@ const SITE: u32 = 8;
 pub(crate) struct Throttle {
     began: Instant,
     /// Addresses, and networks of IPv6.
-    addresses: Counts,
-    sites: Counts,
+    addresses: Tally,
+    sites: Tally,
 }
 
 impl Throttle {
     pub(crate) fn new(most: u32, now: Instant) -> Self {
-        Self { began: now, addresses: Counts::new(most), sites: Counts::new(most * SITE) }
+        Self { began: now, addresses: Tally::new(most), sites: Tally::new(most * SITE) }
     }
 
     /// Counts a call; where it is one too many, how long to wait.
@@ -37,61 +31,18 @@ impl Throttle {
         let since = now.saturating_duration_since(self.began);
         let window = since.as_secs() / WINDOW.as_secs();
         let is_admitted = match client.map(|client| client.to_canonical()) {
-            Some(IpAddr::V4(address)) => self.addresses.admit(address, window),
+            Some(IpAddr::V4(address)) => self.addresses.add(&address, window).is_some(),
             // Whoever has one IPv6 address has all of its network, and often all of a site.
             Some(IpAddr::V6(address)) => {
                 let bits = u128::from(address);
-                self.sites.admit(bits >> 80, window) && self.addresses.admit(bits >> 64, window)
+                self.sites.add(&(bits >> 80), window).is_some()
+                    && self.addresses.add(&(bits >> 64), window).is_some()
             }
-            None => self.sites.admit((), window),
+            None => self.sites.add(&(), window).is_some(),
         };
         let seconds = WINDOW.as_secs();
         let left = || Duration::from_secs(seconds - since.as_secs() % seconds);
         is_admitted.then_some(()).ok_or_else(left)
-    }
-}
-
-/// What was counted in a window, twice: who shares a slot with somebody in one table
-/// shares none with them in the other.
-struct Counts {
-    most: u32,
-    tables: [Table; 2],
-}
-
-struct Table {
-    key: [u8; 16],
-    /// The window's number in the upper half, its count in the lower.
-    slots: Box<[AtomicU64]>,
-}
-
-impl Counts {
-    fn new(most: u32) -> Self {
-        let table = |()| {
-            let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-            Table { key: entropy::bytes(), slots }
-        };
-        Self { most, tables: [(), ()].map(table) }
-    }
-
-    /// Counts one in both tables. Refuses where both are full.
-    fn admit(&self, whom: impl Hash, window: u64) -> bool {
-        let counted = |kept: u64| {
-            let count = if kept >> 32 == window { kept & u64::from(u32::MAX) } else { 0 };
-            (count < u64::from(self.most)).then_some(window << 32 | (count + 1))
-        };
-        let admitted = self.tables.each_ref().map(|table| {
-            let slot = &table.slots[table.slot(&whom)];
-            slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted).is_ok()
-        });
-        admitted.contains(&true)
-    }
-}
-
-impl Table {
-    fn slot(&self, whom: impl Hash) -> usize {
-        let mut hasher = DefaultHasher::new();
-        (self.key, whom).hash(&mut hasher);
-        usize::try_from(hasher.finish() % SLOTS as u64).unwrap_or_default()
     }
 }
 

@@ -198,7 +198,7 @@ impl Service {
         }
         if let Some(password) = new.password {
             check_may_have_password(&account)?;
-            let hash = self.passwords.hash(password).await?;
+            let hash = self.passwords.hash(password, &names(&account)).await?;
             changes.push(Change::PasswordSet { account: account.id, hash });
         }
         Ok((account, changes))
@@ -320,7 +320,7 @@ impl Service {
         caller.is_operator()?;
         let account = self.stored_account(name).await?;
         check_may_have_password(&account)?;
-        let hash = self.passwords.hash(password).await?;
+        let hash = self.passwords.hash(password, &names(&account)).await?;
         let change = Change::PasswordSet { account: account.id, hash };
         self.commit(caller, clock::now(), [change]).await?;
         Ok(StoredAccount { has_password: true, ..account })
@@ -333,6 +333,12 @@ fn check_may_change(caller: &Caller, account: &StoredAccount) -> Result<(), Serv
         caller.is_operator()?;
     }
     Ok(())
+}
+
+/// What a password must not be.
+fn names(account: &StoredAccount) -> Vec<&str> {
+    let email = account.email.as_ref().map(Email::as_str);
+    email.into_iter().chain([&*account.name]).collect()
 }
 
 fn check_may_have_password(account: &StoredAccount) -> Result<(), ServiceError> {

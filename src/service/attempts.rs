@@ -1,0 +1,384 @@
+//! How often somebody may be wrong: at a password, and at the code of a second factor.
+//!
+//! Every attempt counts when it begins, so that many side by side are no way around, and
+//! one that succeeds is taken back. Counts are of windows of 15 minutes, in constant memory.
+//! An account is the e-mail address as it was typed, whether there is one or not, so that
+//! the answer tells nothing.
+//!
+//! Guessing at one account is bounded by three counts, and so is locking somebody out:
+//!
+//! - 10 an account **from one network** (an address; of IPv6, a /64). Whoever is elsewhere
+//!   than the attacker does not notice.
+//! - 100 an account from everywhere, against attackers who have many networks. It does not
+//!   hold where the account has signed in before, since this server started: there the 10
+//!   are the limit. So a person who signs in from where they always do is not locked out by
+//!   anybody elsewhere, however long that goes on; from a new place they may have to wait or
+//!   to reset the password by mail, which is a sign-in that asks for no password.
+//! - 30 an address, whatever the account (a site of IPv6 has as many as 8), against trying
+//!   one password at many accounts. A success does not reset it. It is the one by which
+//!   somebody behind the same address can keep others from signing in, there and as long as
+//!   they go on; sessions go on, too.
+//!
+//! Codes come after the password, so whoever is wrong at them has it: 5 a session, which
+//! ends then, and 10 an account. The way out is a new password, after which the other gets
+//! no further than that.
+
+use crate::{
+    entropy,
+    tally::{Added, Tally},
+};
+use counterfoil_core::id::AccountId;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher as _},
+    net::IpAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+/// How long is counted together.
+const WINDOW: Duration = Duration::from_mins(15);
+/// How long the codes of a session are: longer than a session waits for its first.
+const SESSION_WINDOW: Duration = Duration::from_hours(24);
+/// Wrong passwords at an account from one network.
+const FROM_ONE_NETWORK: u32 = 10;
+/// Wrong passwords at an account from everywhere it has not signed in.
+const FROM_EVERYWHERE: u32 = 100;
+/// Wrong passwords from an address.
+const OF_ADDRESS: u32 = 30;
+/// How many addresses' worth a site of IPv6 gets.
+const SITE: u32 = 8;
+/// Wrong codes at an account.
+const CODES: u32 = 10;
+/// Wrong codes in a session.
+const CODES_OF_SESSION: u32 = 5;
+/// How many places of sign-ins are remembered; a later one may take an earlier one's slot.
+const PLACES: usize = 1 << 16;
+
+/// All that is counted.
+pub(crate) struct Attempts {
+    began: Instant,
+    key: [u8; 16],
+    /// By account and network.
+    pairs: Tally,
+    accounts: Tally,
+    addresses: Tally,
+    /// Of IPv6, and all that is nowhere.
+    sites: Tally,
+    codes: Tally,
+    sessions: Tally,
+    /// Where accounts have signed in, as digests.
+    places: Box<[AtomicU64]>,
+}
+
+/// An attempt that has begun. Dropped, it was wrong.
+#[must_use]
+pub(crate) struct Attempt<'a> {
+    counted: Counted<'a>,
+    place: u64,
+    places: &'a [AtomicU64],
+}
+
+/// The same, at a code.
+#[must_use]
+pub(crate) struct CodeAttempt<'a> {
+    counted: Counted<'a>,
+    /// Whether the session has to end when this one is wrong.
+    pub(crate) is_last: bool,
+}
+
+/// Why no code is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoCode {
+    /// The session was wrong too often, and has to end.
+    SessionOver,
+    /// The account was; so long is there to wait.
+    Wait(Duration),
+}
+
+impl Attempts {
+    /// Nothing is counted yet.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            key: entropy::bytes(),
+            pairs: Tally::new(FROM_ONE_NETWORK),
+            accounts: Tally::new(FROM_EVERYWHERE),
+            addresses: Tally::new(OF_ADDRESS),
+            sites: Tally::new(OF_ADDRESS * SITE),
+            codes: Tally::new(CODES),
+            sessions: Tally::new(CODES_OF_SESSION),
+            places: (0..PLACES).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Begins an attempt at the password of `email`, as it was typed; or says how long to
+    /// wait. To be asked before anything is looked up.
+    pub(crate) fn password(
+        &self,
+        email: &str,
+        client: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Attempt<'_>, Duration> {
+        let account = self.digest(&email.trim().to_ascii_lowercase());
+        let (network, site) = match client.map(|client| client.to_canonical()) {
+            Some(IpAddr::V4(address)) => (self.digest(&address), None),
+            // Whoever has one IPv6 address has all of its network, and often all of a site.
+            Some(IpAddr::V6(address)) => {
+                let bits = u128::from(address);
+                (self.digest(&(bits >> 64)), Some(self.digest(&(bits >> 80))))
+            }
+            None => (self.digest(&()), Some(self.digest(&()))),
+        };
+        let place = self.digest(&(account, site.unwrap_or(network)));
+        let is_known = self.places[slot(place)].load(Ordering::Acquire) == place;
+        let counts = [
+            Some((&self.pairs, self.digest(&(account, network)))),
+            (!is_known).then_some((&self.accounts, account)),
+            site.map(|site| (&self.sites, site)),
+            client.map(|_| (&self.addresses, network)),
+        ];
+        let mut counted = Counted::new();
+        for (tally, whom) in counts.into_iter().flatten() {
+            if let Err(left) = counted.add(tally, whom, self.window(WINDOW, now)) {
+                counted.take_back();
+                return Err(left);
+            }
+        }
+        Ok(Attempt { counted, place, places: &self.places })
+    }
+
+    /// Begins an attempt at a code, in a session that has shown the password.
+    pub(crate) fn code(
+        &self,
+        account: AccountId,
+        session: &impl Hash,
+        now: Instant,
+    ) -> Result<CodeAttempt<'_>, NoCode> {
+        let session = self.digest(session);
+        let window @ (of_session, _) = self.window(SESSION_WINDOW, now);
+        let mut counted = Counted::new();
+        if counted.add(&self.sessions, session, window).is_err() {
+            return Err(NoCode::SessionOver);
+        }
+        let window = self.window(WINDOW, now);
+        if let Err(left) = counted.add(&self.codes, self.digest(&account), window) {
+            counted.take_back();
+            return Err(NoCode::Wait(left));
+        }
+        Ok(CodeAttempt { counted, is_last: self.sessions.is_full(&session, of_session) })
+    }
+
+    /// The number of a window of this length, and how much is left of it.
+    fn window(&self, length: Duration, now: Instant) -> (u64, Duration) {
+        let (since, length) =
+            (now.saturating_duration_since(self.began).as_secs(), length.as_secs());
+        (since / length, Duration::from_secs(length - since % length))
+    }
+
+    fn digest(&self, of: &impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.key, of).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl Attempt<'_> {
+    /// The password was right.
+    pub(crate) fn succeeded(self) {
+        self.places[slot(self.place)].store(self.place, Ordering::Release);
+        self.counted.take_back();
+    }
+
+    /// Whether it was right nobody has found out.
+    pub(crate) fn undecided(self) {
+        self.counted.take_back();
+    }
+}
+
+impl CodeAttempt<'_> {
+    /// The code was right, or nobody has found out.
+    pub(crate) fn not_wrong(self) {
+        self.counted.take_back();
+    }
+}
+
+/// What one attempt has added, and where.
+struct Counted<'a>(Vec<(&'a Tally, u64, u64, Added)>);
+
+impl<'a> Counted<'a> {
+    fn new() -> Self {
+        Self(Vec::with_capacity(4))
+    }
+
+    fn add(
+        &mut self,
+        tally: &'a Tally,
+        whom: u64,
+        (window, left): (u64, Duration),
+    ) -> Result<(), Duration> {
+        let added = tally.add(&whom, window).ok_or(left)?;
+        self.0.push((tally, whom, window, added));
+        Ok(())
+    }
+
+    fn take_back(self) {
+        for (tally, whom, window, added) in self.0 {
+            tally.take_back(&whom, window, added);
+        }
+    }
+}
+
+fn slot(place: u64) -> usize {
+    usize::try_from(place % PLACES as u64).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn v4(number: u32) -> Option<IpAddr> {
+        Some(IpAddr::from((0x0a00_0000 | number).to_be_bytes()))
+    }
+
+    /// How many wrong passwords are taken of `tries`.
+    fn wrong(attempts: &Attempts, email: &str, from: Option<IpAddr>, now: Instant) -> usize {
+        (0..200).take_while(|_| attempts.password(email, from, now).is_ok()).count()
+    }
+
+    #[test]
+    fn ten_an_account_from_one_network() {
+        let start = Instant::now();
+        let attempts = Attempts::new(start);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let here = ip("192.0.2.7");
+        assert_eq!(wrong(&attempts, "ada@example.com", here, at(60)), 10);
+        assert_eq!(
+            attempts.password("Ada@Example.com ", here, at(300)).err(),
+            Some(Duration::from_mins(10)),
+            "however it is typed"
+        );
+        assert_eq!(wrong(&attempts, "ada@example.com", ip("192.0.2.8"), at(300)), 10);
+        assert_eq!(wrong(&attempts, "bob@example.com", here, at(300)), 10);
+        assert_eq!(wrong(&attempts, "ada@example.com", here, at(900)), 10, "another window");
+    }
+
+    #[test]
+    fn thirty_an_address_whatever_succeeds() {
+        let start = Instant::now();
+        let attempts = Attempts::new(start);
+        let here = ip("192.0.2.7");
+        let names = (0..60).map(|n| format!("{n}@example.com"));
+        let taken = names.filter(|name| {
+            if let Ok(own) = attempts.password("eve@example.com", here, start) {
+                own.succeeded();
+            }
+            attempts.password(name, here, start).is_ok()
+        });
+        assert_eq!(taken.count(), 30);
+        assert!(attempts.password("eve@example.com", here, start).is_err());
+        assert!(attempts.password("eve@example.com", ip("192.0.2.8"), start).is_ok());
+    }
+
+    #[test]
+    fn a_site_of_ipv6_is_not_65536_addresses() {
+        let start = Instant::now();
+        let attempts = Attempts::new(start);
+        let site = u128::from("2001:db8::".parse::<std::net::Ipv6Addr>().unwrap());
+        let taken: usize = (0..1000_u128)
+            .map(|n| {
+                let address = IpAddr::from((site | n << 64 | n).to_be_bytes());
+                wrong(&attempts, &format!("{n}@example.com"), Some(address), start)
+            })
+            .sum();
+        assert_eq!(taken, (OF_ADDRESS * SITE) as usize);
+        assert_eq!(wrong(&attempts, "ada@example.com", ip("2001:db9::1"), start), 10);
+    }
+
+    #[test]
+    fn whoever_has_many_networks_gets_a_hundred_and_locks_nobody_out_at_home() {
+        let start = Instant::now();
+        let attempts = Attempts::new(start);
+        let (home, email) = (ip("198.51.100.1"), "ada@example.com");
+        attempts.password(email, home, start).unwrap().succeeded();
+        for round in 0..50 {
+            let now = start + Duration::from_mins(15) * round;
+            let taken: usize = (0..100).map(|n| wrong(&attempts, email, v4(n), now)).sum();
+            assert_eq!(taken, 100, "round {round}");
+            attempts.password(email, home, now).unwrap().succeeded();
+        }
+        assert!(attempts.password(email, ip("203.0.113.1"), start + WINDOW * 49).is_err());
+    }
+
+    #[test]
+    fn a_refused_attempt_takes_nothing_from_anybody() {
+        let start = Instant::now();
+        let attempts = Attempts::new(start);
+        let here = ip("192.0.2.7");
+        assert_eq!(wrong(&attempts, "ada@example.com", here, start), 10);
+        for _ in 0..100 {
+            assert!(attempts.password("ada@example.com", here, start).is_err());
+        }
+        assert_eq!(wrong(&attempts, "bob@example.com", here, start), 10);
+    }
+
+    #[test]
+    fn codes() {
+        let start = Instant::now();
+        let attempts = Attempts::new(start);
+        let account = AccountId::from_bytes([1; 16]);
+        let try_one = |session: u8| attempts.code(account, &[session; 32], start);
+        for count in 1..=5 {
+            assert_eq!(try_one(1).ok().unwrap().is_last, count == 5);
+        }
+        assert_eq!(try_one(1).err(), Some(NoCode::SessionOver));
+        for _ in 0..20 {
+            try_one(2).ok().unwrap().not_wrong();
+        }
+        for _ in 0..5 {
+            assert!(try_one(2).is_ok());
+        }
+        assert_eq!(try_one(3).err(), Some(NoCode::Wait(WINDOW)));
+        let other = AccountId::from_bytes([2; 16]);
+        assert!(attempts.code(other, &[4; 32], start).is_ok());
+        let later = start + WINDOW;
+        assert_eq!(attempts.code(account, &[1; 32], later).err(), Some(NoCode::SessionOver));
+        assert!(!attempts.code(account, &[3; 32], later).ok().unwrap().is_last);
+    }
+
+    proptest! {
+        /// However successes, failures and refusals mix: so many wrong ones, and no more.
+        #[test]
+        fn never_more_wrong_ones_than_are_allowed(
+            steps in prop::collection::vec((0..3_u8, 0..4_u32, 0..3_u8, 0..900_u64), 1..400),
+        ) {
+            let start = Instant::now();
+            let attempts = Attempts::new(start);
+            let mut steps = steps;
+            steps.sort_by_key(|step| step.3);
+            let (mut pairs, mut addresses) = ([[0; 4]; 3], [0; 4]);
+            for (account, network, outcome, seconds) in steps {
+                let now = start + Duration::from_secs(seconds);
+                let email = format!("{account}@example.com");
+                let (a, n) = (usize::from(account), network as usize);
+                match attempts.password(&email, v4(network), now) {
+                    Ok(attempt) if outcome == 0 => attempt.succeeded(),
+                    Ok(attempt) if outcome == 1 => attempt.undecided(),
+                    Ok(_) => {
+                        pairs[a][n] += 1;
+                        addresses[n] += 1;
+                        prop_assert!(pairs[a][n] <= 10 && addresses[n] <= 30);
+                    }
+                    Err(left) => {
+                        prop_assert_eq!(left, Duration::from_secs(900 - seconds));
+                        prop_assert!(pairs[a][n] == 10 || addresses[n] == 30);
+                    }
+                }
+            }
+        }
+    }
+}
