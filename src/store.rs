@@ -6,10 +6,12 @@
 
 mod sign_in;
 pub(crate) mod sqlite;
+mod token_list;
 
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
 };
+pub(crate) use token_list::{TokenAfter, TokenList, TokenOrder};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -412,6 +414,9 @@ pub(crate) trait Store: SignInStore {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// An organization's tokens, in some order.
+    async fn list_tokens(&self, list: TokenList) -> Result<Vec<StoredToken>, StoreError>;
 
     /// Those of `digests` that are a token's, whatever its state, or once were; with
     /// the token, where it has not ended at `now`.

@@ -60,3 +60,21 @@ CREATE TABLE recovery_code (
     digest  BLOB NOT NULL,
     PRIMARY KEY (account, digest)
 ) STRICT, WITHOUT ROWID;
+
+-- So that an organization's tokens are found in whatever order and by whatever the console
+-- asks for, however many others there are.
+
+CREATE INDEX token_by_name ON token (organization, name COLLATE NOCASE, id);
+-- What never ends comes last.
+CREATE INDEX token_by_end_here
+    ON token (organization, coalesce(expires_at, 9223372036854775807), id);
+CREATE INDEX token_by_last_four ON token (organization, last_four);
+CREATE INDEX token_by_grant ON token (organization, api, granted);
+CREATE INDEX token_live_here ON token (organization, id) WHERE revoked_at IS NULL;
+CREATE INDEX token_paused_here ON token (organization, id) WHERE paused_at IS NOT NULL;
+CREATE INDEX token_revoked_here ON token (organization, id) WHERE revoked_at IS NOT NULL;
+
+ALTER TABLE last_use ADD COLUMN home BLOB; -- the token's organization
+ALTER TABLE last_use ADD COLUMN latest INTEGER; -- with whichever secret
+UPDATE last_use SET latest = at, home = (SELECT organization FROM token WHERE id = last_use.token);
+CREATE INDEX last_use_by_home ON last_use (home, latest, token);

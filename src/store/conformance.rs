@@ -4,6 +4,7 @@ mod audit;
 mod changes;
 mod import;
 mod invitations;
+mod lists;
 mod once;
 mod sign_in;
 mod usage;

@@ -10,6 +10,7 @@ mod find_tokens;
 mod inspect;
 mod invitations;
 mod ledger;
+mod list_tokens;
 mod load;
 mod look;
 mod once;
@@ -26,8 +27,8 @@ pub(crate) use data_directory::{DataDirectory, DirectoryError};
 use super::{
     AccountFilter, EntryFilter, Inspection, InvitationFilter, Link, MembershipFilter, Once, Order,
     OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount, StoredEntry,
-    StoredInvitation, StoredMembership, StoredOrganization, StoredToken, TokenFilter, UsageFilter,
-    UsageKey,
+    StoredInvitation, StoredMembership, StoredOrganization, StoredToken, TokenFilter, TokenList,
+    UsageFilter, UsageKey,
 };
 use crate::{
     refusals::StoredRefusal,
@@ -258,6 +259,10 @@ impl Store for Sqlite {
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, StoreError> {
         self.read(move |connection| find_tokens::tokens(connection, &filter, page)).await
+    }
+
+    async fn list_tokens(&self, list: TokenList) -> Result<Vec<StoredToken>, StoreError> {
+        self.read(move |connection| list_tokens::list(connection, &list)).await
     }
 
     async fn known_digests(

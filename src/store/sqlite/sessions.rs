@@ -48,7 +48,7 @@ fn credentials_row(row: &Row<'_>) -> Result<Credentials, Error> {
 pub(super) fn keep(
     connection: &Connection,
     session: &StoredSession,
-    password_hash: Option<String>,
+    password_hash: Option<&str>,
 ) -> Result<bool, Error> {
     let kept = run(
         connection,

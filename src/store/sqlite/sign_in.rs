@@ -30,7 +30,10 @@ impl SignInStore for Sqlite {
         session: StoredSession,
         password_hash: Option<String>,
     ) -> Result<bool, StoreError> {
-        self.beside(move |connection| sessions::keep(connection, &session, password_hash)).await
+        self.beside(move |connection| {
+            sessions::keep(connection, &session, password_hash.as_deref())
+        })
+        .await
     }
 
     async fn replace_session(

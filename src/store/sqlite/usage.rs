@@ -43,6 +43,9 @@ pub(super) fn keep(connection: &Connection, usage: &[(TokenId, TokenUsage)]) -> 
             keep_last(connection, "previous_use", *token, last)?;
         }
         for last in usage.last.iter().chain(usage.previous.as_deref()) {
+            keep_latest(connection, *token, last)?;
+        }
+        for last in usage.last.iter().chain(usage.previous.as_deref()) {
             keep_route(connection, *token, last)?;
         }
     }
@@ -82,6 +85,25 @@ fn keep_origin<T>(
             origin.first_at.as_millis(),
             origin.last_at.as_millis(),
             ORIGINS,
+        ],
+    )
+    .map(drop)
+}
+
+/// Notes when a token was last used with whichever secret, for lists in that order. Where it
+/// was only used with one that was replaced, that is the last use there is.
+fn keep_latest(connection: &Connection, token: TokenId, last: &LastUse) -> Result<(), Error> {
+    run(
+        connection,
+        "INSERT INTO last_use AS kept (token, at, door, secret, latest, home)
+         VALUES (?1, ?2, ?3, ?4, ?2, (SELECT organization FROM token WHERE id = ?1))
+         ON CONFLICT (token) DO UPDATE SET home = excluded.home,
+            latest = max(coalesce(kept.latest, 0), excluded.latest)",
+        params![
+            token.as_bytes(),
+            last.at.as_millis(),
+            last.door,
+            last.secret.map(|mark| mark.0),
         ],
     )
     .map(drop)
@@ -150,14 +172,23 @@ pub(super) fn counts(
 /// Either way tokens come in their order, and a page is not all sorted first.
 fn counts_query(filter: &UsageFilter, page: Page<UsageKey>) -> Query {
     let of_some = filter.token.is_some() || filter.organization.is_some() || filter.owner.is_some();
-    let mut query = Query::new(if of_some {
-        // From the token inwards: whose they are is the token's.
-        "SELECT token.id, token.api, hour, outcome, count
-         FROM token CROSS JOIN usage ON usage.token = token.id"
+    // From the token inwards: whose they are is the token's. Other indexes have them, too,
+    // but not in their order.
+    let index = match (filter.token, filter.owner, filter.organization) {
+        (None, Some(_), _) => "INDEXED BY token_by_owner",
+        (None, None, Some(_)) => "INDEXED BY token_by_organization",
+        _ => "",
+    };
+    let mut query = Query::new(&if of_some {
+        format!(
+            "SELECT token.id, token.api, hour, outcome, count
+             FROM token {index} CROSS JOIN usage ON usage.token = token.id"
+        )
     } else {
         // From the counts outwards: most tokens may have none.
         "SELECT usage.token, token.api, hour, outcome, count
          FROM usage CROSS JOIN token ON token.id = usage.token"
+            .to_owned()
     });
     query.and_if("token.id = ?", filter.token.map(|id| *id.as_bytes()));
     // The sign keeps the database from taking the index of an API's tokens instead.

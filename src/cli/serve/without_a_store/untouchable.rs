@@ -7,7 +7,7 @@ use crate::{
         MembershipFilter, Once, Order, OrganizationFilter, OriginKind, Page, Progress, SignInStore,
         Store, StoreError, StoredAccount, StoredEntry, StoredInvitation, StoredLink,
         StoredMembership, StoredOrganization, StoredSecondFactor, StoredSession, StoredToken,
-        TokenFilter, UsageFilter, UsageKey,
+        TokenFilter, TokenList, UsageFilter, UsageKey,
     },
     usage::{Origin, StoredCount, TokenUsage},
 };
@@ -49,6 +49,10 @@ impl Store for Untouchable {
 
     async fn commit_large(&self, _: Order, _: Progress) -> Result<Head, StoreError> {
         self.touched("commit_large")
+    }
+
+    async fn list_tokens(&self, _: TokenList) -> Result<Vec<StoredToken>, StoreError> {
+        self.touched("list_tokens")
     }
 
     async fn known_digests(
