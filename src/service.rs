@@ -13,12 +13,14 @@ pub(crate) mod invitations;
 pub(crate) mod leavers;
 mod leaks;
 pub(crate) mod management_api;
+pub(crate) mod members;
 mod metadata;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
 mod streams;
+pub(crate) mod token_lists;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 

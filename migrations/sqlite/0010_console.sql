@@ -73,6 +73,8 @@ CREATE INDEX token_by_grant ON token (organization, api, granted);
 CREATE INDEX token_live_here ON token (organization, id) WHERE revoked_at IS NULL;
 CREATE INDEX token_paused_here ON token (organization, id) WHERE paused_at IS NOT NULL;
 CREATE INDEX token_revoked_here ON token (organization, id) WHERE revoked_at IS NOT NULL;
+CREATE INDEX token_leaked_here ON token (organization, id)
+    WHERE revoke_reason IN ('leaked', 'reported as leaked');
 
 ALTER TABLE last_use ADD COLUMN home BLOB; -- the token's organization
 ALTER TABLE last_use ADD COLUMN latest INTEGER; -- with whichever secret

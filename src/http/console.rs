@@ -7,6 +7,7 @@ pub(crate) mod form;
 mod guard;
 mod menu;
 mod page;
+mod portal;
 mod sign_in;
 pub(crate) mod visitor;
 pub(crate) mod when;
@@ -60,6 +61,7 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/", get(home))
         .merge(sign_in::routes())
+        .merge(portal::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock, entropy,
     service::accounts::NAME,
-    store::{InvitationFilter, Page, StoreError, StoredInvitation},
+    store::{EntryFilter, InvitationFilter, Page, StoreError, StoredInvitation},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use counterfoil_core::{
@@ -26,6 +26,8 @@ use zeroize::Zeroizing;
 
 /// How long an invitation can be accepted.
 pub(crate) const LIFETIME: Seconds = Seconds::days(7);
+/// How many of an organization can be open at a time.
+const OPEN: u32 = 500;
 
 /// An invitation that has just been made: the one time that its link's secret is there.
 pub(crate) struct Invited {
@@ -38,12 +40,15 @@ pub(crate) struct Invited {
 pub(crate) struct Opened {
     pub(crate) invitation: StoredInvitation,
     pub(crate) organization: String,
+    /// Who invites; nobody by name, where that is the operator.
+    pub(crate) by: Option<String>,
     /// Whether there is an account of that address: then it is that person who accepts.
     pub(crate) is_known: bool,
 }
 
 impl Service {
-    /// Invites somebody to an organization.
+    /// Invites somebody to an organization. Whatever link there was for the same address is
+    /// good for nothing from then on.
     pub(crate) async fn invite(
         &self,
         caller: &Caller,
@@ -63,6 +68,15 @@ impl Service {
             return Err(ServiceError::Conflict(format!("{email} is a member already")));
         }
         let at = clock::now();
+        let filter = InvitationFilter { organization, open_at: Some(at) };
+        let open = self.store.invitations(filter, Page { after: None, limit: OPEN }).await?;
+        let (same, others): (Vec<_>, Vec<_>) =
+            open.iter().partition(|open| open.email.as_ref() == Some(&email));
+        if others.len() >= OPEN as usize {
+            return Err(ServiceError::Conflict(format!(
+                "{OPEN} invitations are open already; withdraw some of them first"
+            )));
+        }
         let secret = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(entropy::bytes::<32>()));
         let invitation = StoredInvitation {
             id: InvitationId::new(at, entropy::bytes()),
@@ -83,7 +97,9 @@ impl Service {
             digest: invitation.digest,
             expires_at: invitation.expires_at,
         };
-        self.commit(caller, at, [change]).await?;
+        let before =
+            same.iter().map(|open| Change::InvitationWithdrawn { invitation: open.id, organization });
+        self.commit(caller, at, before.chain([change])).await?;
         Ok(Invited { invitation, secret })
     }
 
@@ -146,11 +162,29 @@ impl Service {
         if organization.closed_at.is_some() {
             return Err(gone());
         }
+        let by = self.inviter(&invitation).await?;
         let is_known = match &invitation.email {
             Some(email) => self.store.account_by_email(email.clone()).await?.is_some(),
             None => false,
         };
-        Ok(Opened { invitation, organization: organization.name, is_known })
+        Ok(Opened { invitation, organization: organization.name, by, is_known })
+    }
+
+    /// Who has made an invitation, as the ledger says, as long as they may still make one:
+    /// what somebody left behind does not bring them back.
+    async fn inviter(&self, invitation: &StoredInvitation) -> Result<Option<String>, ServiceError> {
+        let filter =
+            EntryFilter { subject: Some(*invitation.id.as_bytes()), ..EntryFilter::default() };
+        let first = self.store.entries(filter, 0, 1).await?.pop().ok_or_else(gone)?;
+        let account = match first.entry.actor {
+            Actor::Operator => return Ok(None),
+            Actor::Token { account, .. } | Actor::Session { account, .. } => account,
+            Actor::LeakReport => return Err(gone()),
+        };
+        let account = self.store.account(account).await?.ok_or_else(gone)?;
+        let membership = self.membership(invitation.organization, account.id).await?;
+        let may = membership.is_some_and(|held| held.rank == Rank::Administrator);
+        if may && account.disabled_at.is_none() { Ok(Some(account.name)) } else { Err(gone()) }
     }
 
     /// Has somebody who is signed in join.
@@ -172,6 +206,8 @@ impl Service {
         }
         let actor = Actor::Session { account: account.id, session: here.session.id };
         self.join(actor, clock::now(), &invitation, account.id, Vec::new()).await?;
+        // It is there that they want to be.
+        self.store.set_session_organization(here.session.id, Some(organization)).await?;
         Ok(organization)
     }
 
@@ -183,7 +219,7 @@ impl Service {
         password: Zeroizing<String>,
         client: &Client,
     ) -> Result<Begun, ServiceError> {
-        let Opened { invitation, is_known, .. } = self.open_invitation(secret).await?;
+        let Opened { invitation, is_known, organization, .. } = self.open_invitation(secret).await?;
         if is_known || invitation.email.is_none() {
             return Err(ServiceError::Conflict(
                 "there is an account of this address already; sign in with it first".into(),
@@ -192,7 +228,8 @@ impl Service {
         let name = check_name(name, NAME)?;
         let at = clock::now();
         let account = AccountId::new(at, entropy::bytes());
-        let hash = self.passwords.hash(password).await?;
+        let email = invitation.email.as_ref().map(Email::as_str).unwrap_or_default();
+        let hash = self.passwords.hash(password, &[email, &name, &organization]).await?;
         let begun = Self::new_session(at, account, client, true);
         let actor = Actor::Session { account, session: begun.session.id };
         let first = vec![

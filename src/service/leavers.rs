@@ -1,9 +1,10 @@
 //! What becomes of tokens when their owner leaves, and of many tokens at once.
 
-use super::{Caller, Service, ServiceError, accounts::AccountName};
+use super::{Caller, Service, ServiceError, accounts::AccountName, management_api};
 use crate::store::{StoredToken, TokenState};
 use counterfoil_core::{
-    account::AccountKind,
+    account::{AccountKind, Rank},
+    credential::Scheme,
     id::{AccountId, TokenId},
     ledger::Change,
 };
@@ -55,11 +56,30 @@ impl Service {
                 return Ok((None, stored));
             }
             let organization = stored.token.organization;
-            if self.membership(organization, heir.id).await?.is_none() {
+            let Some(membership) = self.membership(organization, heir.id).await? else {
                 return Err(ServiceError::Conflict(format!(
                     "{} does not belong to the token's organization",
                     heir.name
                 )));
+            };
+            if self.goes_with_an_address(&stored.token.api) {
+                return Err(ServiceError::Conflict(
+                    "its requests name the owner's e-mail address, and a service account has \
+                     none; issue a new token to one, and have the program use that"
+                        .into(),
+                ));
+            }
+            if *stored.token.api == *management_api::NAME && membership.rank == Rank::Administrator
+            {
+                // It acts with its owner's rank, and whoever knew the secret still does.
+                let owner = self.membership(organization, stored.token.owner).await?;
+                if owner.is_none_or(|owner| owner.rank == Rank::Member) {
+                    return Err(ServiceError::Conflict(format!(
+                        "{} is an administrator and the owner is none, so whoever knows the \
+                         secret could do more than before; issue a new token instead",
+                        heir.name
+                    )));
+                }
             }
             let change = Change::TokenHandedOver { token: id, organization, owner: heir.id };
             let mut token = stored.token.clone();
@@ -68,6 +88,14 @@ impl Service {
             Ok((Some(change), StoredToken { token, revision, ..stored }))
         })
         .await
+    }
+
+    /// Whether every request to an API names the owner's e-mail address beside the token.
+    pub(crate) fn goes_with_an_address(&self, api: &str) -> bool {
+        let apis = self.apis.load();
+        let schemes = apis.get(api).map(|api| &api.schemes.accepted[..]).unwrap_or_default();
+        let named = |scheme: &Scheme| matches!(scheme, Scheme::Basic | Scheme::Password);
+        !schemes.is_empty() && schemes.iter().all(named)
     }
 
     /// Ends many tokens, each for itself: one that cannot be ended keeps none of the others.

@@ -3,6 +3,7 @@
 use super::{
     Caller, Member, Service, ServiceError,
     caller::{self, Via},
+    passwords::Verified,
 };
 use crate::{
     clock, entropy,
@@ -105,7 +106,8 @@ impl Service {
         };
         let person = found.filter(|found| found.kind == AccountKind::Person && !found.is_disabled);
         let hash = person.as_ref().and_then(|person| person.password_hash.clone());
-        let is_right = self.passwords.verify(password, hash.as_deref()).await?;
+        let is_right =
+            self.passwords.verify(password, hash.as_deref()).await? != Verified::Wrong;
         let (Some(person), Some(hash), true) = (person, hash, is_right) else { return Ok(None) };
         let factor = self.store.second_factor(person.account).await?;
         let is_asked = factor.is_some_and(|factor| factor.is_confirmed);

@@ -52,6 +52,11 @@ impl Menu {
         self.on(Place::Dropdown)
     }
 
+    /// Those that stand beside the administrators' pages.
+    pub(crate) fn portal(&self) -> impl Iterator<Item = &Entry> {
+        self.on(Place::Portal)
+    }
+
     /// Those that stand on a page.
     pub(crate) fn on(&self, place: Place) -> impl Iterator<Item = &Entry> {
         self.0.iter().filter(move |entry| entry.place == place)

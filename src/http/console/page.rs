@@ -56,6 +56,8 @@ pub(crate) enum Trouble {
     SignIn { next: String },
     /// There is nothing here, or not for this visitor.
     NotFound,
+    /// A link that has led here once, or never did.
+    Gone(String),
     /// The visitor may not.
     Forbidden(String),
     /// It did not come from one of our own pages.
@@ -118,6 +120,7 @@ impl IntoResponse for Trouble {
                 "The address may be mistyped, or what was here is not yours to see.".into(),
                 home(),
             ),
+            Self::Gone(why) => (StatusCode::NOT_FOUND, "This link leads nowhere", why, home()),
             Self::Forbidden(why) => (StatusCode::FORBIDDEN, "You may not do this", why, home()),
             Self::CrossSite { public_url } => (
                 StatusCode::FORBIDDEN,

@@ -105,6 +105,9 @@ fn ways(list: &TokenList) -> Vec<Way> {
         }
         None => {}
     }
+    if list.leaked {
+        way("token_leaked_here", true, IS_LEAKED, None);
+    }
     if let Some(grants) = &list.grants {
         way("token_by_grant", false, OF_GRANTS, Some(json(grants).into()));
     } else if let Some(api) = list.api.clone() {
@@ -122,6 +125,9 @@ fn ways(list: &TokenList) -> Vec<Way> {
     }
     ways
 }
+
+/// As the index has it: see [`LEAKED`](crate::store::LEAKED).
+const IS_LEAKED: &str = "revoke_reason IN ('leaked', 'reported as leaked')";
 
 const OF_GRANTS: &str = "(api, granted) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))";
 
@@ -342,6 +348,9 @@ fn filter(query: &mut Query, list: &TokenList, lead: Lead) {
             }
         }
     }
+    if list.leaked {
+        query.and(IS_LEAKED);
+    }
     if list.never_expires {
         query.and("coalesce(expires_at, 9223372036854775807) = 9223372036854775807");
     }
@@ -402,6 +411,7 @@ mod tests {
         with(&|list| list.unused_since = Some(now()));
         with(&|list| list.expires_before = Some(now()));
         with(&|list| list.never_expires = true);
+        with(&|list| list.leaked = true);
         let stateless = lists.clone();
         for state in
             [TokenState::Active, TokenState::Paused, TokenState::Expired, TokenState::Revoked]

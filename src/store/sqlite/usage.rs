@@ -103,7 +103,7 @@ fn keep_latest(connection: &Connection, token: TokenId, last: &LastUse) -> Resul
             token.as_bytes(),
             last.at.as_millis(),
             last.door,
-            last.secret.map(|mark| mark.0),
+            last.secret,
         ],
     )
     .map(drop)
