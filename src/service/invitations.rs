@@ -97,8 +97,9 @@ impl Service {
             digest: invitation.digest,
             expires_at: invitation.expires_at,
         };
-        let before =
-            same.iter().map(|open| Change::InvitationWithdrawn { invitation: open.id, organization });
+        let before = same
+            .iter()
+            .map(|open| Change::InvitationWithdrawn { invitation: open.id, organization });
         self.commit(caller, at, before.chain([change])).await?;
         Ok(Invited { invitation, secret })
     }
@@ -219,7 +220,8 @@ impl Service {
         password: Zeroizing<String>,
         client: &Client,
     ) -> Result<Begun, ServiceError> {
-        let Opened { invitation, is_known, organization, .. } = self.open_invitation(secret).await?;
+        let Opened { invitation, is_known, organization, .. } =
+            self.open_invitation(secret).await?;
         if is_known || invitation.email.is_none() {
             return Err(ServiceError::Conflict(
                 "there is an account of this address already; sign in with it first".into(),

@@ -1,12 +1,12 @@
 //! Who belongs to an organization, as its administrators look at them: with how many tokens,
 //! and when they were here last.
 
-use super::{Caller, Service, ServiceError, accounts::AccountName, organizations::no_such_organization};
+use super::{
+    Caller, Service, ServiceError, accounts::AccountName, organizations::no_such_organization,
+};
 use crate::{
     clock,
-    store::{
-        AccountFilter, Page, StoredAccount, StoredSession, TokenList, TokenOrder, TokenState,
-    },
+    store::{AccountFilter, Page, StoredAccount, StoredSession, TokenList, TokenOrder, TokenState},
 };
 use counterfoil_core::{
     Timestamp,

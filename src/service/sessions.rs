@@ -63,8 +63,10 @@ pub(crate) struct Home {
 impl Here {
     /// The organization that is looked at: the chosen one, else the first.
     pub(crate) fn home(&self) -> Option<&Home> {
-        let chosen =
-            self.memberships.iter().find(|home| Some(home.organization) == self.session.organization);
+        let chosen = self
+            .memberships
+            .iter()
+            .find(|home| Some(home.organization) == self.session.organization);
         chosen.or(self.memberships.first())
     }
 
@@ -106,8 +108,7 @@ impl Service {
         };
         let person = found.filter(|found| found.kind == AccountKind::Person && !found.is_disabled);
         let hash = person.as_ref().and_then(|person| person.password_hash.clone());
-        let is_right =
-            self.passwords.verify(password, hash.as_deref()).await? != Verified::Wrong;
+        let is_right = self.passwords.verify(password, hash.clone()).await? != Verified::Wrong;
         let (Some(person), Some(hash), true) = (person, hash, is_right) else { return Ok(None) };
         let factor = self.store.second_factor(person.account).await?;
         let is_asked = factor.is_some_and(|factor| factor.is_confirmed);

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
 
 mod command_line;
+mod console;
 mod contracts;
 mod description;
 mod durability;

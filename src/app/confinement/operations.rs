@@ -63,6 +63,10 @@ pub(super) enum Operation {
     PauseToken(Pick, bool),
     RotateToken(Pick, Seconds),
     RevokeToken(Pick),
+    /// One of them, named twice.
+    RevokeTokens(Pick),
+    HandOverToken(Pick, Pick),
+    Invite(Option<Pick>, Rank),
     CreateAccount {
         kind: AccountKind,
         email: bool,
@@ -181,6 +185,9 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
         5 => (pick(), any::<bool>()).prop_map(|(token, it)| Operation::PauseToken(token, it)),
         6 => (pick(), overlap).prop_map(|(token, it)| Operation::RotateToken(token, it)),
         2 => pick().prop_map(Operation::RevokeToken),
+        1 => pick().prop_map(Operation::RevokeTokens),
+        6 => (pick(), pick()).prop_map(|(token, heir)| Operation::HandOverToken(token, heir)),
+        2 => (maybe(), rank()).prop_map(|(home, rank)| Operation::Invite(home, rank)),
         5 => create,
         4 => person().prop_map(Operation::ChangeAccount),
         2 => pick().prop_map(Operation::ChangeOrganization),
@@ -218,7 +225,7 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
 }
 
 /// The kinds of operation, each of which has to have been done and refused.
-pub(super) const KINDS: [&str; 28] = [
+pub(super) const KINDS: [&str; 31] = [
     "initialise",
     "issue_token",
     "issue_token of the management API",
@@ -226,6 +233,9 @@ pub(super) const KINDS: [&str; 28] = [
     "set_token_paused",
     "rotate_token",
     "revoke_token",
+    "revoke_tokens",
+    "hand_over_token",
+    "invite",
     "create_account",
     "change_account",
     "set_account_active",
@@ -260,6 +270,9 @@ impl Operation {
             Self::PauseToken(..) => "set_token_paused",
             Self::RotateToken(..) => "rotate_token",
             Self::RevokeToken(_) => "revoke_token",
+            Self::RevokeTokens(_) => "revoke_tokens",
+            Self::HandOverToken(..) => "hand_over_token",
+            Self::Invite(..) => "invite",
             Self::CreateAccount { .. } => "create_account",
             Self::ChangeAccount(_) => "change_account",
             Self::SetAccountActive(..) => "set_account_active",
@@ -350,6 +363,28 @@ impl Operation {
             }
             Self::RevokeToken(token) => {
                 told.tokens.push(service.revoke_token(caller, names.token(*token), "").await?);
+            }
+            Self::RevokeTokens(token) => {
+                let token = names.token(*token);
+                let ended = service.revoke_tokens(caller, &[token, token], "").await?;
+                if let Some((_, error)) = ended.failed.into_iter().next() {
+                    return Err(error);
+                }
+                told.tokens.push(service.store.token(ended.done[0]).await.unwrap().unwrap());
+            }
+            Self::HandOverToken(token, heir) => {
+                let (token, heir) = (names.token(*token), names.account(*heir));
+                told.tokens.push(service.hand_over_token(caller, token, heir).await?);
+            }
+            Self::Invite(organization, rank) => {
+                let address = format!("{}@example.com", entropy::request_id());
+                let organization = organization.map(|pick| names.organization(pick));
+                let email = address.parse().unwrap();
+                let invited = service.invite(caller, organization, email, *rank).await?;
+                if let Caller::Member(member) = caller {
+                    assert!(member.rank == Rank::Administrator || *rank == Rank::Member);
+                    assert_eq!(invited.invitation.organization, member.organization);
+                }
             }
             Self::CreateAccount { kind, email, organization, rank } => {
                 let address = format!("{}@example.com", entropy::request_id());

@@ -55,7 +55,8 @@ pub(crate) static ICON_PATH: LazyLock<String> = LazyLock::new(|| ICON.path());
 impl Asset {
     fn path(&self) -> String {
         let digest = Digest::of(self.content);
-        let start: String = digest.as_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let start: String =
+            digest.as_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         format!("/assets/{}.{start}.{}", self.stem, self.extension)
     }
 

@@ -41,9 +41,8 @@ pub(crate) struct Menu(Vec<Entry>);
 impl Menu {
     /// The entries for somebody of this rank.
     pub(crate) fn of(apis: &[ProtectedApi], is_administrator: bool) -> Self {
-        let may_issue = |api: &&ProtectedApi| {
-            is_administrator || api.api.issuers == Issuers::Members
-        };
+        let may_issue =
+            |api: &&ProtectedApi| is_administrator || api.api.issuers == Issuers::Members;
         Self(apis.iter().filter(may_issue).filter_map(entry).collect())
     }
 
@@ -71,7 +70,8 @@ fn entry(api: &ProtectedApi) -> Option<Entry> {
     // A way that is only the name of a page would be an entry that is that page.
     let place = if way.len() > 1 { place.map(|(_, place)| *place) } else { None };
     let inner = if place.is_some() { &way[1..] } else { &way[..] };
-    let section = if inner.len() > 1 { inner[..inner.len() - 1].join(" › ") } else { String::new() };
+    let section =
+        if inner.len() > 1 { inner[..inner.len() - 1].join(" › ") } else { String::new() };
     let name = &api.api.name;
     // An entry that is called like the button does what the button does.
     let href = if *last == api.words.generate {
@@ -113,12 +113,9 @@ mod tests {
         let entry = |place, section: Option<&str>, label: &str, href: &str| {
             (place, section.map(str::to_owned), label.to_owned(), href.to_owned())
         };
-        let aristotle = entry(
-            Place::Profile, None, "API Token Management", "/tokens?api=aristotle"
-        );
-        let facets = entry(
-            Place::Dropdown, None, "Generate Token", "/tokens/new?api=facets"
-        );
+        let aristotle =
+            entry(Place::Profile, None, "API Token Management", "/tokens?api=aristotle");
+        let facets = entry(Place::Dropdown, None, "Generate Token", "/tokens/new?api=facets");
         let finout = entry(Place::Portal, None, "API Tokens", "/tokens?api=finout");
         let orders = entry(Place::Dropdown, None, "API tokens", "/tokens?api=orders");
         let selectstar = entry(

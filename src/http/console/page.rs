@@ -156,11 +156,6 @@ impl IntoResponse for Trouble {
 
 impl Trouble {
     fn page(title: &'static str, text: String, way_out: (String, &'static str)) -> ErrorPage {
-        ErrorPage {
-            page: Outside::default(),
-            title,
-            text,
-            way_out,
-        }
+        ErrorPage { page: Outside::default(), title, text, way_out }
     }
 }

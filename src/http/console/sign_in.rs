@@ -53,10 +53,7 @@ struct Next {
     next: String,
 }
 
-async fn ask(
-    visitor: Result<Visitor, Trouble>,
-    Query(Next { next }): Query<Next>,
-) -> Response {
+async fn ask(visitor: Result<Visitor, Trouble>, Query(Next { next }): Query<Next>) -> Response {
     let next = local(&next).to_owned();
     if visitor.is_ok() {
         return to(&next);

@@ -61,7 +61,10 @@ impl Visitor {
 impl FromRequestParts<Arc<Console>> for Visitor {
     type Rejection = Trouble;
 
-    async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Trouble> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Trouble> {
         let sign_in = || Trouble::SignIn { next: way_back(parts) };
         let secret = cookie(&parts.headers, console.is_secure()).ok_or_else(sign_in)?;
         let client = client(parts, console);
@@ -261,9 +264,14 @@ mod tests {
         for ours in ["/", "/tokens?api=finout", "/tokens/new"] {
             assert_eq!(local(ours), ours);
         }
-        for other in
-            ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "evil"]
-        {
+        for other in [
+            "",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "evil",
+        ] {
             assert_eq!(local(other), "/");
         }
     }

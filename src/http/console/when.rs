@@ -49,8 +49,9 @@ impl fmt::Display for Distance {
             (60, "minute"),
         ];
         let seconds = self.0.unsigned_abs() / 1000;
-        let Some((number, unit)) =
-            UNITS.iter().find_map(|(span, unit)| (seconds >= *span).then(|| (seconds / span, unit)))
+        let Some((number, unit)) = UNITS
+            .iter()
+            .find_map(|(span, unit)| (seconds >= *span).then(|| (seconds / span, unit)))
         else {
             return f.write_str(if self.0 > 1000 { "in less than a minute" } else { "just now" });
         };

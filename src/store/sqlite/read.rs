@@ -393,7 +393,8 @@ mod tests {
         {
             for after in [None, Some(account)] {
                 let external_id = external_id.clone();
-                let filter = AccountFilter { external_id, organization, ..AccountFilter::default() };
+                let filter =
+                    AccountFilter { external_id, organization, ..AccountFilter::default() };
                 queries.push(accounts_query(filter, Page { after, limit: 9 }));
             }
         }

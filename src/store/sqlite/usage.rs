@@ -99,12 +99,7 @@ fn keep_latest(connection: &Connection, token: TokenId, last: &LastUse) -> Resul
          VALUES (?1, ?2, ?3, ?4, ?2, (SELECT organization FROM token WHERE id = ?1))
          ON CONFLICT (token) DO UPDATE SET home = excluded.home,
             latest = max(coalesce(kept.latest, 0), excluded.latest)",
-        params![
-            token.as_bytes(),
-            last.at.as_millis(),
-            last.door,
-            last.secret,
-        ],
+        params![token.as_bytes(), last.at.as_millis(), last.door, last.secret,],
     )
     .map(drop)
 }

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     clock,
-    http::{api::audit::all_lines, console::when::{When, when}},
+    http::{
+        api,
+        console::when::{When, when},
+    },
     service::Caller,
     store::{self, EntryFilter, StoredEntry},
 };
@@ -18,7 +21,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Query, State},
-    response::{IntoResponse as _, Response},
+    response::Response,
     routing::get,
 };
 use counterfoil_core::{
@@ -112,9 +115,9 @@ async fn list(
         from: wanted.from.clone(),
         to: wanted.to.clone(),
         pager: Pager {
-            words: match next {
-                Some(next) => format!("{}, down to {next}", count(rows.len(), "entry").replace("entrys", "entries")),
-                None => count(rows.len(), "entry").replace("entrys", "entries"),
+            words: match (rows.len(), next) {
+                (0, Some(next)) => format!("None found down to entry {next}; go on from there"),
+                (found, _) => count(found, "change"),
             },
             first: if wanted.before.is_empty() { String::new() } else { link("") },
             next: next.map_or_else(String::new, |next| link(&next.to_string())),
@@ -129,9 +132,7 @@ async fn export(
     visitor: Visitor,
 ) -> Result<Response, Trouble> {
     let caller = visitor.administers()?.clone();
-    let filter = EntryFilter::default();
-    let lines = all_lines(console.service.clone(), caller, filter, 0, None).await?;
-    let mut response = lines.into_response();
+    let mut response = api::audit::export(console.service.clone(), caller).await?;
     let headers = response.headers_mut();
     let name = HeaderValue::from_static("attachment; filename=\"audit.jsonl\"");
     headers.insert(header::CONTENT_DISPOSITION, name);
@@ -140,7 +141,12 @@ async fn export(
 }
 
 impl Wanted {
-    fn asks_for(&self, stored: &StoredEntry, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+    fn asks_for(
+        &self,
+        stored: &StoredEntry,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> bool {
         let entry = &stored.entry;
         let kind = self.kind.is_empty() || self.kind == *entry.kind;
         let actor = match entry.actor {

@@ -8,12 +8,14 @@ use super::{
 use crate::{
     clock,
     http::console::{
-        Outside,
-        visitor,
+        Outside, visitor,
         when::{When, when},
     },
     mail::letters,
-    service::{ServiceError, invitations::{LIFETIME, Opened}},
+    service::{
+        ServiceError,
+        invitations::{LIFETIME, Opened},
+    },
 };
 use askama::Template;
 use axum::{

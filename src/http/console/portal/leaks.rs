@@ -74,7 +74,8 @@ async fn find(
     form: Form,
 ) -> Result<Page<Rows>, Trouble> {
     let caller = visitor.caller()?;
-    let wrong = || Trouble::Wrong("a digest is 64 hexadecimal digits, with the line it is of".into());
+    let wrong =
+        || Trouble::Wrong("a digest is 64 hexadecimal digits, with the line it is of".into());
     let digests: Option<Vec<Digest>> = form.all("digest").map(read_digest).collect();
     let lines: Result<Vec<u32>, _> = form.all("line").map(str::parse).collect();
     let (Some(digests), Ok(lines)) = (digests, lines) else { return Err(wrong()) };
@@ -94,12 +95,10 @@ async fn find(
         if works {
             ended.insert(stored.token.id);
         }
-        let row = console.rows(caller, std::slice::from_ref(&stored), now).await?.pop();
-        let row = row.map(|row| is_replaced(&stored, digest, now).then(|| words::Row {
-            state: "revoked",
-            state_word: "Replaced",
-            ..row.clone()
-        }).unwrap_or(row));
+        let mut row = console.rows(caller, std::slice::from_ref(&stored), now).await?.pop();
+        if let Some(row) = row.as_mut().filter(|_| is_replaced(&stored, digest, now)) {
+            (row.state, row.state_word) = ("revoked", "Replaced");
+        }
         found.push(Found { line, token: row, works });
     }
     Ok(Page(Rows { found, live: ended.len() }))
@@ -157,7 +156,9 @@ mod unit_tests {
         let hex: String = digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(read_digest(&hex), Some(digest));
         assert_eq!(read_digest(&hex.to_uppercase()), Some(digest));
-        for wrong in ["", "00", &hex[1..], &format!("{hex}0"), &hex.replace('2', "g"), &"+1".repeat(32)] {
+        for wrong in
+            ["", "00", &hex[1..], &format!("{hex}0"), &hex.replace('2', "g"), &"+1".repeat(32)]
+        {
             assert_eq!(read_digest(wrong), None, "{wrong}");
         }
     }

@@ -1,7 +1,9 @@
 //! Somebody leaves: what of theirs goes on, and what ends.
 
 use super::{
-    Again, Choice, Console, Form, Frame, Page, Trouble, Visitor, address, bulk::picked, count,
+    Again, Choice, Console, Form, Frame, Page, Trouble, Visitor, address,
+    bulk::picked,
+    count,
     members::{List, Wanted},
     sentence, to,
 };

@@ -72,11 +72,11 @@ pub(super) struct Row {
 }
 
 pub(super) struct Invitation {
-    id: String,
-    email: String,
-    rank: &'static str,
-    made: When,
-    expires: When,
+    pub(super) id: String,
+    pub(super) email: String,
+    pub(super) rank: &'static str,
+    pub(super) made: When,
+    pub(super) expires: When,
 }
 
 #[derive(Template)]
@@ -179,8 +179,7 @@ impl Console {
         let search = wanted.search.trim();
         let text = Some(search.to_owned()).filter(|text| !text.is_empty());
         let page = store::Page { after: wanted.after.parse().ok(), limit: ROWS + 1 };
-        let mut found =
-            self.service.members(caller, AccountKind::Person, text, page).await?;
+        let mut found = self.service.members(caller, AccountKind::Person, text, page).await?;
         let has_more = found.len() > ROWS as usize;
         found.truncate(ROWS as usize);
         let last = found.last().filter(|_| has_more).map(|last| last.account.id.to_string());
@@ -191,7 +190,11 @@ impl Console {
         Ok(List {
             pager: Pager {
                 words: count(found.len(), "member"),
-                first: if has_before { address("/portal", &[("search", search)]) } else { String::new() },
+                first: if has_before {
+                    address("/portal", &[("search", search)])
+                } else {
+                    String::new()
+                },
                 next: last.map_or_else(String::new, |last| {
                     address("/portal", &[("search", search), ("after", &last)])
                 }),

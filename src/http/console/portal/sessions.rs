@@ -99,7 +99,11 @@ fn read(cursor: &str) -> Option<(AccountId, SessionId)> {
     Some((account.parse().ok()?, session.parse().ok()?))
 }
 
-fn row(Presence { session, account, is_only_here }: Presence, own: SessionId, now: Timestamp) -> Row {
+fn row(
+    Presence { session, account, is_only_here }: Presence,
+    own: SessionId,
+    now: Timestamp,
+) -> Row {
     let here = session.id == own;
     let address = session.address.map(|address| address.to_string()).unwrap_or_default();
     let (browser, address) = if is_only_here {

@@ -75,15 +75,15 @@ const SORTS: [(&str, &str, TokenOrder); 4] = [
 
 /// A way to a part of the list.
 pub(super) struct Chip {
-    label: &'static str,
-    href: String,
-    current: bool,
+    pub(super) label: &'static str,
+    pub(super) href: String,
+    pub(super) current: bool,
 }
 
 /// A button that generates a token of an API whose own place is here.
 pub(super) struct Button {
-    new: String,
-    generate: String,
+    pub(super) new: String,
+    pub(super) generate: String,
 }
 
 /// The list, which other pages have under their dialogs.

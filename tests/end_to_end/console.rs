@@ -1,0 +1,3 @@
+//! The console: what a browser gets, and what it must not.
+
+mod portal;
