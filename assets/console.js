@@ -41,6 +41,8 @@ const dialog = document.querySelector("dialog[data-close]");
 if (dialog) {
   dialog.removeAttribute("open");
   dialog.showModal();
+  // A reload asks for the page that says so, instead of sending the form again.
+  if (dialog.dataset.after) history.replaceState(null, "", dialog.dataset.after);
   (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[data-copy], .input, form [type=radio]:checked, .primary"))?.focus();
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
@@ -88,6 +90,12 @@ addEventListener("click", async (event) => {
     button.textContent = label;
     spoken.textContent = "";
   }, 2000);
+});
+addEventListener("click", (event) => {
+  const button = event.target.closest("[data-print]");
+  if (!button) return;
+  print();
+  copied(document.getElementById(button.dataset.print));
 });
 addEventListener("copy", () => {
   for (const secret of secrets) if (getSelection().toString().includes(secret.textContent.trim())) copied(secret);

@@ -10,7 +10,8 @@ use crate::{
     refusals::Refusals,
     replica::Replica,
     service::{
-        Apis, Leaked, Service, Streams, attempts::Attempts, management_api, passwords::Passwords,
+        Apis, Leaked, Service, Streams, attempts::Attempts, links::Requests, management_api,
+        passwords::Passwords, sessions::Lifetimes, token_history,
     },
     store::{
         Progress, Store,
@@ -61,20 +62,26 @@ impl App {
             watches: Arc::default(),
             passwords: Passwords::new(at_once),
             attempts: Attempts::new(clock::steady()),
+            requests: Requests::new(clock::steady()),
+            lifetimes: ArcSwap::from_pointee(Lifetimes::from(&config.console)),
+            credentials: tokio::sync::Mutex::default(),
             post: Arc::new(Post::new(config)?),
             streams: Streams::default(),
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
+            took: token_history::Took::default(),
             under_way: TaskTracker::new(),
         });
         Ok(Self { service, replica })
     }
 
-    /// Has operations know the APIs of a configuration that was read again, and the mail server.
+    /// Has operations know the APIs of a configuration that was read again, the mail server,
+    /// and how long sessions last.
     pub(crate) fn configure(&self, config: &Config) -> anyhow::Result<()> {
         let apis = Self::apis(config)?;
         self.service.post.configure(config)?;
         self.service.apis.store(Arc::new(apis));
+        self.service.lifetimes.store(Arc::new(Lifetimes::from(&config.console)));
         Ok(())
     }
 

@@ -83,6 +83,8 @@ pub(crate) struct Server {
 pub(crate) struct Gateway {
     /// The listener's address.
     pub(crate) listen: SocketAddr,
+    /// Where clients find it: scheme, host and port.
+    pub(crate) public_url: String,
     /// Whose word on where a request comes from is taken.
     pub(crate) trusted_proxies: Vec<Network>,
 }

@@ -47,6 +47,7 @@ pub(crate) async fn keep_books(service: Arc<Service>, stop: CancellationToken) {
             _ = forgets.tick() => {
                 service.refusals.forget(clock::now()).await;
                 idempotency::forget(&*service.store).await;
+                service.forget_sessions(clock::now()).await;
             }
             () = stop.cancelled() => return,
         }

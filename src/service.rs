@@ -12,15 +12,19 @@ pub(crate) mod import;
 pub(crate) mod invitations;
 mod leaks;
 pub(crate) mod leavers;
+pub(crate) mod links;
 pub(crate) mod management_api;
 pub(crate) mod members;
 mod metadata;
 pub(crate) mod organizations;
+pub(crate) mod own_account;
 pub(crate) mod passwords;
+pub(crate) mod rotation;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
 mod streams;
 pub(crate) mod token_lists;
+pub(crate) mod token_history;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 
@@ -58,12 +62,19 @@ pub(crate) struct Service {
     pub(crate) usage: Arc<Usage>,
     pub(crate) watches: Arc<Watches>,
     pub(crate) passwords: passwords::Passwords,
+    #[expect(dead_code, reason = "signing in asks it")]
     pub(crate) attempts: attempts::Attempts,
+    pub(crate) requests: links::Requests,
+    pub(crate) lifetimes: ArcSwap<sessions::Lifetimes>,
+    /// What proves who somebody is, is changed by one at a time: what was proven must still
+    /// be so.
+    pub(crate) credentials: tokio::sync::Mutex<()>,
     pub(crate) post: Arc<Post>,
     pub(crate) streams: Streams,
     /// Two first organizations made side by side would both be the first.
     pub(crate) initialising: tokio::sync::Mutex<()>,
     pub(crate) leaked: Leaked,
+    pub(crate) took: token_history::Took,
     /// Work that nobody waits for until the end.
     pub(crate) under_way: TaskTracker,
 }
@@ -190,6 +201,7 @@ impl Service {
     }
 
     /// Has a letter sent, or none, without waiting for it.
+    #[expect(dead_code, reason = "letters are sent by pages that come")]
     pub(crate) fn send_later(&self, letter: Option<Letter>) {
         self.post.send_later(&self.under_way, letter);
     }

@@ -11,7 +11,7 @@ mod token_list;
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
 };
-pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder};
+pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder as ListOrder};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -239,6 +239,22 @@ pub(crate) struct TokenFilter {
     /// Made before this moment, and not used since.
     pub(crate) unused_since: Option<Timestamp>,
     pub(crate) expires_before: Option<Timestamp>,
+    /// Part of the name or of the note, or the last four characters of the secret.
+    pub(crate) search: Option<String>,
+    pub(crate) order: TokenOrder,
+}
+
+/// In which order tokens are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum TokenOrder {
+    #[default]
+    Oldest,
+    Newest,
+    Name,
+    /// Those first that end first.
+    End,
+    /// Those first that were used last.
+    LastUse,
 }
 
 /// Which counts to list.

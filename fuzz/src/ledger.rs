@@ -115,6 +115,7 @@ pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
             prefix: "acme".into(),
             last_four: "abcd".into(),
         },
+        Change::TokenPreviousEnded { token: id, organization, previous: Digest::of("a") },
         Change::TokenRevoked { token: id, organization, reason: "leaked".into() },
     ];
     let session = SessionId::from_bytes([5; 16]);

@@ -316,6 +316,7 @@ impl Seen {
             "change_token",
             "set_token_paused",
             "rotate_token",
+            "end_previous_secret",
             "revoke_token",
             "revoke_tokens",
             "token",

@@ -161,7 +161,7 @@ pub(crate) async fn introduce(
     let email: Email = EMAIL.parse().context("the demonstration's address")?;
     let password = Zeroizing::new(random_password());
     app.service
-        .initialise(&Caller::Operator, "Demo", email.clone(), Some(password.clone()))
+        .initialise(&Caller::Operator, "Demo", email.clone(), None, Some(password.clone()))
         .await
         .context("the demonstration's account")?;
     output::note(format_args!(

@@ -88,14 +88,11 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
             .context("the sample upstream's address")?;
         config.apis.iter_mut().for_each(|api| api.upstream = upstream.clone());
     }
-    // With port 0 nobody could know before where the console would be.
-    if config.server.listen.port() == 0 {
-        let bound = listeners.server.listener.local_addr()?;
-        let unbound = format!("http://{}", config.server.listen);
-        if config.server.public_url == unbound {
-            config.server.public_url = format!("http://{bound}");
-        }
-    }
+    // With port 0 nobody could know before where they would be.
+    let bound = listeners.server.listener.local_addr()?;
+    say_where(&mut config.server.public_url, config.server.listen, bound);
+    let bound = listeners.gateway.listener.local_addr()?;
+    say_where(&mut config.gateway.public_url, config.gateway.listen, bound);
     let app = Arc::new(open(&config, directory).await?);
     let metrics = Arc::new(Metrics::new(app.replica.clone()));
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics)?));
@@ -145,6 +142,13 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     let head = app.replica.head();
     tracing::info!(ledger_head = head.number, head_hash = %head.hash, "stopped");
     Ok(())
+}
+
+/// Has the URL of a listener name the port that the system chose.
+fn say_where(public_url: &mut String, listen: SocketAddr, bound: SocketAddr) {
+    if *public_url == format!("http://{listen}") {
+        *public_url = format!("http://{bound}");
+    }
 }
 
 async fn open(config: &Config, directory: Arc<DataDirectory>) -> Result<App, Failure> {

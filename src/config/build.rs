@@ -25,7 +25,9 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let before_server = networks(&settings.server.trusted_proxies, "server", report);
     let in_front = networks(&settings.gateway.trusted_proxies, "gateway", report);
     let asking = networks(&settings.forward_auth.trusted_proxies, "forward_auth", report);
-    let public_url = public_url(settings.server.public_url.as_deref(), server, report);
+    let server_url = public_url("server", settings.server.public_url.as_deref(), server, report);
+    let gateway_url =
+        public_url("gateway", settings.gateway.public_url.as_deref(), gateway, report);
     let file = database(&settings.database.url, report);
     let level = level(settings.log.level, report);
     let console = console(&settings.console, report);
@@ -38,10 +40,10 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     Ok(Config {
         server: Server {
             listen: server?,
-            public_url: public_url?,
+            public_url: server_url?,
             trusted_proxies: before_server?,
         },
-        gateway: Gateway { listen: gateway?, trusted_proxies: in_front? },
+        gateway: Gateway { listen: gateway?, public_url: gateway_url?, trusted_proxies: in_front? },
         forward_auth: ForwardAuth {
             listen: forward_auth?,
             proxy: settings.forward_auth.proxy,
@@ -107,6 +109,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn public_url(
+    listener: &str,
     text: Option<&str>,
     listen: Result<SocketAddr, Noted>,
     report: &mut Report<'_>,
@@ -115,7 +118,7 @@ fn public_url(
         Some(text) => url::public(text),
         None => url::public(&format!("http://{}", listen?)),
     };
-    report.accept(&KeyPath::of(["server", "public_url"]), read)
+    report.accept(&KeyPath::of([listener, "public_url"]), read)
 }
 
 fn database(url: &str, report: &mut Report<'_>) -> Result<PathBuf, Noted> {

@@ -44,13 +44,13 @@ pub(super) fn read(
     let (first, host, port) = server?;
     let is_local = is_loopback(&host);
     let security = match settings.tls {
-        Some(_) if first => {
+        MailTls::Auto if first => MailSecurity::Tls,
+        _ if first => {
             return Err(report.add(&at.key("tls"), "with smtps, TLS comes first anyway"));
         }
-        None if first => MailSecurity::Tls,
-        Some(MailTls::Starttls) => MailSecurity::StartTls,
-        None if !is_local => MailSecurity::StartTls,
-        Some(MailTls::None) | None => MailSecurity::Clear,
+        MailTls::Starttls => MailSecurity::StartTls,
+        MailTls::Auto if !is_local => MailSecurity::StartTls,
+        MailTls::Auto | MailTls::None => MailSecurity::Clear,
     };
     if security == MailSecurity::Clear && !is_local && settings.user.is_some() {
         let message = "without TLS anybody in between could read the password; use starttls or \
@@ -69,7 +69,7 @@ fn without_server(
     report: &mut Report<'_>,
 ) -> Result<Option<Mail>, Noted> {
     let is_set = [
-        settings.tls.is_some(),
+        settings.tls != MailTls::Auto,
         settings.ca_file.is_some(),
         settings.user.is_some(),
         settings.password.is_some(),

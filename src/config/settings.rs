@@ -59,6 +59,10 @@ pub(super) struct Server {
 pub(super) struct Gateway {
     /// Address and port to listen on.
     pub(super) listen: String,
+    /// The URL under which clients reach the gateway, as the console's examples have it:
+    /// http or https, no path.
+    #[schemars(extend("x-default" = "`http://` and `gateway.listen`"))]
+    pub(super) public_url: Option<String>,
     /// Networks of the proxies in front, whose word is taken for where a request
     /// comes from (`X-Forwarded-For`). Of anybody else it is not.
     pub(super) trusted_proxies: Vec<String>,
@@ -154,8 +158,7 @@ pub(super) struct Mail {
     #[schemars(extend("x-default" = "none: no mail is sent"))]
     pub(super) smtp: Option<String>,
     /// How the connection to an `smtp://` server is protected.
-    #[schemars(extend("x-default" = "`\"starttls\"`; on the loopback interface `\"none\"`"))]
-    pub(super) tls: Option<MailTls>,
+    pub(super) tls: MailTls,
     /// The file with the certificates, in PEM, that the server's is checked against.
     #[schemars(extend("x-default" = "the system's certificates"))]
     pub(super) ca_file: Option<String>,
@@ -174,9 +177,12 @@ pub(super) struct Mail {
 }
 
 /// How a connection to a mail server is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum MailTls {
+    /// `starttls`; on the loopback interface `none`.
+    #[default]
+    Auto,
     /// By TLS, before anything else is said; a server that offers none gets no mail.
     Starttls,
     /// Not at all. Whoever is in between reads the links, so no `user` can sign in over it
@@ -472,7 +478,7 @@ impl Default for Server {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8081".into(), trusted_proxies: Vec::new() }
+        Self { listen: "127.0.0.1:8081".into(), public_url: None, trusted_proxies: Vec::new() }
     }
 }
 

@@ -2,13 +2,22 @@
 //!
 //! Every page works without a script; the one there is makes some of them pleasanter.
 
+mod account;
 pub(crate) mod assets;
+mod browser;
 pub(crate) mod form;
 mod guard;
 mod menu;
+pub(crate) mod nonce;
 mod page;
 mod portal;
+mod profile;
+mod reset;
+mod set_up;
+mod settings;
 mod sign_in;
+mod token;
+mod tokens;
 pub(crate) mod visitor;
 pub(crate) mod when;
 
@@ -18,7 +27,11 @@ pub(crate) use page::{Again, Page, Trouble, to};
 pub(crate) use visitor::{Frame, Outside, Visitor};
 
 use super::problem;
-use crate::{config::ProtectedApi, replica::Replica, service::Service};
+use crate::{
+    config::{Mount, ProtectedApi},
+    replica::Replica,
+    service::Service,
+};
 use axum::{
     Router, middleware,
     response::{IntoResponse as _, Response},
@@ -35,6 +48,8 @@ pub(crate) struct Console {
     pub(crate) apis: Vec<ProtectedApi>,
     /// Where browsers find this console: scheme, host and port.
     pub(crate) public_url: String,
+    /// Where clients find the gateway: the same.
+    pub(crate) gateway_url: String,
     pub(crate) trusted_proxies: Vec<Network>,
     /// Who may see the operator's page.
     pub(crate) operators: Vec<Email>,
@@ -50,6 +65,29 @@ impl Console {
         self.operators.contains(email)
     }
 
+    /// Does work to its end, even where whoever asked has gone meanwhile: one half of it is
+    /// not to be done without the other.
+    pub(super) async fn wholly<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let work = self.service.under_way.spawn(work);
+        work.await.map_err(|error| Trouble::Unavailable(error.to_string()))
+    }
+
+    /// Where clients find an API; no slash at its end.
+    pub(crate) fn address(&self, api: &ProtectedApi) -> String {
+        match &api.mount {
+            Mount::Path { path, .. } => {
+                format!("{}{}", self.gateway_url, path.trim_end_matches('/'))
+            }
+            Mount::Host(host) => {
+                let scheme = self.gateway_url.split("://").next().unwrap_or("http");
+                format!("{scheme}://{host}")
+            }
+        }
+    }
+
     /// The API of this name, where one is configured.
     pub(crate) fn api(&self, name: &str) -> Result<&ProtectedApi, Trouble> {
         self.apis.iter().find(|api| *api.api.name == *name).ok_or(Trouble::NotFound)
@@ -62,6 +100,13 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
         .route("/", get(home))
         .merge(sign_in::routes())
         .merge(portal::routes())
+        .merge(set_up::routes())
+        .merge(reset::routes())
+        .merge(account::routes())
+        .merge(profile::routes())
+        .merge(settings::routes())
+        .merge(tokens::routes())
+        .merge(token::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)

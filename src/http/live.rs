@@ -53,8 +53,9 @@ impl Live {
             replica: replica.clone(),
             apis: config.apis.clone(),
             public_url: config.server.public_url.clone(),
+            gateway_url: config.gateway.public_url.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
-            operators: Vec::new(),
+            operators: config.console.operators.clone(),
         });
         let is_secure = console.is_secure();
         let router = Router::new()

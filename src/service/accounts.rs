@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     clock, entropy,
+    mail::letters,
     store::{AccountFilter, OrganizationFilter, Page, StoredAccount},
 };
 use counterfoil_core::{
@@ -92,6 +93,7 @@ impl Service {
         caller: &Caller,
         organization: &str,
         email: Email,
+        name: Option<String>,
         password: Option<Zeroizing<String>>,
     ) -> Result<Initialised, ServiceError> {
         caller.is_operator()?;
@@ -111,7 +113,7 @@ impl Service {
         let new = NewAccount {
             kind: AccountKind::Person,
             email: Some(email),
-            name: None,
+            name,
             external_id: None,
             password,
             organization: Some((organization.id, Rank::Administrator)),
@@ -312,7 +314,7 @@ impl Service {
         .await
     }
 
-    /// Gives a person a new password.
+    /// Gives a person a new password. All their sessions end.
     pub(crate) async fn set_password(
         &self,
         caller: &Caller,
@@ -323,8 +325,10 @@ impl Service {
         let account = self.stored_account(name).await?;
         check_may_have_password(&account)?;
         let hash = self.passwords.hash(password, &names(&account)).await?;
+        let _alone = self.credentials.lock().await;
         let change = Change::PasswordSet { account: account.id, hash };
         self.commit(caller, clock::now(), [change]).await?;
+        self.send_later(account.email.as_ref().map(letters::password_changed));
         Ok(StoredAccount { has_password: true, ..account })
     }
 }
@@ -338,12 +342,12 @@ fn check_may_change(caller: &Caller, account: &StoredAccount) -> Result<(), Serv
 }
 
 /// What a password must not be.
-fn names(account: &StoredAccount) -> Vec<&str> {
+pub(super) fn names(account: &StoredAccount) -> Vec<&str> {
     let email = account.email.as_ref().map(Email::as_str);
     email.into_iter().chain([&*account.name]).collect()
 }
 
-fn check_may_have_password(account: &StoredAccount) -> Result<(), ServiceError> {
+pub(super) fn check_may_have_password(account: &StoredAccount) -> Result<(), ServiceError> {
     if account.kind == AccountKind::Service || account.email.is_none() {
         return Err(ServiceError::Conflict(
             "only a person with an e-mail address can have a password".into(),

@@ -331,7 +331,8 @@ mod tests {
         let start = Instant::now();
         let attempts = Attempts::new(start);
         let account = AccountId::from_bytes([1; 16]);
-        let try_one = |session: u8| attempts.code(account, &[session; 32], start);
+        let try_at = |session: u8, now| attempts.code(account, &[session; 32], now);
+        let try_one = |session| try_at(session, start);
         for count in 1..=5 {
             assert_eq!(try_one(1).ok().unwrap().is_last, count == 5);
         }
@@ -344,10 +345,10 @@ mod tests {
         }
         assert_eq!(try_one(3).err(), Some(NoCode::Wait(WINDOW)));
         let other = AccountId::from_bytes([2; 16]);
-        assert!(attempts.code(other, &[4; 32], start).is_ok());
+        assert!(attempts.code(other, &[4_u8; 32], start).is_ok());
         let later = start + WINDOW;
-        assert_eq!(attempts.code(account, &[1; 32], later).err(), Some(NoCode::SessionOver));
-        assert!(!attempts.code(account, &[3; 32], later).ok().unwrap().is_last);
+        assert_eq!(try_at(1, later).err(), Some(NoCode::SessionOver));
+        assert!(!try_at(3, later).ok().unwrap().is_last);
     }
 
     proptest! {

@@ -232,7 +232,7 @@ impl Service {
         let account = AccountId::new(at, entropy::bytes());
         let email = invitation.email.as_ref().map(Email::as_str).unwrap_or_default();
         let hash = self.passwords.hash(password, &[email, &name, &organization]).await?;
-        let begun = Self::new_session(at, account, client, true);
+        let begun = self.new_session(at, account, client, true);
         let actor = Actor::Session { account, session: begun.session.id };
         let first = vec![
             Change::AccountCreated {

@@ -50,12 +50,20 @@ impl Passwords {
 
     /// Whether this is the password of which `hash` is; with no hash it is not, after the
     /// same work, so that how long it takes does not tell whether there is an account.
+    #[cfg_attr(not(test), expect(dead_code, reason = "signing in asks it"))]
     pub(crate) async fn verify(
         &self,
         password: Zeroizing<String>,
         hash: Option<String>,
     ) -> Result<Verified, ServiceError> {
         self.work(move || verify(&password, hash.as_deref())).await
+    }
+
+    /// Has no place left for anybody, for as long as the answer is kept.
+    #[cfg(test)]
+    pub(super) fn occupy(&self) -> tokio::sync::SemaphorePermit<'_> {
+        let all = u32::try_from(self.waiting.available_permits()).unwrap();
+        self.waiting.try_acquire_many(all).unwrap()
     }
 
     /// Does `work` when it is its turn.

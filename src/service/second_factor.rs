@@ -269,6 +269,8 @@ mod tests {
              &algorithm=SHA1&digits=6&period=30"
         );
         assert_eq!(format!("{secret:?}"), "TotpSecret");
+        let fresh = TotpSecret::new();
+        assert!(fresh != TotpSecret::new() && TotpSecret::from_bytes(*fresh.bytes()) == fresh);
     }
 
     /// RFC 4648 §10, without the padding.

@@ -1,4 +1,4 @@
-//! Tokens: issue, find, pause, rotate, revoke.
+//! Tokens: issue, find, change, pause, revoke.
 
 pub(super) use super::metadata::check_metadata;
 use super::{
@@ -22,7 +22,7 @@ use counterfoil_core::{
     network::Network,
     scope::Scope,
     time::Seconds,
-    token::{Grant, Previous, Secret, Token},
+    token::{Grant, Secret, Token},
 };
 use serde_json::Value;
 
@@ -316,59 +316,6 @@ impl Service {
         .await
     }
 
-    /// Gives a token a new secret; the old one works for `overlap` more, but
-    /// no longer than the token itself.
-    pub(crate) async fn rotate_token(
-        &self,
-        caller: &Caller,
-        id: TokenId,
-        overlap: Seconds,
-    ) -> Result<Issued, ServiceError> {
-        caller.may("tokens:write")?;
-        let stored = self.seen_token(caller, id).await?;
-        let api = self.api(&stored.token.api)?;
-        self.check_may_rotate(caller, &stored.token, &api).await?;
-        let now = clock::now();
-        if matches!(stored.state_at(now), TokenState::Revoked | TokenState::Expired) {
-            return Err(ServiceError::Conflict(
-                "the token has ended, and a new secret would not bring it back; issue a new one"
-                    .into(),
-            ));
-        }
-        let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
-        let Token { organization, digest: replaces, expires_at, .. } = stored.token;
-        let previous_until = (overlap.0 > 0).then(|| {
-            let until = now.plus(overlap);
-            expires_at.map_or(until, |end| end.min(until))
-        });
-        let token = Token {
-            digest: secret.digest(),
-            prefix: api.tokens.prefix.as_str().into(),
-            last_four: secret.last_four().into(),
-            ..stored.token
-        };
-        let rotated = Change::TokenRotated {
-            token: id,
-            organization,
-            revision: stored.revision,
-            replaces,
-            previous_until,
-            digest: token.digest,
-            prefix: token.prefix.clone(),
-            last_four: token.last_four.clone(),
-        };
-        // Somebody who rotated at the same moment has given away a secret that
-        // this would end: that is for people to sort out, so no second try.
-        self.commit(caller, now, [rotated]).await?;
-        let previous = previous_until.map(|until| Previous { digest: replaces, until });
-        // What was used until now was used with what is the secret before, from now on.
-        let previous_last_used = stored.present_last_used.clone();
-        let present_last_used = None;
-        let token =
-            StoredToken { token, previous, present_last_used, previous_last_used, ..stored };
-        Ok(Issued { token, secret })
-    }
-
     /// Ends a token for good. A repeat finds it ended and says when that was.
     pub(crate) async fn revoke_token(
         &self,
@@ -406,26 +353,6 @@ impl Service {
             Ok(stored)
         } else {
             Err(no_such_token())
-        }
-    }
-
-    /// A new secret is as good as a new token: only a person's own hands get it.
-    async fn check_may_rotate(
-        &self,
-        caller: &Caller,
-        token: &Token,
-        api: &Api,
-    ) -> Result<(), ServiceError> {
-        check_whole(caller, api, token)?;
-        let Caller::Member(member) = caller else { return Ok(()) };
-        if token.owner == member.account {
-            return Ok(());
-        }
-        match self.stored_account(&AccountName::Id(token.owner)).await?.kind {
-            AccountKind::Service => Ok(()),
-            AccountKind::Person => Err(ServiceError::Forbidden(
-                "only its owner rotates a person's token; you may pause or revoke it".into(),
-            )),
         }
     }
 
@@ -534,7 +461,7 @@ fn shortens(token: &Token, asked: Expiry, now: Timestamp) -> bool {
 }
 
 /// Nobody hands out more of the management API than they hold.
-fn check_whole(caller: &Caller, api: &Api, token: &Token) -> Result<(), ServiceError> {
+pub(super) fn check_whole(caller: &Caller, api: &Api, token: &Token) -> Result<(), ServiceError> {
     check_handed_out(caller, api, &token.grant, token.expires_at, &token.allowed_networks)
 }
 

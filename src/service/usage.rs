@@ -3,7 +3,7 @@
 use super::{Caller, Service, ServiceError, tokens::no_such_token};
 use crate::{
     clock,
-    store::{OriginKind, Page, StoredToken, TokenFilter, UsageFilter, UsageKey},
+    store::{OriginKind, Page, StoredToken, TokenFilter, TokenOrder, UsageFilter, UsageKey},
     usage::{Origin, StoredCount},
 };
 use counterfoil_core::{
@@ -27,7 +27,6 @@ pub(crate) struct WantedUsage {
 
 /// What a token did lately, each list with what came last first.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the dialog that asks is not built yet"))]
 pub(crate) struct RecentUse {
     pub(crate) admitted: u64,
     pub(crate) refused: u64,
@@ -100,7 +99,6 @@ impl Service {
 
     /// Who used a token in the last `days` days, today among them: for whoever is about to
     /// end it. Of routes there are some, and no counts of requests.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the dialog that asks is not built yet"))]
     pub(crate) async fn recent_use(
         &self,
         caller: &Caller,
@@ -138,8 +136,8 @@ impl Service {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, ServiceError> {
-        if filter.unused_since.is_some() {
-            // The store chooses by what is written.
+        if filter.unused_since.is_some() || filter.order == TokenOrder::LastUse {
+            // The store chooses and sorts by what is written.
             self.usage.flush().await;
         }
         let flushes = self.usage.flushes();

@@ -379,6 +379,36 @@ async fn of_two_rotations_of_the_same_secret_one_is_made() {
     house.is_sound().await;
 }
 
+#[tokio::test]
+async fn the_secret_before_ends_and_no_other() {
+    let house = House::with_member().await;
+    house.made(issue(1, 1, 1)).await;
+    let ended = |previous| Change::TokenPreviousEnded {
+        token: token_id(1),
+        organization: organization(1),
+        previous,
+    };
+    house.refused(ended(digest(1, 0))).await;
+    house.made(rotate(1, 0, Some(at(9000)))).await;
+    // The present one, and one that is nobody's.
+    house.refused(ended(digest(1, 1))).await;
+    house.refused(ended(digest(2, 0))).await;
+    house.made(ended(digest(1, 0))).await;
+    house.refused(ended(digest(1, 0))).await;
+    let stored = house.store.token(token_id(1)).await.unwrap().unwrap();
+    assert_eq!((stored.previous, stored.token.digest), (None, digest(1, 1)));
+    let index = house.replica.index().unwrap();
+    assert!(index.find(&digest(1, 0)).is_none() && index.find(&digest(1, 1)).is_some());
+    house.is_sound().await;
+    // It is still one that was replaced: nobody imports it again.
+    house.refused(import(5, digest(1, 0))).await;
+    house.made(rotate(1, 1, Some(at(9000)))).await;
+    let (token, organization) = (token_id(1), organization(1));
+    house.made(Change::TokenRevoked { token, organization, reason: String::new() }).await;
+    house.refused(ended(digest(1, 1))).await;
+    house.is_sound().await;
+}
+
 fn import(n: u8, secret: Digest) -> Change {
     let token = Token { digest: secret, prefix: "".into(), last_four: "".into(), ..token(n, 1, 1) };
     let from = ImportSource::Knox;

@@ -94,7 +94,7 @@ pub(crate) trait SignInStore: Send + Sync + 'static {
     async fn credentials_by_email(&self, email: Email) -> Result<Option<Credentials>, StoreError>;
 
     /// Keeps a new session, unless its account is disabled or, where `password_hash` says
-    /// which password was right, has another by now: whoever changes a password ends all
+    /// which password was right, has another by now: a password that is set ends all
     /// sessions, and none that began with the old one may come behind that. Whether it
     /// was kept.
     async fn keep_session(

@@ -2,4 +2,5 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
 
+mod documents;
 mod harness;

@@ -1,3 +1,5 @@
-//! The console: what a browser gets, and what it must not.
+//! The console: what its pages answer, and what they refuse, without a browser.
 
 mod portal;
+mod token;
+mod tokens;

@@ -1,5 +1,5 @@
 //! What the project does to itself: its tests, its house rules, its benchmarks, its
-//! soak, its fuzzing.
+//! soak, its fuzzing, its pictures.
 
 #![expect(
     clippy::print_stdout,
@@ -10,10 +10,12 @@
 mod bench;
 mod fill;
 mod fuzz;
+mod node;
 mod packages;
 mod process;
 mod python;
 mod rules;
+mod screenshots;
 mod soak;
 mod source;
 mod test;
@@ -45,7 +47,9 @@ Usage: cargo xtask <command>
   fuzz [options] [TARGET...]
                         feed parsers until they break or the time is over; all
                         targets, where none is named
-      --seconds N       seconds a target (default 60)";
+      --seconds N       seconds a target (default 60)
+  screenshots [NAME...] take pictures of the console's pages, light, dark and on a
+                        phone, into target/screenshots; of all, where none is named";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
             Ok(options) => fuzz::run(&options),
             Err(error) => return misused(&error.to_string()),
         },
+        ["screenshots", names @ ..] => screenshots::run(names),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -47,7 +47,34 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         shown_by: Shown::Module("ensurepip"),
         purpose: "schemathesis is installed into an environment of its own",
     },
+    CHROMIUM,
+    CHROMEDRIVER,
+    Package {
+        name: "npm",
+        shown_by: Shown::Program("npm"),
+        purpose: "fetches axe-core, which checks pages for what keeps people out",
+    },
+    Package {
+        name: "openssl",
+        shown_by: Shown::Program("openssl"),
+        purpose: "makes the certificates that mail servers in tests show",
+    },
 ];
+
+/// What `cargo xtask screenshots` needs.
+pub(crate) const FOR_SCREENSHOTS: &[Package] = &[CHROMIUM, CHROMEDRIVER];
+
+const CHROMIUM: Package = Package {
+    name: "chromium",
+    shown_by: Shown::Program("chromium"),
+    purpose: "browser tests have it show the console",
+};
+
+const CHROMEDRIVER: Package = Package {
+    name: "chromium-driver",
+    shown_by: Shown::Program("chromedriver"),
+    purpose: "browser tests drive the browser with it",
+};
 
 /// What `cargo xtask bench` needs for its HTTP rows.
 pub(crate) const FOR_BENCHMARKS: &[Package] = &[

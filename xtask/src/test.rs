@@ -2,7 +2,7 @@
 
 use crate::packages::{self, CARGO_DENY, FOR_TESTS};
 use crate::process::{answer_within, cargo, name, root, succeeds};
-use crate::{python, rules};
+use crate::{node, python, rules};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -31,6 +31,7 @@ pub(crate) fn run() -> Result<bool> {
     });
     dependencies(&mut report);
     report.step("programs of Python", python::ensure);
+    report.step("programs of npm", node::ensure);
     report.tests();
     Ok(report.print())
 }

@@ -295,6 +295,14 @@ impl Index {
                 }
                 self.rotate(writer, &row, *digest, *previous_until)?;
             }
+            Change::TokenPreviousEnded { token, previous, .. } => {
+                self.live(*token)?;
+                if writer.previous.get(token).is_none_or(|kept| kept.digest != *previous) {
+                    return Err(OutOfStep);
+                }
+                self.tables.remove(&self.space, previous)?;
+                writer.previous.remove(token);
+            }
         }
         Ok(())
     }

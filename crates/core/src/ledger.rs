@@ -364,6 +364,7 @@ mod tests {
                 prefix: "acme".into(),
                 last_four: "hush".into(),
             },
+            Change::TokenPreviousEnded { token, organization, previous: Digest::of("hush") },
             Change::TokenRevoked { token, organization, reason: name() },
         ]
     }

@@ -8,6 +8,7 @@ use crate::{
         Caller, ServiceError,
         accounts::{AccountChanges, AccountName, NewAccount},
         organizations::OrganizationChanges,
+        rotation,
         tokens::{Expiry, Issued, NewToken, TokenChanges},
         usage::WantedUsage,
     },
@@ -62,6 +63,7 @@ pub(super) enum Operation {
     },
     PauseToken(Pick, bool),
     RotateToken(Pick, Seconds),
+    EndPreviousSecret(Pick),
     RevokeToken(Pick),
     /// One of them, named twice.
     RevokeTokens(Pick),
@@ -184,6 +186,7 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
         8 => (pick(), changed).prop_map(|(token, what)| Operation::ChangeToken { token, what }),
         5 => (pick(), any::<bool>()).prop_map(|(token, it)| Operation::PauseToken(token, it)),
         6 => (pick(), overlap).prop_map(|(token, it)| Operation::RotateToken(token, it)),
+        3 => pick().prop_map(Operation::EndPreviousSecret),
         2 => pick().prop_map(Operation::RevokeToken),
         1 => pick().prop_map(Operation::RevokeTokens),
         6 => (pick(), pick()).prop_map(|(token, heir)| Operation::HandOverToken(token, heir)),
@@ -225,13 +228,14 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
 }
 
 /// The kinds of operation, each of which has to have been done and refused.
-pub(super) const KINDS: [&str; 31] = [
+pub(super) const KINDS: [&str; 32] = [
     "initialise",
     "issue_token",
     "issue_token of the management API",
     "change_token",
     "set_token_paused",
     "rotate_token",
+    "end_previous_secret",
     "revoke_token",
     "revoke_tokens",
     "hand_over_token",
@@ -269,6 +273,7 @@ impl Operation {
             Self::ChangeToken { .. } => "change_token",
             Self::PauseToken(..) => "set_token_paused",
             Self::RotateToken(..) => "rotate_token",
+            Self::EndPreviousSecret(_) => "end_previous_secret",
             Self::RevokeToken(_) => "revoke_token",
             Self::RevokeTokens(_) => "revoke_tokens",
             Self::HandOverToken(..) => "hand_over_token",
@@ -322,7 +327,7 @@ impl Operation {
         match self {
             Self::Initialise => {
                 let email = "eve@example.com".parse().unwrap();
-                service.initialise(caller, "Mine", email, None).await?;
+                service.initialise(caller, "Mine", email, None, None).await?;
             }
             Self::IssueToken { api, organization, owner, role, scopes, expiry, networks } => {
                 let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -360,6 +365,13 @@ impl Operation {
             }
             Self::RotateToken(token, overlap) => {
                 secret = Some(service.rotate_token(caller, names.token(*token), *overlap).await?);
+            }
+            Self::EndPreviousSecret(token) => {
+                let token = names.token(*token);
+                let found = service.token(&Caller::Operator, token).await;
+                let previous = found.ok().and_then(|stored| stored.previous);
+                let previous = previous.map(|it| rotation::mark(&it.digest)).unwrap_or_default();
+                told.tokens.push(service.end_previous_secret(caller, token, &previous).await?);
             }
             Self::RevokeToken(token) => {
                 told.tokens.push(service.revoke_token(caller, names.token(*token), "").await?);

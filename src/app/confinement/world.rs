@@ -120,7 +120,7 @@ impl World {
     async fn populate(&mut self) {
         let service = self.app.service.clone();
         let ada = "ada@example.com".parse().unwrap();
-        let first = service.initialise(&Caller::Operator, "First", ada, None).await.unwrap();
+        let first = service.initialise(&Caller::Operator, "First", ada, None, None).await.unwrap();
         let other = service.create_organization(&Caller::Operator, "Other", None).await.unwrap();
         self.organizations = vec![first.organization, other.id];
         self.accounts = vec![first.account.id];

@@ -164,7 +164,7 @@ async fn initialise(
     // Alone in its task: were it dropped with its request, the next first set-up
     // could begin before this one has ended.
     let work = tokio::spawn(async move {
-        service.initialise(&caller, &body.organization, body.email, body.password).await
+        service.initialise(&caller, &body.organization, body.email, None, body.password).await
     });
     let made = work.await.map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())

@@ -147,6 +147,7 @@ fn details(change: &Change) -> Value {
         | Change::SecondFactorRemoved { .. }
         | Change::InvitationWithdrawn { .. }
         | Change::MembershipEnded { .. }
+        | Change::TokenPreviousEnded { .. }
         | Change::TokenPaused { .. }
         | Change::TokenResumed { .. } => json!({}),
         Change::MembershipAdded { rank, .. } | Change::MembershipRankChanged { rank, .. } => {

@@ -1,8 +1,9 @@
 //! What a form sends (`application/x-www-form-urlencoded`), taken apart once.
 
 use super::Trouble;
-use crate::http::extract;
+use crate::{http::extract, service::passwords::SHORTEST};
 use axum::extract::{FromRequest, Request};
+use counterfoil_core::token::Digest;
 use http::header;
 use zeroize::Zeroizing;
 
@@ -30,6 +31,18 @@ impl Form {
         Some(self.text(name)).filter(|text| !text.is_empty())
     }
 
+    /// What tells a form that was filled in otherwise.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut text = Zeroizing::new(String::new());
+        for part in self.0.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]) {
+            // With its length, so that no part runs into the next.
+            text.push_str(&part.len().to_string());
+            text.push(' ');
+            text.push_str(part);
+        }
+        Digest::of(&text)
+    }
+
     /// A password: space around it is part of it.
     pub(crate) fn password(&self, name: &str) -> Zeroizing<String> {
         Zeroizing::new(self.all(name).next().unwrap_or_default().to_owned())
@@ -42,6 +55,16 @@ impl Form {
     ) -> impl Iterator<Item = &'f str> + use<'f, 'n> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// What stands beside a field for a new password.
+pub(crate) fn password_hint() -> String {
+    format!("{SHORTEST} characters or more. A sentence is easier to remember than a puzzle.")
+}
+
+/// What is wrong with a field, as a sentence beside it.
+pub(crate) fn sentence(message: &str) -> String {
+    format!("It {message}.")
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
@@ -70,6 +93,9 @@ mod tests {
         assert_eq!(form.given("absent"), None);
         assert_eq!(form.all("scope").collect::<Vec<_>>(), ["x", "y:z"]);
         assert_eq!(form.password("password").as_str(), " p ");
+        let digests =
+            [&b"a=bc"[..], b"ab=c", b"a=b&c=", b"a=bc&a=bc"].map(|f| Form::read(f).digest());
+        assert_eq!(digests.iter().collect::<std::collections::HashSet<_>>().len(), 4);
         assert_eq!(Form::read(b"%ff=%zz").text("absent"), "");
     }
 }

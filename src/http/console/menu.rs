@@ -12,6 +12,9 @@ const PLACES: [(&str, Place); 4] = [
     ("Admin Portal", Place::Portal),
 ];
 
+/// What is always in the menu, and leads to the tokens of all APIs.
+const ALL: &str = "API tokens";
+
 /// A page on which entries of APIs stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -41,9 +44,17 @@ pub(crate) struct Menu(Vec<Entry>);
 impl Menu {
     /// The entries for somebody of this rank.
     pub(crate) fn of(apis: &[ProtectedApi], is_administrator: bool) -> Self {
-        let may_issue =
-            |api: &&ProtectedApi| is_administrator || api.api.issuers == Issuers::Members;
-        Self(apis.iter().filter(may_issue).filter_map(entry).collect())
+        let issued = apis.iter().filter(|api| may_issue(api, is_administrator));
+        let mut entries: Vec<Entry> = issued.filter_map(entry).collect();
+        // Where two are called alike, each says whose it is.
+        let alike: Vec<bool> =
+            entries.iter().map(|a| entries.iter().filter(|b| a.same_way(b)).count() > 1).collect();
+        for (entry, alike) in entries.iter_mut().zip(alike) {
+            if alike {
+                entry.label = format!("{} ({})", entry.label, entry.api);
+            }
+        }
+        Self(entries)
     }
 
     /// Those that stand in the menu itself.
@@ -62,10 +73,29 @@ impl Menu {
     }
 }
 
+impl Entry {
+    /// What stands above it on a page.
+    pub(crate) fn heading(&self) -> &str {
+        self.section.as_deref().unwrap_or(&self.api)
+    }
+
+    fn same_way(&self, other: &Self) -> bool {
+        (self.place, &self.section, &self.label) == (other.place, &other.section, &other.label)
+    }
+}
+
+/// Whether somebody of this rank may issue tokens of an API.
+pub(super) fn may_issue(api: &ProtectedApi, is_administrator: bool) -> bool {
+    is_administrator || api.api.issuers == Issuers::Members
+}
+
 /// The entry of one API.
-fn entry(api: &ProtectedApi) -> Option<Entry> {
+pub(super) fn entry(api: &ProtectedApi) -> Option<Entry> {
     let way = &api.words.menu;
     let (first, last) = (way.first()?, way.last()?);
+    if way.len() == 1 && *first == ALL {
+        return None;
+    }
     let place = PLACES.iter().find(|(name, _)| name.eq_ignore_ascii_case(first));
     // A way that is only the name of a page would be an entry that is that page.
     let place = if way.len() > 1 { place.map(|(_, place)| *place) } else { None };
@@ -76,6 +106,9 @@ fn entry(api: &ProtectedApi) -> Option<Entry> {
     // An entry that is called like the button does what the button does.
     let href = if *last == api.words.generate {
         format!("/tokens/new?api={name}")
+    } else if place == Some(Place::Account) {
+        // There it is a list over the page.
+        format!("/account/tokens?api={name}")
     } else {
         format!("/tokens?api={name}")
     };
@@ -117,16 +150,15 @@ mod tests {
             entry(Place::Profile, None, "API Token Management", "/tokens?api=aristotle");
         let facets = entry(Place::Dropdown, None, "Generate Token", "/tokens/new?api=facets");
         let finout = entry(Place::Portal, None, "API Tokens", "/tokens?api=finout");
-        let orders = entry(Place::Dropdown, None, "API tokens", "/tokens?api=orders");
         let selectstar = entry(
             Place::Account,
             Some("Client API Token"),
             "Manage API Tokens",
-            "/tokens?api=selectstar",
+            "/account/tokens?api=selectstar",
         );
         let togai = entry(Place::Settings, None, "API Tokens", "/tokens?api=togai");
-        let members = [&aristotle, &facets, &orders, &selectstar, &togai].map(Clone::clone);
+        let members = [&aristotle, &facets, &selectstar, &togai].map(Clone::clone);
         assert_eq!(menu(false), members);
-        assert_eq!(menu(true), [aristotle, facets, finout, orders, selectstar, togai]);
+        assert_eq!(menu(true), [aristotle, facets, finout, selectstar, togai]);
     }
 }

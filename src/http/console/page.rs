@@ -1,13 +1,16 @@
 //! Pages: a template becomes an answer, and so does what went wrong.
 
-use super::visitor::Outside;
+use super::{visitor::Outside, when::when};
 use crate::{
+    clock,
     http::{loggable::loggable, problem::Problem},
     service::ServiceError,
 };
 use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
+use counterfoil_core::time::Seconds;
 use http::{HeaderValue, StatusCode, header};
+use std::time::Duration;
 
 /// A page that is as it should be.
 pub(crate) struct Page<T>(pub(crate) T);
@@ -58,6 +61,8 @@ pub(crate) enum Trouble {
     NotFound,
     /// A link that has led here once, or never did.
     Gone(String),
+    /// The link does not work, or not any more; what to do instead.
+    Over(&'static str),
     /// The visitor may not.
     Forbidden(String),
     /// It did not come from one of our own pages.
@@ -86,6 +91,21 @@ impl From<ServiceError> for Trouble {
             ServiceError::Unavailable(why) => Self::Unavailable(why),
             ServiceError::Unknown => Self::Unavailable(error.to_string()),
         }
+    }
+}
+
+impl Trouble {
+    /// Somebody was wrong too often: when they may try again.
+    pub(crate) fn wait(left: Duration) -> Self {
+        let seconds = left.as_secs().max(1);
+        let now = clock::now();
+        let again = when(now.plus(Seconds(seconds)), now);
+        let why = format!(
+            "This was tried too often. Nothing was looked at and nothing was changed. Try again \
+             {}, after {}.",
+            again.words, again.exact
+        );
+        Self::Later { seconds, why }
     }
 }
 
@@ -121,6 +141,14 @@ impl IntoResponse for Trouble {
                 home(),
             ),
             Self::Gone(why) => (StatusCode::NOT_FOUND, "This link leads nowhere", why, home()),
+            Self::Over(what) => (
+                StatusCode::NOT_FOUND,
+                "This link does not work",
+                format!(
+                    "Links work once, for an hour, and only the newest of its kind does. {what}"
+                ),
+                ("/sign-in".into(), "To sign in"),
+            ),
             Self::Forbidden(why) => (StatusCode::FORBIDDEN, "You may not do this", why, home()),
             Self::CrossSite { public_url } => (
                 StatusCode::FORBIDDEN,

@@ -16,7 +16,9 @@ mod tokens;
 mod why;
 mod words;
 
-use super::{Again, Console, Form, Frame, Page, Trouble, Visitor, to};
+use super::{
+    Again, Console, Form, Frame, Page, Trouble, Visitor, browser, to, tokens::facts::sentence,
+};
 use crate::service::ServiceError;
 use axum::Router;
 use std::{str::FromStr, sync::Arc};
@@ -94,14 +96,6 @@ fn about_form(error: ServiceError) -> Result<String, Trouble> {
     }
 }
 
-/// Words as a sentence.
-fn sentence(words: &str) -> String {
-    let mut rest = words.chars();
-    let first = rest.next().into_iter().flat_map(char::to_uppercase);
-    let end = if words.ends_with(['.', '?', '!']) { "" } else { "." };
-    first.chain(rest).collect::<String>() + end
-}
-
 #[cfg(test)]
 mod unit_tests {
     #[test]
@@ -111,6 +105,5 @@ mod unit_tests {
         assert_eq!(super::address("/p", &[]), "/p");
         assert_eq!(super::count(1, "token"), "1 token");
         assert_eq!(super::count(0, "token"), "0 tokens");
-        assert_eq!(super::sentence("must not be empty"), "Must not be empty.");
     }
 }

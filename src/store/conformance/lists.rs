@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    store::{TokenAfter, TokenList, TokenOrder},
+    store::{ListOrder as TokenOrder, TokenAfter, TokenList},
     usage::{LastUse, TokenUsage},
 };
 use std::cmp::Reverse;

@@ -1,6 +1,6 @@
 //! What each change does to the tables, and under which condition.
 
-use super::write::to_sql;
+use super::{sessions, write::to_sql};
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
@@ -81,11 +81,15 @@ pub(super) fn apply(
             "UPDATE account SET disabled_at = NULL WHERE id = ?1 AND disabled_at IS NOT NULL",
             params![account.as_bytes()],
         ),
-        Change::PasswordSet { account, hash } => run(
-            connection,
-            "UPDATE account SET password_hash = ?2 WHERE id = ?1",
-            params![account.as_bytes(), hash],
-        ),
+        Change::PasswordSet { account, hash } => {
+            // With it, so that nothing can come between: whoever is in with the old one is out.
+            sessions::end_all(connection, *account, None)?;
+            run(
+                connection,
+                "UPDATE account SET password_hash = ?2 WHERE id = ?1",
+                params![account.as_bytes(), hash],
+            )
+        }
         // The factor itself is kept beside the ledger, and what became of it may have to be
         // said once more: see `SignInStore::keep_second_factor`.
         Change::SecondFactorSet { account } => run(
@@ -255,6 +259,13 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
                 ],
             )
         }
+        Change::TokenPreviousEnded { token, organization, previous } => run(
+            connection,
+            "UPDATE token SET previous_digest = NULL, previous_until = NULL
+             WHERE id = ?1 AND organization = ?2 AND previous_digest = ?3
+             AND revoked_at IS NULL",
+            params![token.as_bytes(), organization.as_bytes(), previous.as_bytes()],
+        ),
         Change::TokenHandedOver { token, organization, owner } => {
             if !is_live(connection, *organization, *owner)? {
                 return Err(ApplyError::Conflict);

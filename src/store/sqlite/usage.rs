@@ -110,11 +110,17 @@ fn keep_last(
     token: TokenId,
     last: &LastUse,
 ) -> Result<(), Error> {
+    // Lists are in the order of this one, for each organization.
+    let (home, whose) = match table {
+        "last_use" => (", home", ", (SELECT organization FROM token WHERE id = ?1)"),
+        _ => ("", ""),
+    };
     run(
         connection,
         &format!(
-            "INSERT INTO {table} AS kept (token, at, door, address, user_agent, route, secret)
-             VALUES (?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO {table} AS kept
+                (token, at, door, address, user_agent, route, secret{home})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7{whose})
              ON CONFLICT (token) DO UPDATE SET at = excluded.at, door = excluded.door,
                 address = excluded.address, user_agent = excluded.user_agent,
                 route = excluded.route, secret = excluded.secret

@@ -101,7 +101,7 @@ fn what_is_for_nobody() {
         }
         for (name, lines) in oversized() {
             let answer = exchange(stage.server.gateway, with(&stage, &lines).as_bytes());
-            assert_eq!(answer.status, 431);
+            assert_eq!(answer.status, 431, "{name}: {answer:?}");
             is_too_large(name, &answer);
         }
         // The host's bytes need not be text.

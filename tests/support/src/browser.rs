@@ -34,6 +34,7 @@ pub struct Browser {
 }
 
 /// What it is like, apart from which page it shows. Each tab has to be told.
+#[expect(clippy::struct_excessive_bools, reason = "any of them may be had with any other")]
 #[derive(Debug, Clone, Copy, Default)]
 struct Look {
     is_dark: bool,
@@ -65,7 +66,7 @@ impl Browser {
     pub fn at(server: SocketAddr) -> Self {
         let place = places::take();
         let profile = tempfile::tempdir().unwrap();
-        let driver = Driver::start(&capabilities(&profile));
+        let driver = Driver::start(&capabilities(&profile), profile.path());
         let origin = format!("http://{server}");
         let look = Look::default();
         let browser = Self { driver, look, origin, _profile: profile, _place: place };
@@ -232,9 +233,8 @@ impl Browser {
             if let Some(made) = condition() {
                 return made;
             }
-            if Instant::now() >= deadline {
-                panic!("{what}: not at {}, which shows:\n{}", self.url(), self.text());
-            }
+            let shown = || format!("{what}: not at {}, which shows:\n{}", self.url(), self.text());
+            assert!(Instant::now() < deadline, "{}", shown());
         }
     }
 
@@ -452,8 +452,10 @@ impl Key {
 }
 
 fn capabilities(profile: &TempDir) -> Value {
-    let mut arguments =
-        vec!["--headless".to_owned(), format!("--user-data-dir={}", profile.path().display())];
+    let mut arguments = vec![
+        "--headless".to_owned(),
+        format!("--user-data-dir={}", profile.path().join("profile").display()),
+    ];
     let switches = [
         "--disable-background-networking",
         "--disable-component-update",

@@ -14,9 +14,11 @@
 pub mod browser;
 pub mod caller;
 pub mod installation;
+pub mod mail;
 pub mod process;
 pub mod response;
 pub mod server;
 pub mod upstream;
+pub mod visitor;
 mod webdriver;
 pub mod wire;

@@ -8,7 +8,7 @@ use crate::{
     wire::Wire,
 };
 use serde_json::{Value, json};
-use std::{cell::RefCell, fmt, net::TcpStream, process::Command};
+use std::{cell::RefCell, fmt, net::TcpStream, path::Path, process::Command};
 
 /// What stands for an element in what WebDriver says.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -32,11 +32,12 @@ pub(crate) struct Failure {
 pub(crate) struct Element(pub(crate) String);
 
 impl Driver {
-    /// Starts a browser with these capabilities.
-    pub(crate) fn start(capabilities: &Value) -> Self {
+    /// Starts a browser with these capabilities, which keeps all its files in `home`.
+    pub(crate) fn start(capabilities: &Value, home: &Path) -> Self {
         let mut command = Command::new("chromedriver");
         // Pages show times; a machine's own zone and language have no say in them.
         command.arg("--port=0").env("TZ", "UTC").env("LC_ALL", "C.UTF-8");
+        command.env("HOME", home).env("TMPDIR", home);
         let process = Running::start(&mut command);
         let port: u16 = process.wait_for_printed(|line| {
             let (_, port) = line.split_once("started successfully on port ")?;

@@ -231,6 +231,15 @@ pub enum Change {
         /// What the new secret ends with.
         last_four: Box<str>,
     },
+    /// The secret before a token's last rotation ended earlier than it would have.
+    TokenPreviousEnded {
+        /// Which.
+        token: TokenId,
+        /// Whose.
+        organization: OrganizationId,
+        /// The digest of the secret that ended.
+        previous: Digest,
+    },
     /// A token has another owner, of the same organization.
     TokenHandedOver {
         /// Which.
@@ -318,6 +327,7 @@ impl Change {
             Self::TokenPaused { .. } => "token_paused",
             Self::TokenResumed { .. } => "token_resumed",
             Self::TokenRotated { .. } => "token_rotated",
+            Self::TokenPreviousEnded { .. } => "token_previous_ended",
             Self::TokenHandedOver { .. } => "token_handed_over",
             Self::TokenRevoked { .. } => "token_revoked",
         }
@@ -347,6 +357,7 @@ impl Change {
             | Self::TokenPaused { organization, .. }
             | Self::TokenResumed { organization, .. }
             | Self::TokenRotated { organization, .. }
+            | Self::TokenPreviousEnded { organization, .. }
             | Self::TokenHandedOver { organization, .. }
             | Self::TokenRevoked { organization, .. } => Some(*organization),
             Self::TokenIssued(token) | Self::TokenImported { token, .. } => {
@@ -381,6 +392,7 @@ impl Change {
             | Self::TokenPaused { token, .. }
             | Self::TokenResumed { token, .. }
             | Self::TokenRotated { token, .. }
+            | Self::TokenPreviousEnded { token, .. }
             | Self::TokenHandedOver { token, .. }
             | Self::TokenRevoked { token, .. } => Subject::Token(*token),
         }

@@ -39,6 +39,7 @@ pub(crate) enum Attempt {
     Pause(u32),
     Resume(u32),
     Rotate(u32, Option<i64>),
+    EndPrevious(u32),
     Revoke(u32),
     /// Other terms, another end.
     Patch(u32, u8, Option<i64>),
@@ -68,6 +69,7 @@ pub(crate) fn attempt_on(tokens: u32) -> impl Strategy<Value = Attempt> {
         2 => token.clone().prop_map(Pause),
         2 => token.clone().prop_map(Resume),
         4 => (token.clone(), proptest::option::of(0..10_000i64)).prop_map(|(t, o)| Rotate(t, o)),
+        2 => token.clone().prop_map(EndPrevious),
         1 => token.clone().prop_map(Revoke),
         4 => (token, 0..4u8, proptest::option::of(0..10_000i64))
             .prop_map(|(t, terms, end)| Patch(t, terms, end)),
@@ -231,6 +233,17 @@ impl Plain {
                     digest: fresh,
                     prefix: "acme".into(),
                     last_four: "0000".into(),
+                })
+            }
+            Attempt::EndPrevious(t) => {
+                let (token, state, previous) = self.tokens.get_mut(&token_id(t))?;
+                if *state == State::Revoked {
+                    return None;
+                }
+                Some(Change::TokenPreviousEnded {
+                    token: token.id,
+                    organization: token.organization,
+                    previous: previous.take()?.digest,
                 })
             }
             Attempt::Patch(t, terms, end) => {
@@ -428,6 +441,17 @@ fn a_change_to_something_unknown_changes_nothing() {
         Change::TokenHandedOver { token: token_id(0), organization: here, owner: nobody },
         // A token stays where it is, whoever else is a member elsewhere.
         Change::TokenHandedOver { token: token_id(0), organization: organization(1), owner: ada },
+        Change::TokenPreviousEnded {
+            token: nothing,
+            organization: here,
+            previous: Digest::of("a"),
+        },
+        // It has been rotated by nobody, and this secret is the one it has.
+        Change::TokenPreviousEnded {
+            token: token_id(0),
+            organization: here,
+            previous: plain.digests[0].0,
+        },
         Change::TokenRotated {
             revision: 0,
             token: nothing,

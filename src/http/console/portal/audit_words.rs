@@ -3,10 +3,11 @@
 use counterfoil_core::{Timestamp, account::Rank, id::AccountId, ledger::Change, token::Token};
 
 /// Every kind of change that an organization's part of the ledger can have, in words.
-pub(super) const KINDS: [(&str, &str); 24] = [
+pub(super) const KINDS: [(&str, &str); 25] = [
     ("token_issued", "Token generated"),
     ("token_changed", "Token changed"),
     ("token_rotated", "Token rotated"),
+    ("token_previous_ended", "Old secret ended"),
     ("token_paused", "Token paused"),
     ("token_resumed", "Token resumed"),
     ("token_revoked", "Token revoked"),
@@ -68,6 +69,7 @@ fn details(change: &Change) -> String {
         | Change::SecondFactorRemoved { .. }
         | Change::InvitationWithdrawn { .. }
         | Change::MembershipEnded { .. }
+        | Change::TokenPreviousEnded { .. }
         | Change::TokenPaused { .. }
         | Change::TokenResumed { .. } => String::new(),
         Change::MembershipAdded { rank, .. } | Change::MembershipRankChanged { rank, .. } => {

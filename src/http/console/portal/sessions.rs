@@ -1,6 +1,6 @@
 //! Who is signed in.
 
-use super::{Console, Frame, Page, Pager, ROWS, Trouble, Visitor, address, count, id, to, words};
+use super::{Console, Frame, Page, Pager, ROWS, Trouble, Visitor, address, browser, count, id, to};
 use crate::{
     clock,
     http::console::when::{When, when},
@@ -107,7 +107,7 @@ fn row(
     let here = session.id == own;
     let address = session.address.map(|address| address.to_string()).unwrap_or_default();
     let (browser, address) = if is_only_here {
-        (words::browser(session.user_agent.as_deref()), address)
+        (browser::in_words(session.user_agent.as_deref()), address)
     } else {
         ("belongs elsewhere too".into(), String::new())
     };

@@ -2,12 +2,13 @@
 
 use super::{
     Choice, Console, Frame, Page, Pager, Trouble, Visitor, address, count, id,
-    words::{self, SOON},
+    words,
 };
 use crate::{
     clock,
+    http::console::tokens::facts::SOON,
     service::{Caller, accounts::AccountName, management_api},
-    store::{StoredToken, TokenList, TokenOrder, TokenState},
+    store::{StoredToken, TokenList, ListOrder, TokenState},
 };
 use askama::Template;
 use axum::{
@@ -66,11 +67,11 @@ const STATES: [(&str, &str, Option<TokenState>); 5] = [
     ("revoked", "Revoked", Some(TokenState::Revoked)),
 ];
 
-const SORTS: [(&str, &str, TokenOrder); 4] = [
-    ("", "Newest first", TokenOrder::Newest),
-    ("name", "Name", TokenOrder::Name),
-    ("end", "Ends first", TokenOrder::End),
-    ("use", "Used last", TokenOrder::LastUse),
+const SORTS: [(&str, &str, ListOrder); 4] = [
+    ("", "Newest first", ListOrder::Newest),
+    ("name", "Name", ListOrder::Name),
+    ("end", "Ends first", ListOrder::End),
+    ("use", "Used last", ListOrder::LastUse),
 ];
 
 /// A way to a part of the list.
@@ -195,7 +196,7 @@ impl Console {
         let next = found.next.map(|after| wanted.address(&wanted.only, &after.to_string()));
         let has_before = !wanted.after.is_empty();
         Ok(List {
-            apis: self.buttons(visitor)?,
+            apis: self.portal_buttons(visitor)?,
             chips: CHIPS.map(|chip| wanted.chip(chip)).into(),
             search: wanted.search.trim().to_owned(),
             owner,
@@ -249,7 +250,7 @@ impl Console {
     }
 
     /// A button for each API whose own documentation has its tokens in the Admin Portal.
-    fn buttons(&self, visitor: &Visitor) -> Result<Vec<Button>, Trouble> {
+    fn portal_buttons(&self, visitor: &Visitor) -> Result<Vec<Button>, Trouble> {
         let entries = self.frame(visitor, "all_tokens").entries;
         let button = |api: &str| {
             let generate = self.api(api)?.words.generate.clone();

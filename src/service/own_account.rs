@@ -1,0 +1,299 @@
+//! What people change about their own accounts.
+//!
+//! What proves who somebody is can be changed by whoever proves it once more: a session
+//! alone, which may be somebody else's by now, is not enough.
+
+use super::{
+    Caller, Service, ServiceError,
+    accounts::{AccountName, NAME, check_may_have_password, names},
+    check_name, organizations,
+    second_factor::{RecoveryCode, TotpSecret},
+    sessions::{Client, CodeProof, Here, Proof, SignedIn},
+};
+use crate::{
+    clock,
+    mail::letters,
+    store::{StoreError, StoredAccount, StoredOrganization, StoredSecondFactor},
+};
+use counterfoil_core::{id::AccountId, ledger::Change, token::Digest};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Why something about an account was not changed.
+#[derive(Debug)]
+pub(crate) enum Unproven {
+    /// The password is wrong.
+    Password,
+    /// The code is wrong.
+    Code,
+    /// One of them was wrong too often; so long is there to wait.
+    Later(Duration),
+    /// The code was wrong too often, and the session has ended.
+    SessionOver,
+    /// Something else.
+    Other(ServiceError),
+}
+
+impl From<ServiceError> for Unproven {
+    fn from(error: ServiceError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<StoreError> for Unproven {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// What somebody's second factor is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Factor {
+    /// How many recovery codes are left.
+    pub(crate) left: usize,
+}
+
+impl Service {
+    /// Changes somebody's own password. All their sessions end, and a new one begins; how
+    /// many ended beside this one.
+    pub(crate) async fn change_own_password(
+        &self,
+        here: &Here,
+        current: Zeroizing<String>,
+        new: Zeroizing<String>,
+        client: &Client,
+    ) -> Result<(SignedIn, usize), Unproven> {
+        let account = &here.account;
+        check_may_have_password(account)?;
+        let before = self.prove_own_password(here, current, client).await?;
+        let hash = self.passwords.hash(new, &names(account)).await?;
+        let _alone = self.credentials.lock().await;
+        let now = self.store.credentials(account.id).await?;
+        if now.and_then(|now| now.password_hash) != Some(before) {
+            return Err(ServiceError::from(StoreError::Conflict).into());
+        }
+        let others = self.own_sessions(here, clock::now()).await?.len().saturating_sub(1);
+        let begun = self.new_session(clock::now(), account.id, client, true);
+        let change = Change::PasswordSet { account: account.id, hash: hash.clone() };
+        self.commit(here.actor(), clock::now(), [change]).await?;
+        self.send_later(account.email.as_ref().map(letters::password_changed));
+        Ok((self.keep(begun, hash).await?, others))
+    }
+
+    /// The hash of somebody's own password, if they show it.
+    async fn prove_own_password(
+        &self,
+        here: &Here,
+        password: Zeroizing<String>,
+        client: &Client,
+    ) -> Result<String, Unproven> {
+        let email = here.account.email.as_ref().map(ToString::to_string).unwrap_or_default();
+        match self.prove(&email, password, client).await? {
+            Proof::Right { person, hash } if person.account == here.account.id => Ok(hash),
+            Proof::Right { .. } | Proof::Wrong => Err(Unproven::Password),
+            Proof::Later(left) => Err(Unproven::Later(left)),
+        }
+    }
+
+    async fn prove_own_code(&self, here: &Here, code: &str) -> Result<(), Unproven> {
+        match self.prove_code(here.account.id, here.session.id, code).await? {
+            CodeProof::Right => Ok(()),
+            CodeProof::Wrong => Err(Unproven::Code),
+            CodeProof::Later(left) => Err(Unproven::Later(left)),
+            CodeProof::Over => Err(Unproven::SessionOver),
+        }
+    }
+
+    /// Changes what somebody is called.
+    pub(crate) async fn rename_oneself(&self, here: &Here, name: &str) -> Result<(), ServiceError> {
+        let name = check_name(name, NAME)?;
+        self.settle(here.actor(), async |_| {
+            let stored = self.stored_account(&AccountName::Id(here.account.id)).await?;
+            if stored.name == name {
+                return Ok((None, ()));
+            }
+            let change = Change::AccountChanged {
+                account: stored.id,
+                revision: stored.revision + 1,
+                name: name.clone(),
+                external_id: stored.external_id,
+            };
+            Ok((Some(change), ()))
+        })
+        .await
+    }
+
+    /// Changes what the organization is called that somebody administers.
+    pub(crate) async fn rename_own_organization(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<StoredOrganization, ServiceError> {
+        caller.may("accounts:write")?;
+        caller.administers()?;
+        let Some(id) = caller.home() else {
+            return Err(organizations::no_such_organization());
+        };
+        let name = check_name(name, organizations::NAME)?;
+        self.settle(caller, async |_| {
+            let stored = self.stored_organization(id).await?;
+            if stored.closed_at.is_some() {
+                return Err(ServiceError::Conflict("the organization is closed".into()));
+            }
+            if stored.name == name {
+                return Ok((None, stored));
+            }
+            let revision = stored.revision + 1;
+            let change = Change::OrganizationChanged {
+                organization: id,
+                revision,
+                name: name.clone(),
+                external_id: stored.external_id.clone(),
+            };
+            Ok((Some(change), StoredOrganization { name: name.clone(), revision, ..stored }))
+        })
+        .await
+    }
+
+    /// Somebody's own second factor; none, where nothing is asked for beside the password.
+    pub(crate) async fn own_factor(&self, here: &Here) -> Result<Option<Factor>, ServiceError> {
+        let factor = self.store.second_factor(here.account.id).await?;
+        let factor = factor.filter(|factor| factor.is_confirmed);
+        Ok(factor.map(|factor| Factor { left: factor.recovery.len() }))
+    }
+
+    /// A fresh secret for somebody's authenticator, which counts once a code was made
+    /// with it. One that was shown before and not used does not: somebody may have seen it.
+    pub(crate) async fn begin_second_factor(
+        &self,
+        here: &Here,
+    ) -> Result<TotpSecret, ServiceError> {
+        check_may_have_password(&here.account)?;
+        let secret = TotpSecret::new();
+        let factor = new_factor(here.account.id, &secret);
+        if self.store.keep_second_factor(factor).await? { Ok(secret) } else { Err(has_one()) }
+    }
+
+    /// The secret that was shown and not used yet.
+    pub(crate) async fn pending_second_factor(
+        &self,
+        here: &Here,
+    ) -> Result<TotpSecret, ServiceError> {
+        Ok(self.pending(here).await?.0)
+    }
+
+    async fn pending(&self, here: &Here) -> Result<(TotpSecret, StoredSecondFactor), ServiceError> {
+        let factor = self.store.second_factor(here.account.id).await?;
+        let begin = || ServiceError::Conflict("ask for a new key first".into());
+        let factor = factor.ok_or_else(begin)?;
+        if factor.is_confirmed {
+            return Err(has_one());
+        }
+        let bytes = factor.secret.as_slice().try_into().map_err(|_| begin())?;
+        Ok((TotpSecret::from_bytes(bytes), factor))
+    }
+
+    /// Has codes of the pending secret asked for from now on, since somebody has one; the
+    /// recovery codes.
+    pub(crate) async fn confirm_second_factor(
+        &self,
+        here: &Here,
+        code: &str,
+    ) -> Result<Vec<RecoveryCode>, Unproven> {
+        let _alone = self.credentials.lock().await;
+        let (secret, factor) = self.pending(here).await?;
+        // Whoever tries has the secret before their eyes: there is nothing to guess.
+        let Some(step) = secret.verify(code, clock::now(), None) else {
+            return Err(Unproven::Code);
+        };
+        let codes = RecoveryCode::set();
+        let recovery = codes.iter().map(|code| Digest::from_bytes(code.digest())).collect();
+        let factor = StoredSecondFactor { is_confirmed: true, last_step: step, recovery, ..factor };
+        // The order: see `SignInStore::keep_second_factor`.
+        if !self.store.keep_second_factor(factor).await? {
+            return Err(has_one().into());
+        }
+        let change = Change::SecondFactorSet { account: here.account.id };
+        self.commit(here.actor(), clock::now(), [change]).await?;
+        self.send_later(here.account.email.as_ref().map(letters::second_factor_set));
+        Ok(codes.into())
+    }
+
+    /// New recovery codes instead of those before, for whoever shows a code.
+    pub(crate) async fn renew_recovery_codes(
+        &self,
+        here: &Here,
+        code: &str,
+    ) -> Result<Vec<RecoveryCode>, Unproven> {
+        self.prove_own_code(here, code).await?;
+        let _alone = self.credentials.lock().await;
+        let factor = self.store.second_factor(here.account.id).await?;
+        let Some(factor) = factor.filter(|factor| factor.is_confirmed) else {
+            return Err(has_none().into());
+        };
+        let codes = RecoveryCode::set();
+        let recovery = codes.iter().map(|code| Digest::from_bytes(code.digest())).collect();
+        self.store.keep_second_factor(StoredSecondFactor { recovery, ..factor }).await?;
+        Ok(codes.into())
+    }
+
+    /// Removes somebody's own second factor, for whoever shows the password and a code.
+    pub(crate) async fn remove_own_factor(
+        &self,
+        here: &Here,
+        password: Zeroizing<String>,
+        code: &str,
+        client: &Client,
+    ) -> Result<(), Unproven> {
+        if self.own_factor(here).await?.is_none() {
+            return Err(has_none().into());
+        }
+        self.prove_own_password(here, password, client).await?;
+        self.prove_own_code(here, code).await?;
+        let _alone = self.credentials.lock().await;
+        let change = Change::SecondFactorRemoved { account: here.account.id };
+        self.commit(here.actor(), clock::now(), [change]).await?;
+        self.store.remove_second_factor(here.account.id).await?;
+        self.send_later(here.account.email.as_ref().map(letters::second_factor_removed));
+        Ok(())
+    }
+
+    /// Removes the second factor of somebody who has lost everything that shows codes.
+    pub(crate) async fn remove_second_factor(
+        &self,
+        caller: &Caller,
+        name: &AccountName,
+    ) -> Result<StoredAccount, ServiceError> {
+        caller.is_operator()?;
+        let account = self.stored_account(name).await?;
+        let _alone = self.credentials.lock().await;
+        let factor = self.store.second_factor(account.id).await?;
+        let is_asked = factor.is_some_and(|factor| factor.is_confirmed);
+        if !is_asked && !account.has_second_factor {
+            return Err(has_none());
+        }
+        let change = Change::SecondFactorRemoved { account: account.id };
+        self.commit(caller, clock::now(), [change]).await?;
+        self.store.remove_second_factor(account.id).await?;
+        self.send_later(account.email.as_ref().map(letters::second_factor_removed));
+        Ok(StoredAccount { has_second_factor: false, ..account })
+    }
+}
+
+fn new_factor(account: AccountId, secret: &TotpSecret) -> StoredSecondFactor {
+    StoredSecondFactor {
+        account,
+        secret: secret.bytes().to_vec(),
+        is_confirmed: false,
+        last_step: 0,
+        recovery: Vec::new(),
+    }
+}
+
+fn has_one() -> ServiceError {
+    ServiceError::Conflict("there is a second factor already; turn it off first".into())
+}
+
+fn has_none() -> ServiceError {
+    ServiceError::Conflict("there is no second factor".into())
+}

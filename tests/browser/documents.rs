@@ -1,0 +1,194 @@
+//! The five documents, each followed word by word: from the sign-in to a 200 at the
+//! protected API, with the token that the dialog showed.
+
+use counterfoil_support::{
+    browser::Browser,
+    installation::{ADA, Installation},
+    response::Response,
+    server::Server,
+    upstream::Upstream,
+    visitor::PASSWORD,
+};
+
+/// The five APIs, and Ada before the sign-in.
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    pub(crate) browser: Browser,
+    _upstream: Upstream,
+}
+
+impl Stage {
+    pub(crate) fn set() -> Self {
+        let upstream = Upstream::start();
+        let installation = Installation::of_examples(&upstream).set_up();
+        installation.give_password(ADA);
+        let server = installation.start();
+        let browser = Browser::at(server.main);
+        Self { server, browser, _upstream: upstream }
+    }
+
+    /// The same, signed in.
+    pub(crate) fn signed_in() -> Self {
+        let stage = Self::set();
+        stage.sign_in();
+        stage
+    }
+
+    pub(crate) fn sign_in(&self) {
+        let it = &self.browser;
+        it.go("/sign-in");
+        it.fill("E-mail", ADA);
+        it.fill("Password", PASSWORD);
+        it.press("Sign in");
+        it.arrives("/tokens");
+    }
+
+    /// The menu under the profile picture.
+    pub(crate) fn click_on_the_profile_picture(&self) {
+        self.browser.click("//summary[starts-with(@aria-label, 'Menu of')]");
+    }
+
+    /// What stands in a field of the reveal.
+    pub(crate) fn reads(&self, label: &str) -> String {
+        let labelled = format!("//div[@class='secret'][span[normalize-space()='{label}']]/code");
+        self.browser.text_of(&labelled)
+    }
+
+    fn called(&self, path: &str, arguments: &[&str]) -> Response {
+        let response = self.server.curl(path, arguments);
+        assert_eq!(response.status, 200, "{response:?}");
+        response
+    }
+}
+
+#[test]
+fn facets() {
+    let stage = Stage::signed_in();
+    let it = &stage.browser;
+    // "Click on your user profile picture. Click on Generate Token to see a popup window."
+    stage.click_on_the_profile_picture();
+    it.follow("Generate Token");
+    it.arrives("/tokens/new?api=facets");
+    // "Add a note detailing the purpose for generating this token."
+    it.fill("Note", "Nightly report");
+    it.press("Generate");
+    // "You will see another popup window with a string of characters."
+    let token = stage.reads("Token");
+    // "The username is your registered email ID, and the password is the unique token."
+    stage.called("/facets/projects", &["--user", &format!("{ADA}:{token}")]);
+    it.press("Copy");
+    it.follow("Done");
+    it.sees("Nightly report");
+    assert_eq!(it.errors(), [""; 0]);
+}
+
+#[test]
+fn togai() {
+    let stage = Stage::signed_in();
+    let it = &stage.browser;
+    // "Click Settings. Click API Tokens."
+    stage.click_on_the_profile_picture();
+    it.follow("Settings");
+    it.follow("API Tokens");
+    // "Clicking the big green button Generate New Token in the center."
+    it.follow("Generate New Token");
+    it.fill("Name", "Ingest");
+    it.press("Generate");
+    // "Copy and store your Secret Key."
+    let secret = stage.reads("Secret Key");
+    // "The Secret key is the Bearer Token used for authenticating your request."
+    let line = format!("Authorization: Bearer {secret}");
+    stage.called("/togai/events", &["--header", &line]);
+    assert_eq!(it.errors(), [""; 0]);
+}
+
+#[test]
+fn selectstar() {
+    let stage = Stage::signed_in();
+    let it = &stage.browser;
+    // "In your Account Settings page, under Client API Token, click on Manage API Tokens."
+    stage.click_on_the_profile_picture();
+    it.follow("Account Settings");
+    it.click("//section[h2='Client API Token']//a[normalize-space()='Manage API Tokens']");
+    // "Then, in the modal, click on the Create button."
+    it.press("Create");
+    // "Copy the text in the API Token field."
+    let token = stage.reads("API Token");
+    // "You must use Token and not Bearer."
+    stage.called("/selectstar/v1/tables/", &["--header", &format!("Authorization: Token {token}")]);
+    let bearer = format!("Authorization: Bearer {token}");
+    assert_eq!(stage.server.curl("/selectstar/v1/tables/", ["--header", &bearer]).status, 401);
+    // "API tokens have no expiration, but they can be deleted and then recreated manually."
+    it.press("Copy");
+    it.follow("Done");
+    it.sees("API Token");
+    assert!(it.has("//dialog//a[starts-with(@aria-label, 'Delete')]"));
+    assert_eq!(it.errors(), [""; 0]);
+}
+
+#[test]
+fn finout() {
+    let stage = Stage::signed_in();
+    let it = &stage.browser;
+    // "Select your profile from the user dropdown. Click Admin Portal. Select API Tokens."
+    stage.click_on_the_profile_picture();
+    it.follow("Admin Portal");
+    it.follow("API Tokens");
+    // "Click Generate Token. The Generate Token window appears."
+    it.follow("Generate Token");
+    it.sees("Generate Token");
+    // "Enter a Description, choose a Role, choose token expiration, and click Create."
+    it.fill("Description", "Cost report");
+    it.click("//fieldset[legend='Role']//input[@value='viewer']");
+    it.click("//fieldset[legend='token expiration']//input[@value='30d']");
+    it.press("Create");
+    // "Copy the Client ID and the Secret Key, which won't be accessible later."
+    let (id, secret) = (stage.reads("Client ID"), stage.reads("Secret Key"));
+    // "Add the Client ID and Secret Key in Headers."
+    let id = format!("x-finout-client-id: {id}");
+    let secret = format!("x-finout-secret-key: {secret}");
+    stage.called("/finout/v1/costs", &["--header", &id, "--header", &secret]);
+    for field in ["client-id", "secret"] {
+        it.click(&format!("//button[@data-copy='{field}']"));
+    }
+    // "And then click Done."
+    it.follow("Done");
+    it.sees("Cost report");
+    assert_eq!(it.errors(), [""; 0]);
+}
+
+#[test]
+fn aristotle() {
+    let stage = Stage::signed_in();
+    let it = &stage.browser;
+    // "Select My Profile from the registry header dropdown. Select API Token Management."
+    stage.click_on_the_profile_picture();
+    it.follow("My Profile");
+    it.follow("API Token Management");
+    // "Select Generate New Token."
+    it.follow("Generate New Token");
+    // "Adjust the Name and Expiry date fields as desired."
+    it.fill("Name", "Harvester");
+    it.click("//fieldset[legend='Expiry date']//input[@value='90d']");
+    // "Adjust the permissions to read and write as desired."
+    it.tick("Create and change metadata");
+    it.sees("create and change metadata");
+    // "Select Create Token."
+    it.press("Create Token");
+    // "Your API key will be generated, along with instructions on how to use it."
+    let key = stage.reads("API key");
+    it.sees("curl");
+    let line = format!("Authorization: Token {key}");
+    stage.called("/aristotle/api/v4/metadata/x", &["--header", &line]);
+    stage.called("/aristotle/api/v4/metadata/x", &["--header", &line, "--request", "POST"]);
+    let denied = ["--header", &line, "--request", "POST"];
+    assert_eq!(stage.server.curl("/aristotle/api/v4/search/x", denied).status, 403);
+    // "It will not reappear if you go back or close the web page."
+    it.press("Copy");
+    it.go("/tokens");
+    it.sees("Harvester");
+    assert!(!it.source().contains(&key));
+    it.back();
+    it.sees("This secret was shown once");
+    assert!(!it.source().contains(&key));
+}
