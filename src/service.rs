@@ -23,8 +23,8 @@ pub(crate) mod rotation;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
 mod streams;
-pub(crate) mod token_lists;
 pub(crate) mod token_history;
+pub(crate) mod token_lists;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     clock,
-    store::{AccountFilter, Page, StoredAccount, StoredSession, TokenList, ListOrder, TokenState},
+    store::{AccountFilter, ListOrder, Page, StoredAccount, StoredSession, TokenList, TokenState},
 };
 use counterfoil_core::{
     Timestamp,

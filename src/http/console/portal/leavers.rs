@@ -11,7 +11,7 @@ use crate::{
     clock,
     http::console::when::{When, when},
     service::accounts::AccountName,
-    store::{StoredToken, TokenList, ListOrder, TokenState},
+    store::{ListOrder, StoredToken, TokenList, TokenState},
 };
 use askama::Template;
 use axum::{

@@ -1,14 +1,11 @@
 //! Every token of the organization, however many there are.
 
-use super::{
-    Choice, Console, Frame, Page, Pager, Trouble, Visitor, address, count, id,
-    words,
-};
+use super::{Choice, Console, Frame, Page, Pager, Trouble, Visitor, address, count, id, words};
 use crate::{
     clock,
     http::console::tokens::facts::SOON,
     service::{Caller, accounts::AccountName, management_api},
-    store::{StoredToken, TokenList, ListOrder, TokenState},
+    store::{ListOrder, StoredToken, TokenList, TokenState},
 };
 use askama::Template;
 use axum::{
