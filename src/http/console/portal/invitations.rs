@@ -8,7 +8,9 @@ use super::{
 use crate::{
     clock,
     http::console::{
-        Outside, visitor,
+        Outside,
+        form::password_hint,
+        visitor,
         when::{When, when},
     },
     mail::letters,
@@ -128,8 +130,9 @@ struct AcceptPage {
     who: Who,
     /// Where to sign in, and to come back from.
     sign_in: String,
-    name: String,
+    typed_name: String,
     name_error: String,
+    password_hint: String,
     password_error: String,
 }
 
@@ -179,7 +182,7 @@ async fn join(
         // There is a person for it, who has to be here.
         return Ok(Again(page).into_response());
     }
-    form.text("name").clone_into(&mut page.name);
+    form.text("name").clone_into(&mut page.typed_name);
     match service
         .join_as_a_new_person(&code, form.text("name"), form.password("password"), &client)
         .await
@@ -240,7 +243,8 @@ impl AcceptPage {
             expires: when(invitation.expires_at, clock::now()),
             who,
             sign_in: super::address("/sign-in", &[("next", &format!("/invitations/{code}"))]),
-            name: String::new(),
+            typed_name: String::new(),
+            password_hint: password_hint(),
             name_error: String::new(),
             password_error: String::new(),
         }

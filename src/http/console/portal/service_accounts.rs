@@ -75,7 +75,7 @@ struct AccountPage {
     page: Frame,
     list: List,
     account: Row,
-    name: String,
+    typed: String,
     error: String,
 }
 
@@ -210,7 +210,7 @@ impl Console {
         Ok(AccountPage {
             page: self.frame(visitor, "service_accounts"),
             list: self.service_account_list(caller, "").await?,
-            name: typed.unwrap_or(&account.name).to_owned(),
+            typed: typed.unwrap_or(&account.name).to_owned(),
             account,
             error,
         })
