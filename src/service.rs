@@ -62,7 +62,6 @@ pub(crate) struct Service {
     pub(crate) usage: Arc<Usage>,
     pub(crate) watches: Arc<Watches>,
     pub(crate) passwords: passwords::Passwords,
-    #[expect(dead_code, reason = "signing in asks it")]
     pub(crate) attempts: attempts::Attempts,
     pub(crate) requests: links::Requests,
     pub(crate) lifetimes: ArcSwap<sessions::Lifetimes>,
@@ -201,7 +200,6 @@ impl Service {
     }
 
     /// Has a letter sent, or none, without waiting for it.
-    #[expect(dead_code, reason = "letters are sent by pages that come")]
     pub(crate) fn send_later(&self, letter: Option<Letter>) {
         self.post.send_later(&self.under_way, letter);
     }
