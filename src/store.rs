@@ -11,7 +11,7 @@ mod token_list;
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
 };
-pub(crate) use token_list::{TokenAfter, TokenList, TokenOrder as ListOrder};
+pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder as ListOrder};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -281,6 +281,9 @@ pub(crate) struct AccountFilter {
     pub(crate) organization: Option<OrganizationId>,
     /// This one alone.
     pub(crate) account: Option<AccountId>,
+    pub(crate) kind: Option<AccountKind>,
+    /// Part of the name or the address, ASCII case aside.
+    pub(crate) search: Option<String>,
 }
 
 /// Which memberships to list.

@@ -16,6 +16,7 @@ pub(crate) mod live;
 mod menu;
 pub(crate) mod nonce;
 mod page;
+mod portal;
 mod profile;
 mod reset;
 mod set_up;
@@ -104,6 +105,7 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/", get(home))
         .merge(sign_in::routes())
+        .merge(portal::routes())
         .merge(set_up::routes())
         .merge(reset::routes())
         .merge(account::routes())
