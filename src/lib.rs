@@ -21,7 +21,6 @@ mod generated_page;
 mod http;
 mod jobs;
 mod loggable;
-#[cfg_attr(not(test), expect(dead_code, reason = "letters are sent by pages that come"))]
 mod mail;
 mod refusals;
 mod replica;

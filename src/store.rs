@@ -11,7 +11,7 @@ mod token_list;
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
 };
-pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder as ListOrder};
+pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder};
 
 #[cfg(test)]
 pub(crate) mod conformance;

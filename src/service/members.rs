@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     clock,
-    store::{AccountFilter, ListOrder, Page, StoredAccount, StoredSession, TokenList, TokenState},
+    store::{AccountFilter, TokenOrder, Page, StoredAccount, StoredSession, TokenList, TokenState},
 };
 use counterfoil_core::{
     Timestamp,
@@ -95,7 +95,7 @@ impl Service {
         };
         let last = TokenList {
             owner: Some(account.id),
-            ..TokenList::all(organization, ListOrder::LastUse, 1)
+            ..TokenList::all(organization, TokenOrder::LastUse, 1)
         };
         let last = self.store.list_tokens(last).await?;
         Ok(Some(Glance {
@@ -115,7 +115,7 @@ impl Service {
         let list = TokenList {
             owner: Some(owner),
             state: Some((TokenState::Active, clock::now())),
-            ..TokenList::all(organization, ListOrder::Newest, COUNTED + 1)
+            ..TokenList::all(organization, TokenOrder::Newest, COUNTED + 1)
         };
         Ok(self.store.list_tokens(list).await?.len())
     }

@@ -1,7 +1,7 @@
 //! Tokens as people look through them, and those whose secrets somebody found.
 
 use super::{Caller, Service, ServiceError};
-use crate::store::{ListOrder, Page, StoredToken, TokenAfter, TokenFilter, TokenList};
+use crate::store::{TokenOrder, Page, StoredToken, TokenAfter, TokenFilter, TokenList};
 use counterfoil_core::token::{Digest, Grant};
 
 /// How many digests are looked up at once.
@@ -31,7 +31,7 @@ impl Service {
             return Ok(Listed::default());
         }
         list.owner = caller.confined_to().or(list.owner);
-        if list.unused_since.is_some() || list.order == ListOrder::LastUse {
+        if list.unused_since.is_some() || list.order == TokenOrder::LastUse {
             // The store goes by what is written.
             self.usage.flush().await;
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    store::{ListOrder as TokenOrder, TokenAfter, TokenList},
+    store::{TokenOrder as TokenOrder, TokenAfter, TokenList},
     usage::{LastUse, TokenUsage},
 };
 use std::cmp::Reverse;

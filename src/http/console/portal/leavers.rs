@@ -11,7 +11,7 @@ use crate::{
     clock,
     http::console::when::{When, when},
     service::accounts::AccountName,
-    store::{ListOrder, StoredToken, TokenList, TokenState},
+    store::{TokenOrder, StoredToken, TokenList, TokenState},
 };
 use askama::Template;
 use axum::{
@@ -164,7 +164,7 @@ impl Console {
         let list = |state| TokenList {
             owner: Some(leaver.account.id),
             state: Some((state, now)),
-            ..TokenList::all(home, ListOrder::Newest, TOKENS)
+            ..TokenList::all(home, TokenOrder::Newest, TOKENS)
         };
         let mut found = self.service.list_tokens(caller, list(TokenState::Active)).await?;
         let paused = self.service.list_tokens(caller, list(TokenState::Paused)).await?;

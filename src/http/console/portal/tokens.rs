@@ -5,7 +5,7 @@ use crate::{
     clock,
     http::console::tokens::facts::SOON,
     service::{Caller, accounts::AccountName, management_api},
-    store::{ListOrder, StoredToken, TokenList, TokenState},
+    store::{TokenOrder, StoredToken, TokenList, TokenState},
 };
 use askama::Template;
 use axum::{
@@ -64,11 +64,11 @@ const STATES: [(&str, &str, Option<TokenState>); 5] = [
     ("revoked", "Revoked", Some(TokenState::Revoked)),
 ];
 
-const SORTS: [(&str, &str, ListOrder); 4] = [
-    ("", "Newest first", ListOrder::Newest),
-    ("name", "Name", ListOrder::Name),
-    ("end", "Ends first", ListOrder::End),
-    ("use", "Used last", ListOrder::LastUse),
+const SORTS: [(&str, &str, TokenOrder); 4] = [
+    ("", "Newest first", TokenOrder::Newest),
+    ("name", "Name", TokenOrder::Name),
+    ("end", "Ends first", TokenOrder::End),
+    ("use", "Used last", TokenOrder::LastUse),
 ];
 
 /// A way to a part of the list.

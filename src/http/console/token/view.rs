@@ -17,8 +17,7 @@ use crate::{
     usage::LastUse,
 };
 use counterfoil_core::{
-    Timestamp, api::Api, credential::Scheme, id::TokenId, ledger::Change, scope::Scope,
-    time::Seconds, token::Grant,
+    Timestamp, api::Api, id::TokenId, ledger::Change, scope::Scope, token::Grant,
 };
 use std::sync::Arc;
 
