@@ -5,8 +5,10 @@
 mod account;
 pub(crate) mod assets;
 mod browser;
+pub(crate) mod chart;
 pub(crate) mod form;
 mod guard;
+pub(crate) mod live;
 mod menu;
 pub(crate) mod nonce;
 mod page;
@@ -36,7 +38,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use counterfoil_core::{account::Email, network::Network};
+use counterfoil_core::{account::Email, id::SessionId, network::Network};
 use http::{HeaderMap, header};
 use std::sync::Arc;
 
@@ -49,6 +51,8 @@ pub(crate) struct Console {
     pub(crate) public_url: String,
     /// Where clients find the gateway: the same.
     pub(crate) gateway_url: String,
+    /// Pages that are kept up to date.
+    pub(crate) events: live::EventStreams<SessionId>,
     pub(crate) trusted_proxies: Vec<Network>,
     /// Who may see the operator's page.
     pub(crate) operators: Vec<Email>,
