@@ -20,7 +20,6 @@ pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod places;
 pub(crate) mod problem;
-#[cfg_attr(not(test), expect(dead_code, reason = "the page that sets a second factor shows it"))]
 pub(crate) mod qr;
 pub(crate) mod sample_upstream;
 mod server;

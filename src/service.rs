@@ -9,9 +9,12 @@ mod audit;
 mod caller;
 pub(crate) mod idempotency;
 pub(crate) mod import;
+pub(crate) mod invitations;
 mod leaks;
+pub(crate) mod leavers;
 pub(crate) mod links;
 pub(crate) mod management_api;
+pub(crate) mod members;
 mod metadata;
 pub(crate) mod organizations;
 pub(crate) mod own_account;
@@ -21,6 +24,7 @@ pub(crate) mod second_factor;
 pub(crate) mod sessions;
 mod streams;
 pub(crate) mod token_history;
+pub(crate) mod token_lists;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 
@@ -58,7 +62,6 @@ pub(crate) struct Service {
     pub(crate) usage: Arc<Usage>,
     pub(crate) watches: Arc<Watches>,
     pub(crate) passwords: passwords::Passwords,
-    #[expect(dead_code, reason = "signing in asks it")]
     pub(crate) attempts: attempts::Attempts,
     pub(crate) requests: links::Requests,
     pub(crate) lifetimes: ArcSwap<sessions::Lifetimes>,
@@ -197,7 +200,6 @@ impl Service {
     }
 
     /// Has a letter sent, or none, without waiting for it.
-    #[expect(dead_code, reason = "letters are sent by pages that come")]
     pub(crate) fn send_later(&self, letter: Option<Letter>) {
         self.post.send_later(&self.under_way, letter);
     }

@@ -47,6 +47,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         password_file: PathBuf,
     },
+    /// Remove the second factor of somebody who has lost it and the recovery codes
+    RemoveSecondFactor {
+        /// An id or an e-mail address
+        account: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +99,11 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
             set_password(&operator, &account, &password_file)
                 .await
                 .and_then(|account| show(global, &account))
+        }
+        Command::RemoveSecondFactor { account } => {
+            let path = path(&account, "/second-factor");
+            let removed = operator.call(Method::DELETE, &path, None).await;
+            removed.and_then(|account| show(global, &account))
         }
     };
     operator.close().await;
@@ -190,7 +200,10 @@ fn show(global: &Global, account: &Value) -> Result<(), Failure> {
     if global.quiet {
         return Ok(output::print(format_args!("{}", output::text(&account["id"])))?);
     }
-    let password = if account["has_password"] == json!(true) { "set" } else { "none" };
+    let whether = |field: &str| match account[field] == json!(true) {
+        true => "set".to_owned(),
+        false => "none".to_owned(),
+    };
     Ok(output::print(format_args!(
         "{}",
         output::facts(&[
@@ -200,7 +213,8 @@ fn show(global: &Global, account: &Value) -> Result<(), Failure> {
             ("external id", output::text(&account["external_id"])),
             ("kind", output::text(&account["kind"])),
             ("state", output::text(&account["state"])),
-            ("password", password.to_owned()),
+            ("password", whether("has_password")),
+            ("second factor", whether("has_second_factor")),
             ("created", output::text(&account["created_at"])),
             ("disabled", output::text(&account["disabled_at"])),
         ])

@@ -166,7 +166,8 @@ pub(crate) async fn introduce(
         .context("the demonstration's account")?;
     output::note(format_args!(
         "\nA demonstration: what follows is thrown away when it stops (Ctrl-C).\n\
-         Account {EMAIL}, password {}\n",
+         The console is at {}: sign in with {EMAIL} and the password {}\n",
+        config.server.public_url,
         password.as_str()
     ));
     for act in &ACTS {

@@ -112,8 +112,11 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
 
     match mode {
         Mode::Demo => demo::introduce(&app, &config, gateway_address, &data).await?,
-        Mode::Sample => introduce_sample(global, gateway_address)?,
-        Mode::Configured => {}
+        Mode::Sample => {
+            introduce_set_up(&app, &config).await?;
+            introduce_sample(global, gateway_address)?;
+        }
+        Mode::Configured => introduce_set_up(&app, &config).await?,
     }
     if let Some(hang_ups) = hang_ups {
         let file = global.config.clone();
@@ -321,6 +324,20 @@ impl Signals {
     }
 }
 
+/// Says where to begin, while there is nobody yet. The link is in no log: whoever has it
+/// is the first administrator.
+async fn introduce_set_up(app: &App, config: &Config) -> Result<(), Failure> {
+    let link = app.service.set_up_link().await.context("the link for the first set-up")?;
+    if let Some(code) = link {
+        output::note(format_args!(
+            "Nobody has set this installation up yet. Open this in a browser; it works once, \
+             within an hour:\n"
+        ));
+        output::print(format_args!("{}/set-up/{}", config.server.public_url, *code))?;
+    }
+    Ok(())
+}
+
 fn introduce_sample(global: &Global, gateway: SocketAddr) -> Result<(), Failure> {
     let program = demo::program();
     let data = match &global.data {
@@ -328,8 +345,9 @@ fn introduce_sample(global: &Global, gateway: SocketAddr) -> Result<(), Failure>
         None => String::new(),
     };
     output::note(format_args!(
-        "There is no configuration file, so here is an API to try: `sample`, with an upstream of \
-         its own.\nSet up an account (once), then call the API with a new token:\n"
+        "\nThere is no configuration file, so here is an API to try: `sample`, with an upstream \
+         of its own.\nSet up an account here instead, if you like (once), and call the API with \
+         a new token:\n"
     ));
     output::print(format_args!("{program}{data} init --email you@example.com"))?;
     output::print(format_args!(

@@ -50,7 +50,6 @@ impl Passwords {
 
     /// Whether this is the password of which `hash` is; with no hash it is not, after the
     /// same work, so that how long it takes does not tell whether there is an account.
-    #[cfg_attr(not(test), expect(dead_code, reason = "signing in asks it"))]
     pub(crate) async fn verify(
         &self,
         password: Zeroizing<String>,

@@ -2,12 +2,17 @@
 
 use crate::{
     caller::{Caller, SCOPES, call},
+    console::second_factor::{code, key, recovery_codes},
     installation::{ADA, Installation, Token},
     response::Response,
     server::Server,
     upstream::Upstream,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use counterfoil_support::{
+    mail::{MailServer, Security},
+    visitor::Visitor,
+};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::{fmt::Write as _, path::Path};
@@ -50,6 +55,8 @@ struct Stage {
     upstream: Upstream,
     server: Server,
     hushed: Hushed,
+    /// What standard output alone may tell.
+    printed: Hushed,
 }
 
 impl Stage {
@@ -63,7 +70,7 @@ impl Stage {
         for password in PASSWORDS {
             hushed.text(password);
         }
-        Self { upstream, server: installation.start(), hushed }
+        Self { upstream, server: installation.start(), hushed, printed: Hushed::default() }
     }
 
     fn issue(&mut self, api: &str, arguments: &[&str]) -> Token {
@@ -87,6 +94,8 @@ impl Stage {
         assert!(status.success());
         assert!(log.contains("\"level\":\"DEBUG\""), "{log}");
         self.hushed.is_not_in("the log", &log);
+        self.printed.is_not_in("the log", &log);
+        self.printed.is_not_in_files(&installation.data());
         self.hushed.is_not_in("the output", &output);
         self.hushed.is_not_in_files(&installation.data());
     }
@@ -404,4 +413,67 @@ fn nor_are_imported_secrets_that_come_where_they_should_not() {
     assert!(shown.json()["last_used"]["route"].as_str().unwrap().starts_with("GET /togai/…/"));
     stage.upstream.take();
     stage.search();
+}
+
+/// Links, sessions, codes and passwords of people in the console.
+#[test]
+fn nor_is_what_people_sign_in_with() {
+    let mail = MailServer::start(Security::Plain);
+    let mut installation = Installation::new(&format!(
+        "[mail]\nsmtp = \"smtp://{}\"\nfrom = \"Counterfoil <tokens@example.com>\"",
+        mail.address
+    ));
+    installation.set("COUNTERFOIL_LOG_LEVEL", "trace");
+    let (mut hushed, mut printed) = (Hushed::default(), Hushed::default());
+    for password in PASSWORDS {
+        hushed.text(password);
+    }
+    let server = installation.start();
+    let ada = Visitor::stranger(server.main);
+    let link = |line: &str| line.strip_prefix(&ada.origin()).map(str::to_owned);
+    let path = server.process().wait_for_printed(link);
+    printed.text(&path["/set-up/".len()..]);
+    let fields = [("organization", "Acme"), ("email", ADA), ("password", PASSWORDS[0])];
+    assert_eq!(ada.get(&path).status, 200);
+    assert_eq!(ada.post(&path, &fields).status, 303);
+    assert_eq!(ada.post(&path, &fields).status, 404);
+    hushed.text(&ada.secret().unwrap());
+
+    let page = ada.get("/account/second-factor");
+    let key = key(page.text());
+    hushed.text(&key);
+    let groups: Vec<&str> =
+        key.as_bytes().chunks(4).filter_map(|c| str::from_utf8(c).ok()).collect();
+    hushed.text(&groups.join(" "));
+    let page = ada.post("/account/second-factor", &[("code", &code(&key, 0))]);
+    let codes = recovery_codes(page.text());
+    for code in &codes {
+        hushed.text(code);
+        hushed.text(&code.replace('-', ""));
+    }
+    assert!(mail.next().text.contains("A second factor was set"));
+    let other = Visitor::stranger(server.main);
+    assert_eq!(other.tries(ADA, PASSWORDS[1]).status, 422);
+    assert_eq!(other.tries(PASSWORDS[1], PASSWORDS[1]).status, 422);
+    assert_eq!(other.tries(ADA, PASSWORDS[0]).status, 303);
+    hushed.text(&other.secret().unwrap());
+    assert_eq!(other.post("/sign-in/code", &[("code", &codes[0])]).status, 303);
+    hushed.text(&other.secret().unwrap());
+    let wrong = [("current", PASSWORDS[1]), ("password", PASSWORDS[2])];
+    assert_eq!(other.post("/account/password", &wrong).status, 422);
+
+    assert_eq!(other.post("/forgotten", &[("email", ADA)]).status, 200);
+    let letter = mail.next().text;
+    let path = letter.lines().find_map(link).unwrap();
+    hushed.text(&path["/reset/".len()..]);
+    assert_eq!(other.get(&path).status, 200);
+    assert_eq!(other.post(&path, &[("password", "short")]).status, 422);
+    assert_eq!(other.post(&path, &[("password", PASSWORDS[2])]).status, 303);
+    hushed.text(&other.secret().unwrap());
+    assert_eq!(other.get(&path).status, 404);
+    assert!(mail.next().text.contains("Your password was changed"));
+    let told = server.cli(["audit", "--json"]).done().out;
+    assert!(told.contains("password_set"));
+    hushed.is_not_in("the audit log", &told);
+    Stage { upstream: Upstream::start(), server, hushed, printed }.search();
 }

@@ -80,9 +80,18 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
         .on(
             calls::put("/v1/accounts/{account}/password", "set_password")
                 .does("Give a person a new password")
+                .about("All their sessions in the console end.")
                 .for_the_operator()
                 .fails(&[StatusCode::CONFLICT]),
             set_password,
+        )
+        .on(
+            calls::delete("/v1/accounts/{account}/second-factor", "remove_second_factor")
+                .does("Remove a person's second factor")
+                .about("For whoever has lost it, and the recovery codes.")
+                .for_the_operator()
+                .fails(&[StatusCode::CONFLICT]),
+            remove_second_factor,
         )
 }
 
@@ -96,6 +105,7 @@ struct AccountView {
     external_id: Option<Box<str>>,
     state: AccountState,
     has_password: bool,
+    has_second_factor: bool,
     created_at: Moment,
     disabled_at: Option<Moment>,
 }
@@ -113,6 +123,7 @@ impl From<StoredAccount> for AccountView {
                 None => AccountState::Active,
             },
             has_password: account.has_password,
+            has_second_factor: account.has_second_factor,
             created_at: Moment(account.created_at),
             disabled_at: account.disabled_at.map(Moment),
         }
@@ -317,4 +328,12 @@ async fn set_password(
 ) -> Result<axum::Json<AccountView>, Problem> {
     let account = service.set_password(&caller, &account, body.password).await?;
     Ok(axum::Json(AccountView::from(account)))
+}
+
+async fn remove_second_factor(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Path(account): Path<AccountName>,
+) -> Result<axum::Json<AccountView>, Problem> {
+    Ok(axum::Json(AccountView::from(service.remove_second_factor(&caller, &account).await?)))
 }

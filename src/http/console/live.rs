@@ -307,7 +307,7 @@ mod tests {
         let streams = Arc::new(EventStreams::<u8>::new(stop.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (freed, mut frees) = mpsc::channel(1);
+        let (freed, mut ended) = mpsc::channel(1);
         let shared = streams.clone();
         let serving = tokio::spawn(listen::serve(listener, stop.clone(), move |_| {
             let (streams, freed) = (shared.clone(), freed.clone());
@@ -340,6 +340,6 @@ mod tests {
         stop.cancel();
         serving.await.unwrap();
         assert_eq!(read_until(&client, "0\r\n\r\n").await, "0\r\n\r\n");
-        assert_eq!(frees.recv().await, None::<()>);
+        assert_eq!(ended.recv().await, None::<()>);
     }
 }

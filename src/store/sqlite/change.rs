@@ -71,11 +71,15 @@ pub(super) fn apply(
              WHERE id = ?1 AND revision = ?4 - 1",
             params![account.as_bytes(), name, external_id, to_sql(*revision)],
         ),
-        Change::AccountDisabled { account } => run(
-            connection,
-            "UPDATE account SET disabled_at = ?2 WHERE id = ?1 AND disabled_at IS NULL",
-            params![account.as_bytes(), at],
-        ),
+        Change::AccountDisabled { account } => {
+            // Who is enabled again signs in again.
+            sessions::end_all(connection, *account, None)?;
+            run(
+                connection,
+                "UPDATE account SET disabled_at = ?2 WHERE id = ?1 AND disabled_at IS NULL",
+                params![account.as_bytes(), at],
+            )
+        }
         Change::AccountEnabled { account } => run(
             connection,
             "UPDATE account SET disabled_at = NULL WHERE id = ?1 AND disabled_at IS NOT NULL",

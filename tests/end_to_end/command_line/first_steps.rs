@@ -15,10 +15,12 @@ fn paste(installation: &Installation, line: &str) -> Outcome {
 fn with_no_configuration_there_is_an_api_to_try() {
     let installation = Installation::without_configuration();
     let server = Running::start(&mut installation.command(["serve"]));
-    let lines = server.wait_for_output(2);
-    assert!(lines[0].ends_with(" init --email you@example.com"), "{lines:?}");
-    paste(&installation, &lines[0]).done();
-    let answer = paste(&installation, &lines[1]).done();
+    let lines = server.wait_for_output(3);
+    let (_, link) = lines[0].split_once("/set-up/").unwrap_or_else(|| panic!("{lines:?}"));
+    assert_eq!(link.len(), 43);
+    assert!(lines[1].ends_with(" init --email you@example.com"), "{lines:?}");
+    paste(&installation, &lines[1]).done();
+    let answer = paste(&installation, &lines[2]).done();
     assert!(answer.out.starts_with("HTTP/1.1 200 "), "{}", answer.out);
     assert!(answer.out.contains("This is what reached the upstream."), "{}", answer.out);
     server.terminate();

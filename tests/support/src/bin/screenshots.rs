@@ -36,6 +36,28 @@ const PAGES: &[Page] = &[
             browser.sees("password");
         },
     },
+    Page { name: "forgotten", path: "/forgotten", signed_in: None, before: |_| {} },
+    Page { name: "signed-out", path: "/signed-out", signed_in: None, before: |_| {} },
+    Page { name: "account", path: "/account", signed_in: Some(ADA), before: |_| {} },
+    Page {
+        name: "account-refused",
+        path: "/account",
+        signed_in: Some(ADA),
+        before: |browser| {
+            browser.fill("Current password", "wrong");
+            browser.fill("New password", "a wholly different sentence");
+            browser.press("Change the password");
+            browser.sees("This is not your password.");
+        },
+    },
+    Page {
+        name: "second-factor",
+        path: "/account/second-factor",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
+    Page { name: "profile", path: "/profile", signed_in: Some(ADA), before: |_| {} },
+    Page { name: "settings", path: "/settings", signed_in: Some(ADA), before: |_| {} },
     Page { name: "no-such-page", path: "/nothing", signed_in: Some(ADA), before: |_| {} },
 ];
 

@@ -1,0 +1,216 @@
+//! Signing in and out, and who is not let in.
+
+use super::{
+    ADA, BOB, PASSWORD, Visitor, entries, face, goes_to, is_in, says, sessions, sign_in, start,
+    start_with,
+};
+
+const WRONG: &str = "The e-mail address or the password is wrong.";
+
+#[test]
+fn in_and_out() {
+    let server = start();
+    let stranger = Visitor::stranger(server.main);
+    goes_to(&stranger.get("/account"), "/sign-in?next=%2Faccount");
+    goes_to(&stranger.get("/"), "/sign-in?next=%2F");
+    says(&stranger.get("/sign-in"), 200, "<h1>Sign in</h1>");
+
+    let ada = sign_in(&server, ADA, PASSWORD);
+    says(&ada.get("/account"), 200, "<h1>Account Settings</h1>");
+    goes_to(&ada.get("/sign-in"), "/");
+    let secret = ada.secret().unwrap();
+    goes_to(&ada.post("/sign-out", &[]), "/signed-out");
+    assert_eq!(ada.secret(), None);
+    says(&ada.get("/signed-out"), 200, "You are signed out");
+    assert!(
+        !is_in(&Visitor::showing(server.main, &secret)),
+        "it is not only the cookie that is gone"
+    );
+}
+
+#[test]
+fn the_cookie_is_for_this_host_and_no_script() {
+    let server = start();
+    let browser = Visitor::stranger(server.main);
+    let response = browser.tries(ADA, PASSWORD);
+    let cookie = response.header("set-cookie");
+    let (value, attributes) = cookie.split_once("; ").unwrap();
+    assert_eq!(value.len(), "counterfoil_session=".len() + 43);
+    assert_eq!(attributes, "Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000");
+    assert!(response.body.is_empty());
+}
+
+/// Answers to what is wrong differ in nothing but what was typed.
+#[test]
+fn whoever_is_wrong_learns_nothing() {
+    let server = start();
+    server.cli(["account", "create", "--email", "carol@example.com"]).done();
+    let create = ["account", "create", "--email", "dan@example.com", "--password-file", "-"];
+    server.cli_reading(PASSWORD, create).done();
+    server.cli(["account", "disable", "dan@example.com"]).done();
+    let wrong = |email: &str, password: &str| {
+        let response = Visitor::stranger(server.main).tries(email, password);
+        says(&response, 422, WRONG);
+        assert!(response.values("set-cookie").is_empty());
+        face(&response, email)
+    };
+    let answer = wrong(ADA, "an engine that weaves velvet");
+    for (email, password) in [
+        (ADA, ""),
+        ("eve@example.com", PASSWORD),
+        ("no address", PASSWORD),
+        // Without a password, and disabled.
+        ("carol@example.com", PASSWORD),
+        ("dan@example.com", PASSWORD),
+    ] {
+        assert_eq!(wrong(email, password), answer, "{email}");
+    }
+}
+
+#[test]
+fn a_session_is_never_one_that_somebody_else_chose() {
+    let server = start();
+    let chosen = "A".repeat(43);
+    let browser = Visitor::showing(server.main, &chosen);
+    goes_to(&browser.tries(ADA, PASSWORD), "/");
+    let secret = browser.secret().unwrap();
+    assert_ne!(secret, chosen);
+    assert!(!is_in(&Visitor::showing(server.main, &chosen)));
+
+    // Nor does one go on that was there before, whosever it was.
+    let bob = sign_in(&server, BOB, PASSWORD);
+    let planted = Visitor::showing(server.main, &bob.secret().unwrap());
+    goes_to(&planted.tries(ADA, PASSWORD), "/");
+    assert!(!is_in(&bob));
+    assert!(planted.get("/account").text().contains(ADA));
+}
+
+#[test]
+fn forged_sessions_are_none() {
+    let server = start();
+    let ada = sign_in(&server, ADA, PASSWORD);
+    let secret = ada.secret().unwrap();
+    let other = sign_in(&server, ADA, PASSWORD);
+    let [id] = &sessions(&other.get("/account"))[..] else { panic!("not one other") };
+    for forged in [
+        &secret[..42],
+        &format!("{secret}A"),
+        &secret.to_lowercase(),
+        &"A".repeat(43),
+        "\" or \"1\"=\"1",
+        "%00",
+        id,
+    ] {
+        assert!(!is_in(&Visitor::showing(server.main, forged)), "{forged}");
+    }
+    let twice = format!("{secret}; counterfoil_session={secret}");
+    assert!(!is_in(&Visitor::showing(server.main, &twice)));
+    assert!(is_in(&ada));
+}
+
+#[test]
+fn the_way_on_is_ours() {
+    let server = start();
+    for (next, path) in [
+        ("/settings?x=y", "/settings?x=y"),
+        ("//evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("/\r\nset-cookie: a=b", "/"),
+        ("javascript:alert(1)", "/"),
+    ] {
+        let browser = Visitor::stranger(server.main);
+        let fields = [("email", ADA), ("password", PASSWORD), ("next", next)];
+        goes_to(&browser.post("/sign-in", &fields), path);
+    }
+}
+
+#[test]
+fn nothing_that_comes_from_elsewhere_changes_anything() {
+    let server = start();
+    let ada = sign_in(&server, ADA, PASSWORD);
+    let (other, origin) = (sign_in(&server, ADA, PASSWORD), ada.origin());
+    let before = entries(&server);
+    let forms: [(&str, &[(&str, &str)]); 9] = [
+        ("/sign-in", &[("email", BOB), ("password", PASSWORD)]),
+        ("/sign-out", &[]),
+        ("/organization", &[("organization", "x")]),
+        ("/account/password", &[("current", PASSWORD), ("password", "attacker's own")]),
+        ("/account/sessions/end", &[]),
+        ("/account/second-factor", &[("code", "000000")]),
+        ("/account/second-factor/remove", &[("current", PASSWORD), ("code", "000000")]),
+        ("/profile", &[("name", "Eve")]),
+        ("/settings", &[("name", "Evil")]),
+    ];
+    for lines in [
+        String::new(),
+        "origin: null\r\n".into(),
+        "origin: https://evil.example\r\n".into(),
+        format!("origin: {origin}.evil.example\r\n"),
+        format!("origin: {}\r\n", origin.replace("http:", "https:")),
+        format!("origin: {origin}\r\nsec-fetch-site: cross-site\r\n"),
+        format!("origin: {origin}\r\nsec-fetch-site: same-site\r\n"),
+        "sec-fetch-site: same-origin\r\n".into(),
+    ] {
+        for (path, fields) in forms {
+            let response = ada.post_with(&lines, path, fields);
+            says(&response, 403, "This came from elsewhere");
+            assert!(response.values("set-cookie").is_empty());
+        }
+    }
+    assert_eq!(entries(&server), before);
+    assert!(is_in(&ada) && is_in(&other));
+}
+
+#[test]
+fn whoever_guesses_waits_and_nobody_else() {
+    let server = start_with("[server]\ntrusted_proxies = [\"127.0.0.1\"]");
+    let from = |address: &str, email: &str, password: &str| {
+        let browser = Visitor::stranger(server.main);
+        let lines = format!("origin: {}\r\nx-forwarded-for: {address}\r\n", browser.origin());
+        browser.post_with(&lines, "/sign-in", &[("email", email), ("password", password)])
+    };
+    // The same for an account that is there and one that is not.
+    for (address, email) in [("192.0.2.1", ADA), ("192.0.2.2", "eve@example.com")] {
+        for _ in 0..10 {
+            says(&from(address, email, "wrong"), 422, WRONG);
+        }
+        let response = from(address, email, PASSWORD);
+        says(&response, 429, "Try again in");
+        let wait: u64 = response.header("retry-after").parse().unwrap();
+        assert!((1..=900).contains(&wait), "{wait}");
+    }
+    goes_to(&from("198.51.100.1", ADA, PASSWORD), "/");
+    goes_to(&from("192.0.2.1", BOB, PASSWORD), "/");
+}
+
+#[test]
+fn a_session_ends_with_what_it_rests_on() {
+    let server = start();
+    let (ada, bob) = (sign_in(&server, ADA, PASSWORD), sign_in(&server, BOB, PASSWORD));
+    server.cli(["account", "disable", BOB]).done();
+    assert!(!is_in(&bob), "a disabled account");
+    server.cli(["account", "enable", BOB]).done();
+    assert!(!is_in(&bob), "nor when it is enabled again");
+    server.cli(["organization", "remove-member", "Acme", BOB]).done();
+    let bob = sign_in(&server, BOB, PASSWORD);
+    says(&bob.get("/settings"), 403, "You belong to no organization.");
+    assert!(!bob.get("/profile").text().contains("Acme"));
+    server
+        .cli_reading(
+            "set by the operator",
+            ["account", "set-password", ADA, "--password-file", "-"],
+        )
+        .done();
+    assert!(!is_in(&ada), "another password");
+    says(&Visitor::stranger(server.main).tries(ADA, PASSWORD), 422, WRONG);
+    sign_in(&server, ADA, "set by the operator");
+}
+
+#[test]
+fn sessions_survive_a_restart() {
+    let server = start();
+    let secret = sign_in(&server, ADA, PASSWORD).secret().unwrap();
+    let server = server.stop().start();
+    assert!(is_in(&Visitor::showing(server.main, &secret)));
+}
