@@ -22,12 +22,14 @@ use crate::{
 use arc_swap::ArcSwap;
 use counterfoil_core::api::Api;
 use std::sync::Arc;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Everything that the interfaces stand on.
 pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) replica: Arc<Replica>,
+    /// Ends what would go on by itself, when the server stops.
+    pub(crate) stop: CancellationToken,
 }
 
 impl App {
@@ -72,7 +74,7 @@ impl App {
             took: token_history::Took::default(),
             under_way: TaskTracker::new(),
         });
-        Ok(Self { service, replica })
+        Ok(Self { service, replica, stop: CancellationToken::new() })
     }
 
     /// Has operations know the APIs of a configuration that was read again, the mail server,

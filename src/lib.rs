@@ -30,7 +30,6 @@ mod store;
 mod tally;
 mod telemetry;
 mod usage;
-#[cfg_attr(not(test), expect(dead_code, reason = "the pages that wait are not built yet"))]
 mod watch;
 
 pub use cli::run;

@@ -100,7 +100,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
     let gateway_address = listeners.gateway.listener.local_addr()?;
 
-    let (stop, stop_operator) = (CancellationToken::new(), CancellationToken::new());
+    let (stop, stop_operator) = (app.stop.clone(), CancellationToken::new());
     listeners.announce(config.apis.len())?;
     let mut serving = start(&live, metrics.clone(), listeners, &stop);
     serving.spawn(jobs::log_head(app.replica.clone(), stop.clone()));

@@ -5,13 +5,11 @@
 mod account;
 pub(crate) mod assets;
 mod browser;
-#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
 pub(crate) mod chart;
 #[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
 pub(crate) mod examples;
 pub(crate) mod form;
 mod guard;
-#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
 pub(crate) mod live;
 mod menu;
 pub(crate) mod nonce;
@@ -43,7 +41,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use counterfoil_core::{account::Email, network::Network};
+use counterfoil_core::{account::Email, id::SessionId, network::Network};
 use http::{HeaderMap, header};
 use std::sync::Arc;
 
@@ -56,6 +54,8 @@ pub(crate) struct Console {
     pub(crate) public_url: String,
     /// Where clients find the gateway: the same.
     pub(crate) gateway_url: String,
+    /// Pages that are kept up to date.
+    pub(crate) events: live::EventStreams<SessionId>,
     pub(crate) trusted_proxies: Vec<Network>,
     /// Who may see the operator's page.
     pub(crate) operators: Vec<Email>,

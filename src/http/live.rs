@@ -3,7 +3,7 @@
 
 use super::{
     api::{self, Protection},
-    console::{self, Console},
+    console::{self, Console, live::EventStreams},
     door::Door,
     forward_auth::ForwardAuth,
     gateway::Gateway,
@@ -54,6 +54,7 @@ impl Live {
             apis: config.apis.clone(),
             public_url: config.server.public_url.clone(),
             gateway_url: config.gateway.public_url.clone(),
+            events: EventStreams::new(app.stop.clone()),
             trusted_proxies: config.server.trusted_proxies.clone(),
             operators: config.console.operators.clone(),
         });

@@ -21,14 +21,14 @@ use counterfoil_core::{
 /// What came of asking for a new secret in place of a certain one.
 #[derive(Debug)]
 pub(crate) enum Rotation {
-    New(Issued),
+    New(Box<Issued>),
     /// That one had been replaced before, by a secret that was shown then.
     Before,
 }
 
 /// What tells a token's secrets apart, and says nothing else of them.
 pub(crate) fn mark(digest: &Digest) -> String {
-    digest.mark().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(digest.mark()))
 }
 
 impl Service {
@@ -60,7 +60,7 @@ impl Service {
             return Ok(Rotation::Before);
         }
         match self.rotate(caller, stored, overlap).await {
-            Ok(issued) => Ok(Rotation::New(issued)),
+            Ok(issued) => Ok(Rotation::New(Box::new(issued))),
             // Somebody may have come first.
             Err(error @ ServiceError::Conflict(_)) => match self.seen_token(caller, id).await {
                 Ok(stored) if mark(&stored.token.digest) != replaces => Ok(Rotation::Before),

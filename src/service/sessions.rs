@@ -372,21 +372,40 @@ impl Service {
         client: &Client,
         now: Timestamp,
     ) -> Result<Option<Here>, ServiceError> {
-        let Some(mut session) = self.store.session(Digest::of(secret), now).await? else {
-            return Ok(None);
-        };
-        let lifetimes = *self.lifetimes.load_full();
-        if lifetimes.has_lapsed(&session, now) {
+        let found = self.store.session(Digest::of(secret), now).await?;
+        let Some(mut here) = self.here(found, now).await? else { return Ok(None) };
+        let session = &mut here.session;
+        if self.lifetimes.load().is_to_be_seen(session, now) {
+            session.last_seen_at = now;
+            session.address = client.address;
+            self.store.see_session(session.id, now, client.address).await?;
+        }
+        Ok(Some(here))
+    }
+
+    /// Whoever was here with this session, if they still are. That somebody looks is no use
+    /// of it.
+    pub(crate) async fn still_here(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Here>, ServiceError> {
+        let found = self.store.session_by_id(id, now).await?;
+        self.here(found.filter(|session| session.is_complete), now).await
+    }
+
+    async fn here(
+        &self,
+        found: Option<StoredSession>,
+        now: Timestamp,
+    ) -> Result<Option<Here>, ServiceError> {
+        let Some(session) = found else { return Ok(None) };
+        if self.lifetimes.load().has_lapsed(&session, now) {
             return Ok(None);
         }
         let Some(account) = self.store.account(session.account).await? else { return Ok(None) };
         if account.disabled_at.is_some() {
             return Ok(None);
-        }
-        if lifetimes.is_to_be_seen(&session, now) {
-            session.last_seen_at = now;
-            session.address = client.address;
-            self.store.see_session(session.id, now, client.address).await?;
         }
         let memberships = self.homes(account.id).await?;
         Ok(Some(Here { session, account, memberships }))

@@ -96,10 +96,10 @@ impl Service {
         let token = self.token(caller, id).await?.token;
         let filter = EntryFilter { subject: Some(*token.id.as_bytes()), ..EntryFilter::default() };
         let entries = self.store.entries_before(filter, u64::MAX, limit).await?;
-        let mut names = BTreeMap::new();
+        let mut people = BTreeMap::new();
         let mut events = Vec::with_capacity(entries.len());
         for entry in entries {
-            events.push(self.event(entry, &mut names).await?);
+            events.push(self.event(entry, &mut people).await?);
         }
         Ok(events)
     }
@@ -143,18 +143,18 @@ impl Service {
     async fn event(
         &self,
         StoredEntry { entry, change }: StoredEntry,
-        names: &mut BTreeMap<AccountId, Named>,
+        people: &mut BTreeMap<AccountId, Named>,
     ) -> Result<Event, ServiceError> {
         let by = match entry.actor {
             Actor::Operator => By::Operator,
             Actor::LeakReport => By::LeakReport,
             Actor::Token { account, .. } | Actor::Session { account, .. } => {
-                let named = match names.get(&account) {
-                    Some(named) => Named::clone(named),
+                let known = match people.get(&account) {
+                    Some(known) => Named::clone(known),
                     None => self.named(account).await?,
                 };
-                names.insert(account, named.clone());
-                By::Account(named)
+                people.insert(account, known.clone());
+                By::Account(known)
             }
         };
         Ok(Event { number: entry.number, at: entry.at, by, change, kind: entry.kind })

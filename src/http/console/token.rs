@@ -3,6 +3,7 @@
 mod activity;
 mod edit;
 mod history;
+mod live;
 mod revoke;
 mod rotate;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route("/tokens/{id}/pause", post(pause))
         .route("/tokens/{id}/resume", post(resume))
         .route("/tokens/{id}/revoke", get(revoke::ask).post(revoke::revoke))
+        .route("/tokens/{id}/live", get(live::events))
         .route("/tokens/{id}/receipt", get(revoke::receipt))
 }
 

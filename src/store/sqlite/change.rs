@@ -229,6 +229,37 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
              AND paused_at IS NOT NULL AND revoked_at IS NULL",
             params![token.as_bytes(), organization.as_bytes()],
         ),
+        Change::TokenRotated { .. } | Change::TokenPreviousEnded { .. } => {
+            apply_to_secret(connection, change)
+        }
+        Change::TokenHandedOver { token, organization, owner } => {
+            if !is_live(connection, *organization, *owner)? {
+                return Err(ApplyError::Conflict);
+            }
+            // It counts as a change: what was decided for the owner before is not made, as
+            // a rotation would be, whose secret is no longer theirs.
+            run(
+                connection,
+                "UPDATE token SET owner = ?3, revision = revision + 1
+                 WHERE id = ?1 AND organization = ?2 AND owner <> ?3 AND revoked_at IS NULL",
+                params![token.as_bytes(), organization.as_bytes(), owner.as_bytes()],
+            )
+        }
+        Change::TokenRevoked { token, organization, reason } => run(
+            connection,
+            "UPDATE token SET revoked_at = ?3, revoke_reason = ?4
+             WHERE id = ?1 AND organization = ?2 AND revoked_at IS NULL",
+            params![token.as_bytes(), organization.as_bytes(), at, reason],
+        ),
+        // `apply` makes all others.
+        _ => Ok(0),
+    }?;
+    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+}
+
+/// Changes a token's secrets; how many rows that concerned.
+fn apply_to_secret(connection: &Connection, change: &Change) -> Result<usize, rusqlite::Error> {
+    match change {
         Change::TokenRotated {
             token,
             organization,
@@ -270,29 +301,9 @@ fn apply_to_token(connection: &Connection, at: i64, change: &Change) -> Result<(
              AND revoked_at IS NULL",
             params![token.as_bytes(), organization.as_bytes(), previous.as_bytes()],
         ),
-        Change::TokenHandedOver { token, organization, owner } => {
-            if !is_live(connection, *organization, *owner)? {
-                return Err(ApplyError::Conflict);
-            }
-            // It counts as a change: what was decided for the owner before is not made, as
-            // a rotation would be, whose secret is no longer theirs.
-            run(
-                connection,
-                "UPDATE token SET owner = ?3, revision = revision + 1
-                 WHERE id = ?1 AND organization = ?2 AND owner <> ?3 AND revoked_at IS NULL",
-                params![token.as_bytes(), organization.as_bytes(), owner.as_bytes()],
-            )
-        }
-        Change::TokenRevoked { token, organization, reason } => run(
-            connection,
-            "UPDATE token SET revoked_at = ?3, revoke_reason = ?4
-             WHERE id = ?1 AND organization = ?2 AND revoked_at IS NULL",
-            params![token.as_bytes(), organization.as_bytes(), at, reason],
-        ),
-        // `apply` makes all others.
+        // `apply_to_token` makes all others.
         _ => Ok(0),
-    }?;
-    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+    }
 }
 
 /// The condition stands beside the statement, not in it: one that selects what it

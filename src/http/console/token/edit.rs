@@ -124,7 +124,7 @@ pub(super) async fn change(
             Ok(_) => return Ok(to(&format!("/tokens/{id}?done=changed"))),
             Err(error) => Errors::of(error)?,
         },
-        Err(errors) => errors,
+        Err(errors) => *errors,
     };
     let page = page(&console, &visitor, &stored, draft, errors).await?;
     Ok(Again(page).into_response())
@@ -296,25 +296,25 @@ impl Draft {
 
     /// What is to be different from `before`, and nothing else: what somebody else changed
     /// meanwhile stays.
-    fn changes(&self, before: &Self) -> Result<TokenChanges, Errors> {
+    fn changes(&self, before: &Self) -> Result<TokenChanges, Box<Errors>> {
         let mut errors = Errors::default();
         let expiry = match &*self.expiry {
             KEEP => None,
             NEVER => Some(Expiry::Never),
-            CUSTOM => match midnight(&self.day) {
-                Some(end) => Some(Expiry::At(end)),
-                None => {
+            CUSTOM => {
+                let end = midnight(&self.day);
+                if end.is_none() {
                     errors.expiry = "Give a day, such as 2031-03-31.".into();
-                    None
                 }
-            },
-            span => match span.parse() {
-                Ok(span) => Some(Expiry::In(span)),
-                Err(_) => {
+                end.map(Expiry::At)
+            }
+            span => {
+                let span = span.parse().ok();
+                if span.is_none() {
                     errors.expiry = "Choose one of these.".into();
-                    None
                 }
-            },
+                span.map(Expiry::In)
+            }
         };
         let mut scopes = self.scopes.clone();
         let mut scopes_before = before.scopes.clone();
@@ -325,7 +325,7 @@ impl Draft {
         }
         let (networks, networks_before) = (lines(&self.networks), lines(&before.networks));
         if !(errors.expiry.is_empty() && errors.scopes.is_empty()) {
-            return Err(errors);
+            return Err(Box::new(errors));
         }
         let other = |now: &String, before: &String| (now != before).then(|| now.clone());
         Ok(TokenChanges {

@@ -104,7 +104,7 @@ struct Node {
 
 impl Console {
     /// A command that uses a token of this API, while it is there.
-    fn command(&self, api: &str) -> String {
+    pub(super) fn command(&self, api: &str) -> String {
         let api = self.api(api).ok();
         api.map(|api| example::to_come(api, &self.address(api), None)).unwrap_or_default()
     }

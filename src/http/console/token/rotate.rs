@@ -140,7 +140,8 @@ impl Console {
             until: stored.previous.map(|previous| when(previous.until, now)),
             done: format!("/tokens/{}", stored.token.id),
             secret: secret.reveal(),
-            token,
+            // The light is the new secret's.
+            token: TokenView { waits: false, ..token },
         })
         .into_response()
     }

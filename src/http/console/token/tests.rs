@@ -294,6 +294,44 @@ async fn a_page_tells_of_its_token() {
         .lacks(&format!("href=\"/tokens/{id}/rotate\""));
 }
 
+/// The next events, until one has this text in it.
+async fn next_with(body: &mut Body, text: &str) -> String {
+    let mut told = String::new();
+    while !told.contains(text) {
+        let frame = body.frame().await.unwrap_or_else(|| panic!("{text:?} is not in {told}"));
+        told.push_str(std::str::from_utf8(frame.unwrap().data_ref().unwrap()).unwrap());
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_page_is_told_what_changes_while_its_session_goes_on() {
+    let house = House::new().await;
+    let id = house.token("orders", house.bob, None).await.token.token.id;
+    let path = format!("/tokens/{id}/live");
+    for account in [house.eve, house.ada] {
+        let request = Request::get(&path).header(header::COOKIE, house.cookie(account).await);
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Peer(SocketAddr::from(([127, 0, 0, 1], 7))));
+        let response = house.router.clone().oneshot(request).await.unwrap();
+        if account == house.eve {
+            assert_eq!(response.status(), StatusCode::NOT_FOUND);
+            continue;
+        }
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        let mut body = response.into_body();
+        next_with(&mut body, r#""part":"state","state":"live""#).await;
+        house.use_it(id, "192.0.2.7");
+        next_with(&mut body, "from 192.0.2.7").await;
+        house.post(house.bob, &format!("/tokens/{id}/pause"), "").await;
+        next_with(&mut body, r#""state":"paused""#).await;
+        let ada = AccountName::Id(house.ada);
+        house.app.service.set_account_active(&Caller::Operator, &ada, false).await.unwrap();
+        next_with(&mut body, "event: end").await;
+        assert!(body.frame().await.is_none());
+    }
+}
+
 /// What somebody may not see does not exist, on every page alike.
 #[tokio::test]
 async fn others_find_nothing_and_change_nothing() {
@@ -422,7 +460,11 @@ async fn a_secret_is_replaced_once_and_shown_once() {
     let form =
         format!("overlap=24h&replaces={}", house.get(house.bob, &path).await.hidden("replaces"));
     let shown = house.post(house.bob, &path, &form).await;
-    shown.is(StatusCode::OK).has(&format!("<code id=\"client-id\"")).has("data-secret");
+    shown
+        .is(StatusCode::OK)
+        .has("<code id=\"client-id\"")
+        .has("data-secret")
+        .has("Waiting for the first request");
     let (_, rest) = shown.text.split_once("<code id=\"secret\"").unwrap();
     let text = rest.split_once('>').unwrap().1.split_once('<').unwrap().0.to_owned();
     assert!(text.starts_with("orders_") && text != old.reveal());

@@ -3,10 +3,11 @@
 use super::{
     super::{
         Console, Trouble, Visitor,
+        chart::Chart,
         tokens::{example, facts},
         when::{When, day, when},
     },
-    activity::{Chart, Lately},
+    activity::Lately,
     history::{self, Row},
 };
 use crate::{
@@ -66,6 +67,7 @@ pub(super) struct TokenView {
 }
 
 /// What this visitor may do with it now.
+#[expect(clippy::struct_excessive_bools, reason = "each is a button")]
 pub(super) struct May {
     pub(super) change: bool,
     pub(super) rotate: bool,
@@ -142,7 +144,7 @@ impl Console {
             last_four: token.last_four.to_string(),
             client_id: if has_client_id { id.to_string() } else { String::new() },
             owner: account_in_words(&owner),
-            organization: self.home_name(visitor),
+            organization: home_name(visitor),
             allows: allows(api.as_deref(), &token.grant),
             networks: networks_in_words(&stored),
             external_id: token.external_id.as_deref().unwrap_or_default().to_owned(),
@@ -161,7 +163,7 @@ impl Console {
             state_word: word,
             stopped: if ended { "" } else { stopped(&owner) },
             waits: stored.last_used.is_none() && state == TokenState::Active,
-            live: String::new(),
+            live: if ended { String::new() } else { format!("/tokens/{id}/live") },
             may: May {
                 change: !ended,
                 rotate: may_rotate,
@@ -186,10 +188,10 @@ impl Console {
     pub(super) fn words(&self, name: &str) -> Words {
         self.api(name).map(|api| api.words.clone()).unwrap_or_default()
     }
+}
 
-    fn home_name(&self, visitor: &Visitor) -> String {
-        visitor.here.home().map(|home| home.organization_name.clone()).unwrap_or_default()
-    }
+fn home_name(visitor: &Visitor) -> String {
+    visitor.here.home().map(|home| home.organization_name.clone()).unwrap_or_default()
 }
 
 /// Why a token is refused whatever its own state: its owner is not there any more.
