@@ -8,6 +8,7 @@ mod audit;
 mod configuration;
 mod demo;
 mod import;
+mod invitations;
 mod ledger;
 mod operator;
 mod organizations;
@@ -127,6 +128,9 @@ enum Command {
     /// Customers and who belongs to them
     #[command(subcommand)]
     Organization(organizations::Command),
+    /// Links by which people join an organization
+    #[command(subcommand)]
+    Invitation(invitations::Command),
     /// Say how often tokens were used, by hour and outcome
     Usage(usage::Usage),
     /// Ask whether a request would be let through; exit code 1 when it would be refused
@@ -230,6 +234,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Import(import) => wait_for(import::run(global, import)),
         Command::Account(command) => wait_for(accounts::run(global, command)),
         Command::Organization(command) => wait_for(organizations::run(global, command)),
+        Command::Invitation(command) => wait_for(invitations::run(global, command)),
         Command::Usage(usage) => wait_for(usage::run(global, usage)),
         Command::Verify(verify) => wait_for(verify::run(global, verify)),
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),

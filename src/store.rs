@@ -11,7 +11,7 @@ mod token_list;
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
 };
-pub(crate) use token_list::{TokenAfter, TokenList, TokenOrder as ListOrder};
+pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder as ListOrder};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -239,22 +239,6 @@ pub(crate) struct TokenFilter {
     /// Made before this moment, and not used since.
     pub(crate) unused_since: Option<Timestamp>,
     pub(crate) expires_before: Option<Timestamp>,
-    /// Part of the name or of the note, or the last four characters of the secret.
-    pub(crate) search: Option<String>,
-    pub(crate) order: TokenOrder,
-}
-
-/// In which order tokens are listed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum TokenOrder {
-    #[default]
-    Oldest,
-    Newest,
-    Name,
-    /// Those first that end first.
-    End,
-    /// Those first that were used last.
-    LastUse,
 }
 
 /// Which counts to list.
@@ -297,6 +281,9 @@ pub(crate) struct AccountFilter {
     pub(crate) organization: Option<OrganizationId>,
     /// This one alone.
     pub(crate) account: Option<AccountId>,
+    pub(crate) kind: Option<AccountKind>,
+    /// Part of the name or the address, ASCII case aside.
+    pub(crate) search: Option<String>,
 }
 
 /// Which memberships to list.

@@ -8,6 +8,8 @@ mod find;
 mod lesson;
 
 pub(crate) use lesson::Lesson;
+#[cfg(test)]
+pub(crate) use lesson::Mistake;
 
 use counterfoil_core::{
     Refusal, Timestamp,

@@ -73,7 +73,10 @@ CREATE INDEX token_by_grant ON token (organization, api, granted);
 CREATE INDEX token_live_here ON token (organization, id) WHERE revoked_at IS NULL;
 CREATE INDEX token_paused_here ON token (organization, id) WHERE paused_at IS NOT NULL;
 CREATE INDEX token_revoked_here ON token (organization, id) WHERE revoked_at IS NOT NULL;
+CREATE INDEX token_leaked_here ON token (organization, id)
+    WHERE revoke_reason IN ('leaked', 'reported as leaked');
 
 ALTER TABLE last_use ADD COLUMN home BLOB; -- the token's organization
-UPDATE last_use SET home = (SELECT organization FROM token WHERE id = last_use.token);
-CREATE INDEX last_use_by_home ON last_use (home, at, token);
+ALTER TABLE last_use ADD COLUMN latest INTEGER; -- with whichever secret
+UPDATE last_use SET latest = at, home = (SELECT organization FROM token WHERE id = last_use.token);
+CREATE INDEX last_use_by_home ON last_use (home, latest, token);

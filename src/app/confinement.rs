@@ -209,6 +209,15 @@ fn check_confined(member: &Member, before: &Rows, after: &Rows) {
     for stored in tokens {
         assert_eq!(stored.token.organization, home);
         assert!(administers || stored.token.owner == member.account, "{stored:?} by {member:?}");
+        let (token, old) = (&stored.token, before.tokens.get(&stored.token.id));
+        if let Some(old) = old.filter(|old| old.token.owner != token.owner) {
+            // A program has it now, which can do no more with it than whoever knew the secret.
+            assert_eq!(after.accounts[&token.owner].kind, AccountKind::Service, "{stored:?}");
+            let rank = |rows: &Rows, owner| rows.belongs(home, owner);
+            let is_raised = rank(after, token.owner) == Some(Rank::Administrator)
+                && rank(before, old.token.owner) != Some(Rank::Administrator);
+            assert!(*token.api != *"counterfoil" || !is_raised, "{stored:?} by {member:?}");
+        }
     }
 }
 
@@ -309,6 +318,7 @@ impl Seen {
             "rotate_token",
             "end_previous_secret",
             "revoke_token",
+            "revoke_tokens",
             "token",
             "tokens",
             "account",
@@ -321,6 +331,8 @@ impl Seen {
             "origins",
         ];
         let administrators = [
+            "hand_over_token",
+            "invite",
             "create_account",
             "change_account",
             "set_account_active",

@@ -41,6 +41,7 @@ trusted_proxies = ["10.0.0.7"]
 
 [gateway]
 listen = "0.0.0.0:8081"
+public_url = "https://api.example.com"
 trusted_proxies = ["10.0.0.7"]
 
 [forward_auth]

@@ -33,6 +33,7 @@ fn nothing_is_a_configuration() {
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.server.public_url, "http://127.0.0.1:8080");
     assert_eq!(config.gateway.listen, "127.0.0.1:8081".parse().unwrap());
+    assert_eq!(config.gateway.public_url, "http://127.0.0.1:8081");
     assert_eq!(config.metrics.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(config.database.file, Path::new("counterfoil.db"));
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Auto, "info"));
@@ -644,7 +645,7 @@ proptest! {
         key in prop::sample::select(&[
             "api.a.upstream", "api.a.realm", "api.a.header", "api.a.mount.path", "api.a.mount.host",
             "api.a.tokens.prefix", "api.a.tokens.lifetime.max", "api.a.words.name", "server.listen",
-            "server.public_url", "database.url", "log.level",
+            "server.public_url", "gateway.public_url", "database.url", "log.level",
         ][..]),
         value in "(https?://|sqlite:|/)?[ -~é\u{0}]{0,20}",
     ) {

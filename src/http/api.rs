@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod audit;
 mod field;
 pub(crate) mod import;
+mod invitations;
 pub(crate) mod ledger;
 mod lines;
 pub(crate) mod organizations;
@@ -80,6 +81,7 @@ pub(crate) fn calls() -> Calls<Arc<Service>> {
         .merge(import::calls())
         .merge(accounts::calls())
         .merge(organizations::calls())
+        .merge(invitations::calls())
         .merge(refusals::calls())
         .merge(ledger::calls())
         .merge(audit::calls())

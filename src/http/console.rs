@@ -5,11 +5,18 @@
 mod account;
 pub(crate) mod assets;
 mod browser;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod chart;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod examples;
 pub(crate) mod form;
 mod guard;
+#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
+pub(crate) mod live;
 mod menu;
 pub(crate) mod nonce;
 mod page;
+mod portal;
 mod profile;
 mod reset;
 mod set_up;
@@ -98,6 +105,7 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/", get(home))
         .merge(sign_in::routes())
+        .merge(portal::routes())
         .merge(set_up::routes())
         .merge(reset::routes())
         .merge(account::routes())

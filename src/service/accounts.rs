@@ -259,7 +259,9 @@ impl Service {
     ) -> Result<Vec<StoredAccount>, ServiceError> {
         caller.may("accounts:read")?;
         let (organization, account) = (caller.home(), caller.confined_to());
-        Ok(self.store.accounts(AccountFilter { external_id, organization, account }, page).await?)
+        let filter =
+            AccountFilter { external_id, organization, account, ..AccountFilter::default() };
+        Ok(self.store.accounts(filter, page).await?)
     }
 
     /// Changes what an account is called.

@@ -2,6 +2,7 @@
 
 use super::{Caller, Service, ServiceError};
 use crate::store::{EntryFilter, Link, StoredEntry};
+use counterfoil_core::Timestamp;
 
 impl Service {
     /// Entries behind the one of number `after` that concern the caller: an
@@ -20,6 +21,40 @@ impl Service {
         }
         filter.organization = caller.home().or(filter.organization);
         Ok(self.store.entries(filter, after, limit).await?)
+    }
+
+    /// The same in front of the one of number `before`, the latest first.
+    pub(crate) async fn audit_before(
+        &self,
+        caller: &Caller,
+        mut filter: EntryFilter,
+        before: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, ServiceError> {
+        caller.may("audit:read")?;
+        caller.administers()?;
+        if filter.organization.is_some_and(|asked| !caller.reaches(asked)) {
+            return Ok(Vec::new());
+        }
+        filter.organization = caller.home().or(filter.organization);
+        Ok(self.store.entries_before(filter, before, limit).await?)
+    }
+
+    /// The number of the first entry that was made at `moment` or later, of whoever's; one
+    /// more than the last, where there is none. Entries are made in the order of time, but
+    /// for moments.
+    pub(crate) async fn first_entry_at(&self, moment: Timestamp) -> Result<u64, ServiceError> {
+        let (mut before, mut from) = (1, self.last_entry().await? + 1);
+        while before < from {
+            let middle = before + (from - before) / 2;
+            let entry = self.store.entries(EntryFilter::default(), middle - 1, 1).await?;
+            if entry.first().is_none_or(|stored| stored.entry.at >= moment) {
+                from = middle;
+            } else {
+                before = middle + 1;
+            }
+        }
+        Ok(from)
     }
 
     /// The number of the last entry there is. A caller's rights hold for what is up to it:

@@ -549,7 +549,7 @@ async fn find_account(
         vec![account]
     } else {
         let external_id = Some(text.to_owned());
-        let filter = AccountFilter { external_id, organization, account: None };
+        let filter = AccountFilter { external_id, organization, ..AccountFilter::default() };
         service.store.accounts(filter, Page { after: None, limit: 2 }).await?
     };
     Ok(match &found[..] {

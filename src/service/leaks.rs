@@ -1,6 +1,7 @@
 //! Ending tokens whose secrets have leaked.
 
 use super::{Service, ServiceError};
+use crate::store::LEAKED;
 use counterfoil_core::{
     id::TokenId,
     ledger::{Actor, Change},
@@ -11,7 +12,7 @@ use std::{
 };
 
 /// What the ledger says of such an end.
-const REASON: &str = "reported as leaked";
+const REASON: &str = LEAKED[1];
 
 /// Tokens that are to be ended and are not yet: no more than there are tokens.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use super::{Caller, Service, ServiceError, tokens::no_such_token};
 use crate::{
     clock,
-    store::{OriginKind, Page, StoredToken, TokenFilter, TokenOrder, UsageFilter, UsageKey},
+    store::{OriginKind, Page, StoredToken, TokenFilter, UsageFilter, UsageKey},
     usage::{Origin, StoredCount},
 };
 use counterfoil_core::{
@@ -136,8 +136,8 @@ impl Service {
         filter: TokenFilter,
         page: Page<TokenId>,
     ) -> Result<Vec<StoredToken>, ServiceError> {
-        if filter.unused_since.is_some() || filter.order == TokenOrder::LastUse {
-            // The store chooses and sorts by what is written.
+        if filter.unused_since.is_some() {
+            // The store chooses by what is written.
             self.usage.flush().await;
         }
         let flushes = self.usage.flushes();

@@ -7,6 +7,10 @@ use counterfoil_core::{
     token::Grant,
 };
 
+/// What the ledger says of the end of a token whose secret had leaked: who knows one ended it,
+/// or a report did.
+pub(crate) const LEAKED: [&str; 2] = ["leaked", "reported as leaked"];
+
 /// Which of an organization's tokens to list, and in which order; what is absent does not
 /// matter.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub(crate) struct TokenList {
     pub(crate) owner: Option<AccountId>,
     /// What [`StoredToken::state_at`] this moment gives.
     pub(crate) state: Option<(TokenState, Timestamp)>,
+    /// Ended because its secret had leaked, in the words of [`LEAKED`].
+    pub(crate) leaked: bool,
     pub(crate) never_expires: bool,
     pub(crate) expires_before: Option<Timestamp>,
     /// Made before this moment, and not used since.
@@ -44,6 +50,7 @@ impl TokenList {
             grants: None,
             owner: None,
             state: None,
+            leaked: false,
             never_expires: false,
             expires_before: None,
             unused_since: None,

@@ -184,7 +184,7 @@ fn in_field(
         }
     }
     let is_header = accepts(Scheme::Header) && schemes.header.as_deref() == Some(name);
-    if !is_header && !pair.is_some_and(|[_, secret]| secret == name) {
+    if !is_header && pair.is_none_or(|[_, secret]| secret != name) {
         return Some(Mistake::OtherField(name.to_owned()));
     }
     word.map(|word| Mistake::WordInField(word.to_owned()))

@@ -56,16 +56,19 @@ async fn who_used_a_token_lately_is_told_by_value() {
     let world = World::new().await;
     let service = &world.app.service;
     let token = world.tokens[0];
-    let now = clock::now();
+    let now = clock::now().plus(Seconds::HOUR);
+    let before = service.recent_use(&Caller::Operator, token, 7).await.unwrap().admitted;
     for days in [0, 1, 1, 20] {
         world.uses(token, now.minus(Seconds::days(days)));
         service.usage.flush().await;
     }
     let used = service.recent_use(&Caller::Operator, token, 7).await.unwrap();
-    assert_eq!((used.admitted, used.refused), (3, 0));
-    for values in [&used.addresses, &used.user_agents] {
-        let [one] = &values[..] else { panic!("{values:?}") };
-        assert_eq!((&one.value, one.admitted), (&None, 3));
+    assert_eq!((used.admitted - before, used.refused), (3, 0));
+    // What the world's own use came from is another address, without a user agent either.
+    let [here, _] = &used.addresses[..] else { panic!("{:?}", used.addresses) };
+    let [agent] = &used.user_agents[..] else { panic!("{:?}", used.user_agents) };
+    for (one, admitted) in [(here, 3), (agent, 3 + before)] {
+        assert_eq!((&one.value, one.admitted), (&None, admitted));
         assert_eq!((one.first_at, one.last_at), (now.minus(Seconds::DAY), now));
     }
     let [route] = &used.routes[..] else { panic!("{:?}", used.routes) };

@@ -65,6 +65,10 @@ pub(super) enum Operation {
     RotateToken(Pick, Seconds),
     EndPreviousSecret(Pick),
     RevokeToken(Pick),
+    /// One of them, named twice.
+    RevokeTokens(Pick),
+    HandOverToken(Pick, Pick),
+    Invite(Option<Pick>, Rank),
     CreateAccount {
         kind: AccountKind,
         email: bool,
@@ -184,6 +188,9 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
         6 => (pick(), overlap).prop_map(|(token, it)| Operation::RotateToken(token, it)),
         3 => pick().prop_map(Operation::EndPreviousSecret),
         2 => pick().prop_map(Operation::RevokeToken),
+        1 => pick().prop_map(Operation::RevokeTokens),
+        6 => (pick(), pick()).prop_map(|(token, heir)| Operation::HandOverToken(token, heir)),
+        2 => (maybe(), rank()).prop_map(|(home, rank)| Operation::Invite(home, rank)),
         5 => create,
         4 => person().prop_map(Operation::ChangeAccount),
         2 => pick().prop_map(Operation::ChangeOrganization),
@@ -221,7 +228,7 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
 }
 
 /// The kinds of operation, each of which has to have been done and refused.
-pub(super) const KINDS: [&str; 29] = [
+pub(super) const KINDS: [&str; 32] = [
     "initialise",
     "issue_token",
     "issue_token of the management API",
@@ -230,6 +237,9 @@ pub(super) const KINDS: [&str; 29] = [
     "rotate_token",
     "end_previous_secret",
     "revoke_token",
+    "revoke_tokens",
+    "hand_over_token",
+    "invite",
     "create_account",
     "change_account",
     "set_account_active",
@@ -265,6 +275,9 @@ impl Operation {
             Self::RotateToken(..) => "rotate_token",
             Self::EndPreviousSecret(_) => "end_previous_secret",
             Self::RevokeToken(_) => "revoke_token",
+            Self::RevokeTokens(_) => "revoke_tokens",
+            Self::HandOverToken(..) => "hand_over_token",
+            Self::Invite(..) => "invite",
             Self::CreateAccount { .. } => "create_account",
             Self::ChangeAccount(_) => "change_account",
             Self::SetAccountActive(..) => "set_account_active",
@@ -362,6 +375,28 @@ impl Operation {
             }
             Self::RevokeToken(token) => {
                 told.tokens.push(service.revoke_token(caller, names.token(*token), "").await?);
+            }
+            Self::RevokeTokens(token) => {
+                let token = names.token(*token);
+                let ended = service.revoke_tokens(caller, &[token, token], "").await?;
+                if let Some((_, error)) = ended.failed.into_iter().next() {
+                    return Err(error);
+                }
+                told.tokens.push(service.store.token(ended.done[0]).await.unwrap().unwrap());
+            }
+            Self::HandOverToken(token, heir) => {
+                let (token, heir) = (names.token(*token), names.account(*heir));
+                told.tokens.push(service.hand_over_token(caller, token, heir).await?);
+            }
+            Self::Invite(organization, rank) => {
+                let address = format!("{}@example.com", entropy::request_id());
+                let organization = organization.map(|pick| names.organization(pick));
+                let email = address.parse().unwrap();
+                let invited = service.invite(caller, organization, email, *rank).await?;
+                if let Caller::Member(member) = caller {
+                    assert!(member.rank == Rank::Administrator || *rank == Rank::Member);
+                    assert_eq!(invited.invitation.organization, member.organization);
+                }
             }
             Self::CreateAccount { kind, email, organization, rank } => {
                 let address = format!("{}@example.com", entropy::request_id());

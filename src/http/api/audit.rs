@@ -10,7 +10,7 @@ use crate::{
         extract::Query,
         problem::Problem,
     },
-    service::{Caller, Service},
+    service::{Caller, Service, ServiceError},
     store::{EntryFilter, StoredEntry},
 };
 use axum::{
@@ -279,14 +279,33 @@ async fn audit(
         let cursor = |row: &StoredEntry| row.entry.number.to_string();
         return Ok(Log::List(List::of(rows, limit, cursor, EntryView::from)));
     }
+    let most = query.limit.map(|_| limit);
+    Ok(Log::Lines(all_lines(service, caller, filter, query.after, most).await?))
+}
+
+/// All that the caller may read, a line for each entry.
+pub(crate) async fn export(
+    service: Arc<Service>,
+    caller: Caller,
+) -> Result<Response, ServiceError> {
+    Ok(all_lines(service, caller, EntryFilter::default(), 0, None).await?.into_response())
+}
+
+/// Everything behind `after`, or `most` of it, a line for each entry.
+async fn all_lines(
+    service: Arc<Service>,
+    caller: Caller,
+    filter: EntryFilter,
+    after: u64,
+    most: Option<u32>,
+) -> Result<Lines, ServiceError> {
     // Whoever may not read takes no place.
     let last = service.last_entry().await?;
-    let rows = service.audit(&caller, filter, query.after, AT_A_TIME).await?;
+    let rows = service.audit(&caller, filter, after, AT_A_TIME).await?;
     let place = service.stream(&caller)?;
-    let most = query.limit.map(|_| limit);
     let (lines, answer) = Lines::new();
     tokio::spawn(send(service, caller, filter, Extent { last, most }, rows, lines));
-    Ok(Log::Lines(answer.in_place(place)))
+    Ok(answer.in_place(place))
 }
 
 /// How many entries are read at a time: few, since they wait for the reader.

@@ -487,7 +487,6 @@ async fn list(
         state: query.state.map(|state| (state, now)),
         unused_since: query.unused_days.map(|days| now.minus(Seconds::days(days))),
         expires_before: query.expires_before.map(|moment| moment.0),
-        ..TokenFilter::default()
     };
     let limit = bounded(query.limit);
     let page = Page { after: query.cursor, limit: limit + 1 };

@@ -59,6 +59,8 @@ pub(crate) enum Trouble {
     SignIn { next: String },
     /// There is nothing here, or not for this visitor.
     NotFound,
+    /// A link that has led here once, or never did.
+    Gone(String),
     /// The link does not work, or not any more; what to do instead.
     Over(&'static str),
     /// The visitor may not.
@@ -138,6 +140,7 @@ impl IntoResponse for Trouble {
                 "The address may be mistyped, or what was here is not yours to see.".into(),
                 home(),
             ),
+            Self::Gone(why) => (StatusCode::NOT_FOUND, "This link leads nowhere", why, home()),
             Self::Over(what) => (
                 StatusCode::NOT_FOUND,
                 "This link does not work",

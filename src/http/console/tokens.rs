@@ -19,7 +19,7 @@ use crate::{
     clock,
     config::{Ask, ProtectedApi, Words},
     service::{ServiceError, idempotency::Idempotency, tokens::Issuance},
-    store::{StoredAccount, TokenFilter, TokenOrder},
+    store::{StoredAccount, TokenList, TokenOrder},
 };
 use askama::Template;
 use axum::{
@@ -115,7 +115,7 @@ async fn issue(
     let once = Idempotency::new(caller, &nonce.key(), form.digest());
     match console.service.issue_token_once(caller, &wanted, once).await {
         Ok(Issuance::New(issued)) => Ok(console.reveal(&visitor, api, &issued, before)),
-        Ok(Issuance::Repeat(token)) => console.shown(&visitor, &token),
+        Ok(Issuance::Repeat(token)) => console.was_shown(&visitor, &token),
         Err(error) => {
             let (status, nonce) = match &error {
                 // What was filled in otherwise is another token.
@@ -155,7 +155,7 @@ async fn shown(
 ) -> Result<Response, Trouble> {
     let id: TokenId = id.parse().map_err(|_| Trouble::NotFound)?;
     let token = console.service.token(visitor.caller()?, id).await?;
-    console.shown(&visitor, &token)
+    console.was_shown(&visitor, &token)
 }
 
 #[derive(Template)]
@@ -178,15 +178,12 @@ async fn over_account(
 ) -> Result<Response, Trouble> {
     let api = console.issuable(&visitor, &which.api)?;
     let now = clock::now();
-    let filter = TokenFilter {
+    let wanted = TokenList {
         api: Some(api.api.name.to_string()),
-        organization: Some(visitor.organization()?),
         owner: Some(visitor.here.account.id),
-        order: TokenOrder::Newest,
-        ..TokenFilter::default()
+        ..TokenList::all(visitor.organization()?, TokenOrder::Newest, TOKENS)
     };
-    let page = crate::store::Page { after: None, limit: TOKENS };
-    let found = console.service.tokens(visitor.caller()?, filter, page).await?;
+    let found = console.service.list_tokens(visitor.caller()?, wanted).await?.tokens;
     let frame = console.frame(&visitor, "account");
     let page = OverAccountPage {
         sections: frame.entries.on(Place::Account).cloned().collect(),

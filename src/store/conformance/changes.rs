@@ -67,7 +67,7 @@ async fn names_of_elsewhere_find_organizations_and_accounts() {
     house.refused(rename_organization(3, None)).await;
     let accounts = async |id: &str, organization| {
         let external_id = Some(id.to_owned());
-        let filter = AccountFilter { external_id, organization, account: None };
+        let filter = AccountFilter { external_id, organization, ..AccountFilter::default() };
         let found = house.store.accounts(filter, first_page()).await.unwrap();
         found.into_iter().map(|found| (found.id, found.name)).collect::<Vec<_>>()
     };

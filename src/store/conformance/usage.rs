@@ -294,7 +294,7 @@ async fn what_is_too_old_is_forgotten_bit_by_bit() {
         let origins = house.store.origins(token_id(1), OriginKind::Address, at(0)).await.unwrap();
         (house.counts(everything(), all()).await.len(), origins.len())
     };
-    assert!(!house.store.forget_usage(at(3), 2).await.unwrap());
+    assert!(!house.store.forget_usage(at(3), 3).await.unwrap());
     assert_eq!(left().await, (4, 4));
     assert!(house.store.forget_usage(at(3 * HOUR), 1).await.unwrap());
     assert_eq!(left().await, (3, 4));

@@ -4,11 +4,9 @@
 //! another ten million. A few entries of each index that would do are counted instead, and
 //! the one with the fewest leads. Pages come in the order of ids, which all of these
 //! indexes have, but for that of ends: it leads where it has so few that they may be sorted.
-//! Whoever wants another order than that of ids, or those in which a text is, waits for a
-//! look at all that the leading index has: of one owner, or of one organization.
 
 use super::read::{Query, TOKEN, token_row};
-use crate::store::{Page, StoredToken, TokenFilter, TokenOrder, TokenState};
+use crate::store::{Page, StoredToken, TokenFilter, TokenState};
 use counterfoil_core::{Timestamp, id::TokenId};
 use rusqlite::{Connection, Error, ToSql};
 
@@ -155,45 +153,8 @@ fn query(filter: &TokenFilter, page: Page<TokenId>, index: &str) -> Query {
         query.and_if("(previous_use.at IS NULL OR previous_use.at < ?)", Some(since.as_millis()));
     }
     query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));
-    if let Some(search) = &filter.search {
-        query
-            .and("(instr(lower(name), lower(?)) OR instr(lower(note), lower(?)) OR last_four = ?)");
-        for _ in 0..3 {
-            query.give(search.clone());
-        }
-    }
-    let (behind, end) = order(filter.order);
-    if let Some(after) = page.after {
-        query.and(behind);
-        for _ in 0..behind.matches('?').count() {
-            query.give(*after.as_bytes());
-        }
-    }
-    query.end(end, page.limit);
+    query.page(page, |id| id.as_bytes().to_vec());
     query
-}
-
-/// What stands behind a token in an order, and that order.
-fn order(order: TokenOrder) -> (&'static str, &'static str) {
-    match order {
-        TokenOrder::Oldest => ("id > ?", "ORDER BY id"),
-        TokenOrder::Newest => ("id < ?", "ORDER BY id DESC"),
-        TokenOrder::Name => (
-            "(name COLLATE NOCASE, id) > (SELECT other.name, other.id FROM token AS other
-                WHERE other.id = ?)",
-            "ORDER BY name COLLATE NOCASE, id",
-        ),
-        TokenOrder::End => (
-            "(expires_at IS NULL, coalesce(expires_at, 0), id) > (SELECT other.expires_at IS NULL,
-                coalesce(other.expires_at, 0), other.id FROM token AS other WHERE other.id = ?)",
-            "ORDER BY expires_at IS NULL, coalesce(expires_at, 0), id",
-        ),
-        TokenOrder::LastUse => (
-            "(coalesce(at, -1), id) < (coalesce((SELECT other.at FROM last_use AS other
-                WHERE other.token = ?), -1), ?)",
-            "ORDER BY coalesce(at, -1) DESC, id DESC",
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -105,6 +105,9 @@ fn ways(list: &TokenList) -> Vec<Way> {
         }
         None => {}
     }
+    if list.leaked {
+        way("token_leaked_here", true, IS_LEAKED, None);
+    }
     if let Some(grants) = &list.grants {
         way("token_by_grant", false, OF_GRANTS, Some(json(grants).into()));
     } else if let Some(api) = list.api.clone() {
@@ -122,6 +125,9 @@ fn ways(list: &TokenList) -> Vec<Way> {
     }
     ways
 }
+
+/// As the index has it: see [`LEAKED`](crate::store::LEAKED).
+const IS_LEAKED: &str = "revoke_reason IN ('leaked', 'reported as leaked')";
 
 const OF_GRANTS: &str = "(api, granted) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))";
 
@@ -258,20 +264,20 @@ fn stretches(list: &TokenList) -> Vec<Stretch> {
             ]
         }
         TokenOrder::LastUse => {
-            let used = Stretch::new(Lead::LastUse, "ORDER BY at DESC, last_use.token DESC");
+            let used = Stretch::new(Lead::LastUse, "ORDER BY latest DESC, last_use.token DESC");
             let never = Stretch::new(Lead::Index("token_by_organization"), NEWEST);
             match &list.after {
                 Some(TokenAfter::LastUse(None, id)) => {
-                    vec![never.with("at IS NULL AND token.id < ?", [id_of(id)])]
+                    vec![never.with("latest IS NULL AND token.id < ?", [id_of(id)])]
                 }
                 Some(TokenAfter::LastUse(Some(at), id)) => {
-                    let behind = "(at, last_use.token) < (?, ?)";
+                    let behind = "(latest, last_use.token) < (?, ?)";
                     vec![
                         used.with(behind, [at.as_millis().into(), id_of(id)]),
-                        never.with("at IS NULL", []),
+                        never.with("latest IS NULL", []),
                     ]
                 }
-                _ => vec![used.with("at IS NOT NULL", []), never.with("at IS NULL", [])],
+                _ => vec![used.with("latest IS NOT NULL", []), never.with("latest IS NULL", [])],
             }
         }
     }
@@ -281,13 +287,14 @@ const NEWEST: &str = "ORDER BY token.id DESC";
 
 fn query(list: &TokenList, stretch: &Stretch, lead: Lead, limit: u32) -> Query {
     let here = *list.organization.as_bytes();
-    let uses = "LEFT JOIN last_use ON last_use.token = token.id";
+    let previous = "LEFT JOIN previous_use ON previous_use.token = token.id";
+    let uses = format!("LEFT JOIN last_use ON last_use.token = token.id {previous}");
     let (from, parameters) = match lead {
         Lead::Index(index) => (format!("token INDEXED BY {index} {uses}"), Vec::new()),
         Lead::LastUse => {
             let from = "last_use INDEXED BY last_use_by_home
                 CROSS JOIN token ON token.id = last_use.token";
-            (from.to_owned(), Vec::new())
+            (format!("{from} {previous}"), Vec::new())
         }
         Lead::Search => {
             let text = list.search.as_deref().unwrap_or_default();
@@ -341,6 +348,9 @@ fn filter(query: &mut Query, list: &TokenList, lead: Lead) {
             }
         }
     }
+    if list.leaked {
+        query.and(IS_LEAKED);
+    }
     if list.never_expires {
         query.and("coalesce(expires_at, 9223372036854775807) = 9223372036854775807");
     }
@@ -349,7 +359,7 @@ fn filter(query: &mut Query, list: &TokenList, lead: Lead) {
     if let Some(since) = list.unused_since {
         // An id is from when a token came here, which an import's beginning is not.
         query.and_if("token.id < ?", Some(*TokenId::new(since, [0; 10]).as_bytes()));
-        query.and_if("(at IS NULL OR at < ?)", Some(since.as_millis()));
+        query.and_if("(latest IS NULL OR latest < ?)", Some(since.as_millis()));
     }
 }
 
@@ -401,6 +411,7 @@ mod tests {
         with(&|list| list.unused_since = Some(now()));
         with(&|list| list.expires_before = Some(now()));
         with(&|list| list.never_expires = true);
+        with(&|list| list.leaked = true);
         let stateless = lists.clone();
         for state in
             [TokenState::Active, TokenState::Paused, TokenState::Expired, TokenState::Revoked]

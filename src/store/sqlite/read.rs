@@ -106,6 +106,12 @@ fn accounts_query(filter: AccountFilter, page: Page<AccountId>) -> Query {
         "id IN (SELECT account FROM membership WHERE organization = ? AND ended_at IS NULL)",
         filter.organization.map(|id| id.as_bytes().to_vec()),
     );
+    query.and_if("kind = ?", filter.kind.map(kind_name));
+    if let Some(text) = filter.search {
+        query.and("(instr(lower(name), lower(?)) > 0 OR instr(lower(email), lower(?)) > 0)");
+        query.give(text.clone());
+        query.give(text);
+    }
     query.page(page, |id| id.as_bytes().to_vec());
     query
 }
@@ -387,7 +393,8 @@ mod tests {
         {
             for after in [None, Some(account)] {
                 let external_id = external_id.clone();
-                let filter = AccountFilter { external_id, organization, account: None };
+                let filter =
+                    AccountFilter { external_id, organization, ..AccountFilter::default() };
                 queries.push(accounts_query(filter, Page { after, limit: 9 }));
             }
         }

@@ -43,6 +43,9 @@ pub(super) fn keep(connection: &Connection, usage: &[(TokenId, TokenUsage)]) -> 
             keep_last(connection, "previous_use", *token, last)?;
         }
         for last in usage.last.iter().chain(usage.previous.as_deref()) {
+            keep_latest(connection, *token, last)?;
+        }
+        for last in usage.last.iter().chain(usage.previous.as_deref()) {
             keep_route(connection, *token, last)?;
         }
     }
@@ -83,6 +86,20 @@ fn keep_origin<T>(
             origin.last_at.as_millis(),
             ORIGINS,
         ],
+    )
+    .map(drop)
+}
+
+/// Notes when a token was last used with whichever secret, for lists in that order. Where it
+/// was only used with one that was replaced, that is the last use there is.
+fn keep_latest(connection: &Connection, token: TokenId, last: &LastUse) -> Result<(), Error> {
+    run(
+        connection,
+        "INSERT INTO last_use AS kept (token, at, door, secret, latest, home)
+         VALUES (?1, ?2, ?3, ?4, ?2, (SELECT organization FROM token WHERE id = ?1))
+         ON CONFLICT (token) DO UPDATE SET home = excluded.home,
+            latest = max(coalesce(kept.latest, 0), excluded.latest)",
+        params![token.as_bytes(), last.at.as_millis(), last.door, last.secret,],
     )
     .map(drop)
 }

@@ -115,13 +115,16 @@ impl Driver {
 impl Failure {
     /// Whether what was asked for is not there (any more), so that a later answer may differ.
     pub(crate) fn may_pass(&self) -> bool {
+        // Where a page goes away in the middle of a command, chromedriver has no word for it.
+        let gone =
+            ["does not belong to the document", "aborted by navigation", "Cannot find context"];
         matches!(
             &*self.error,
             "no such element"
                 | "stale element reference"
                 | "element not interactable"
                 | "element click intercepted"
-        )
+        ) || gone.iter().any(|what| self.message.contains(what))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 use counterfoil_core::{Timestamp, api::Api, time::Seconds, token::Grant};
 
 /// So long before its end a token is shown as one that ends soon.
-const SOON: Seconds = Seconds::days(14);
+pub(crate) const SOON: Seconds = Seconds::days(14);
 /// How many scopes a line has room for.
 const SCOPES: usize = 3;
 

@@ -12,9 +12,10 @@ use crate::{
         nonce::Nonce,
         when::{When, when},
     },
-    store::{Page, StoredToken, TokenFilter, TokenOrder, TokenState},
+    service::token_lists::Listed,
+    store::{StoredToken, TokenAfter, TokenList, TokenOrder, TokenState},
 };
-use counterfoil_core::{Timestamp, account::Email, id::TokenId};
+use counterfoil_core::{Timestamp, account::Email};
 use serde::Deserialize;
 
 /// How many tokens stand on a page.
@@ -154,31 +155,28 @@ impl Console {
         let search = wanted.search.as_deref().unwrap_or_default().trim();
         let state = find(&STATES, wanted.state.as_deref());
         let sort = find(&SORTS, wanted.sort.as_deref());
-        let filter = TokenFilter {
+        let limit = rows.unwrap_or(ROWS);
+        let after = wanted.after.as_deref().and_then(|after| sort.2.read(after));
+        let is_first = after.is_none();
+        let wanted = TokenList {
             api: api.map(|api| api.api.name.to_string()),
-            organization: Some(visitor.organization()?),
             owner: Some(visitor.here.account.id),
             state: state.2.map(|state| (state, now)),
             search: needle(search),
-            order: sort.2,
-            ..TokenFilter::default()
+            after,
+            ..TokenList::all(visitor.organization()?, sort.2, limit)
         };
-        let limit = rows.unwrap_or(ROWS);
-        let after = wanted.after.as_deref().and_then(|after| after.parse::<TokenId>().ok());
-        let mut found =
-            self.service.tokens(caller, filter, Page { after, limit: limit + 1 }).await?;
-        let has_more = found.len() > limit as usize;
-        found.truncate(limit as usize);
+        let Listed { tokens, next } = self.service.list_tokens(caller, wanted).await?;
 
         let base = api.map_or_else(|| "/tokens".to_owned(), list_of);
-        let address = |sort: &str, after: Option<TokenId>| {
+        let address = |sort: &str, after: Option<&TokenAfter>| {
             let mut query = form_urlencoded::Serializer::new(String::new());
             for (name, value) in [
                 ("api", api.map_or("", |api| &*api.api.name)),
                 ("state", state.0),
                 ("search", search),
                 ("sort", if sort == SORTS[0].0 { "" } else { sort }),
-                ("after", &after.map(|id| id.to_string()).unwrap_or_default()),
+                ("after", &after.map(ToString::to_string).unwrap_or_default()),
             ] {
                 if !value.is_empty() {
                     query.append_pair(name, value);
@@ -191,7 +189,6 @@ impl Console {
             href: if name.is_empty() { String::new() } else { address(name, None) },
             sort: if *name == sort.0 { direction } else { "" },
         };
-        let last = found.last().map(|stored| stored.token.id).filter(|_| has_more);
         let organization =
             visitor.here.home().map(|home| home.organization_name.as_str()).unwrap_or_default();
         Ok(List {
@@ -207,14 +204,14 @@ impl Console {
             search: search.to_owned(),
             states: named(&STATES, state.0),
             sorts: named(&SORTS, sort.0),
-            is_filtered: !search.is_empty() || state.2.is_some() || after.is_some(),
-            first: if after.is_some() { address(sort.0, None) } else { String::new() },
-            next: last.map(|last| address(sort.0, Some(last))).unwrap_or_default(),
-            count: match found.len() {
+            is_filtered: !search.is_empty() || state.2.is_some() || !is_first,
+            first: if is_first { String::new() } else { address(sort.0, None) },
+            next: next.map(|next| address(sort.0, Some(&next))).unwrap_or_default(),
+            count: match tokens.len() {
                 1 => "1 token".into(),
                 many => format!("{many} tokens"),
             },
-            rows: found.into_iter().map(|stored| row(stored, now)).collect(),
+            rows: tokens.into_iter().map(|stored| row(stored, now)).collect(),
             example: self.example(visitor, api),
             base,
         })

@@ -119,7 +119,7 @@ impl Console {
     }
 
     /// The answer to whoever asks for a secret that was shown.
-    pub(super) fn shown(
+    pub(super) fn was_shown(
         &self,
         visitor: &Visitor,
         stored: &StoredToken,
