@@ -222,7 +222,11 @@ fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
+        // Some say what their cause says.
+        let why = error.to_string();
+        if !text.contains(&why) {
+            let _ = write!(text, ": {why}");
+        }
         cause = error.source();
     }
     text

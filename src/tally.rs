@@ -108,7 +108,7 @@ mod tests {
             let same = tally.tables.each_ref().map(|table| table.slot(name) == table.slot(&0_u32));
             same == [true, false]
         };
-        let other = (1..).find(shares_one).unwrap();
+        let other = (1..u32::MAX).find(shares_one).unwrap();
         tally.add(&0_u32, 7).unwrap();
         let added = tally.add(&other, 7).unwrap();
         tally.take_back(&other, 7, added);

@@ -200,9 +200,9 @@ fn show(global: &Global, account: &Value) -> Result<(), Failure> {
     if global.quiet {
         return Ok(output::print(format_args!("{}", output::text(&account["id"])))?);
     }
-    let whether = |field: &str| match account[field] == json!(true) {
-        true => "set".to_owned(),
-        false => "none".to_owned(),
+    let whether = |field: &str| {
+        let is_set = account[field] == json!(true);
+        if is_set { "set".to_owned() } else { "none".to_owned() }
     };
     Ok(output::print(format_args!(
         "{}",

@@ -95,7 +95,7 @@ fn password(
         }
         (Some(password), None) => Some(password.clone()),
         (None, Some(file)) => {
-            let read = read_file(file).and_then(|bytes| one_line(bytes));
+            let read = read_file(file).and_then(one_line);
             Some(report.accept(&path, read)?)
         }
         (None, None) => None,

@@ -118,7 +118,7 @@ impl Service {
             password,
             organization: Some((organization.id, Rank::Administrator)),
         };
-        let (account, changes) = self.prepare_account(at, new).await?;
+        let (account, changes) = self.prepare_account(at, new, Some(&organization.name)).await?;
         self.commit(caller, at, [organization.created()].into_iter().chain(changes)).await?;
         Ok(Initialised { organization: organization.id, account })
     }
@@ -146,25 +146,30 @@ impl Service {
                 message: "a service account needs the organization that it belongs to".into(),
             });
         }
+        let mut organization_name = None;
         if let Some((organization, _)) = new.organization {
             if !caller.reaches(organization) {
                 return Err(no_such_organization());
             }
-            if self.stored_organization(organization).await?.closed_at.is_some() {
+            let organization = self.stored_organization(organization).await?;
+            if organization.closed_at.is_some() {
                 return Err(ServiceError::Conflict("the organization is closed".into()));
             }
+            organization_name = Some(organization.name);
         }
         let at = clock::now();
-        let (account, changes) = self.prepare_account(at, new).await?;
+        let (account, changes) =
+            self.prepare_account(at, new, organization_name.as_deref()).await?;
         self.commit(caller, at, changes).await?;
         Ok(account)
     }
 
-    /// A new account, and the changes that make it.
+    /// A new account in the organization of this name, and the changes that make it.
     async fn prepare_account(
         &self,
         at: Timestamp,
         new: NewAccount,
+        organization_name: Option<&str>,
     ) -> Result<(StoredAccount, Vec<Change>), ServiceError> {
         let name = match (&new.name, &new.email) {
             (Some(name), _) => check_name(name, NAME)?,
@@ -200,7 +205,8 @@ impl Service {
         }
         if let Some(password) = new.password {
             check_may_have_password(&account)?;
-            let hash = self.passwords.hash(password, &names(&account)).await?;
+            let names: Vec<&str> = names(&account).chain(organization_name).collect();
+            let hash = self.passwords.hash(password, &names).await?;
             changes.push(Change::PasswordSet { account: account.id, hash });
         }
         Ok((account, changes))
@@ -324,7 +330,8 @@ impl Service {
         caller.is_operator()?;
         let account = self.stored_account(name).await?;
         check_may_have_password(&account)?;
-        let hash = self.passwords.hash(password, &names(&account)).await?;
+        let names: Vec<&str> = names(&account).collect();
+        let hash = self.passwords.hash(password, &names).await?;
         let _alone = self.credentials.lock().await;
         let change = Change::PasswordSet { account: account.id, hash };
         self.commit(caller, clock::now(), [change]).await?;
@@ -342,9 +349,9 @@ fn check_may_change(caller: &Caller, account: &StoredAccount) -> Result<(), Serv
 }
 
 /// What a password must not be.
-pub(super) fn names(account: &StoredAccount) -> Vec<&str> {
+pub(super) fn names(account: &StoredAccount) -> impl Iterator<Item = &str> {
     let email = account.email.as_ref().map(Email::as_str);
-    email.into_iter().chain([&*account.name]).collect()
+    email.into_iter().chain([&*account.name])
 }
 
 pub(super) fn check_may_have_password(account: &StoredAccount) -> Result<(), ServiceError> {

@@ -13,7 +13,7 @@
 //!   hold where the account has signed in before, since this server started: there the 10
 //!   are the limit. So a person who signs in from where they always do is not locked out by
 //!   anybody elsewhere, however long that goes on; from a new place they may have to wait or
-//!   to reset the password by mail, which is a sign-in that asks for no password.
+//!   to reset the password by mail, which makes it a place like the others.
 //! - 30 an address, whatever the account (a site of IPv6 has as many as 8), against trying
 //!   one password at many accounts. A success does not reset it. It is the one by which
 //!   somebody behind the same address can keep others from signing in, there and as long as
@@ -119,17 +119,7 @@ impl Attempts {
         client: Option<IpAddr>,
         now: Instant,
     ) -> Result<Attempt<'_>, Duration> {
-        let account = self.digest(&email.trim().to_ascii_lowercase());
-        let (network, site) = match client.map(|client| client.to_canonical()) {
-            Some(IpAddr::V4(address)) => (self.digest(&address), None),
-            // Whoever has one IPv6 address has all of its network, and often all of a site.
-            Some(IpAddr::V6(address)) => {
-                let bits = u128::from(address);
-                (self.digest(&(bits >> 64)), Some(self.digest(&(bits >> 80))))
-            }
-            None => (self.digest(&()), Some(self.digest(&()))),
-        };
-        let place = self.digest(&(account, site.unwrap_or(network)));
+        let Whence { account, network, site, place } = self.whence(email, client);
         let is_known = self.places[slot(place)].load(Ordering::Acquire) == place;
         let counts = [
             Some((&self.pairs, self.digest(&(account, network)))),
@@ -145,6 +135,13 @@ impl Attempts {
             }
         }
         Ok(Attempt { counted, place, places: &self.places })
+    }
+
+    /// Notes that somebody has proved by other means that the account is theirs: by a link
+    /// that came to `email`.
+    pub(crate) fn remember(&self, email: &str, client: Option<IpAddr>) {
+        let place = self.whence(email, client).place;
+        self.places[slot(place)].store(place, Ordering::Release);
     }
 
     /// Begins an attempt at a code, in a session that has shown the password.
@@ -166,6 +163,22 @@ impl Attempts {
             return Err(NoCode::Wait(left));
         }
         Ok(CodeAttempt { counted, is_last: self.sessions.is_full(&session, of_session) })
+    }
+
+    fn whence(&self, email: &str, client: Option<IpAddr>) -> Whence {
+        let account = self.digest(&email.trim().to_ascii_lowercase());
+        let (network, site) = match client.map(|client| client.to_canonical()) {
+            Some(IpAddr::V4(address)) => (self.digest(&address), None),
+            // Whoever has one IPv6 address has all of its network, and often all of a site.
+            Some(IpAddr::V6(address)) => {
+                let bits = u128::from(address);
+                (self.digest(&(bits >> 64)), Some(self.digest(&(bits >> 80))))
+            }
+            None => (self.digest(&()), Some(self.digest(&()))),
+        };
+        // A site of IPv6 is one place, so that one account cannot take all the slots.
+        let place = self.digest(&(account, site.unwrap_or(network)));
+        Whence { account, network, site, place }
     }
 
     /// The number of a window of this length, and how much is left of it.
@@ -200,6 +213,16 @@ impl CodeAttempt<'_> {
     pub(crate) fn not_wrong(self) {
         self.counted.take_back();
     }
+}
+
+/// Who tries, and from where, as digests.
+struct Whence {
+    account: u64,
+    /// An address of IPv4, a network of IPv6.
+    network: u64,
+    /// A site of IPv6, or nowhere: a trusted proxy did not say where.
+    site: Option<u64>,
+    place: u64,
 }
 
 /// What one attempt has added, and where.
@@ -237,17 +260,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
-    fn v4(number: u32) -> Option<IpAddr> {
-        Some(IpAddr::from((0x0a00_0000 | number).to_be_bytes()))
+    fn v4(number: u32) -> IpAddr {
+        IpAddr::from((0x0a00_0000 | number).to_be_bytes())
     }
 
     /// How many wrong passwords are taken of `tries`.
-    fn wrong(attempts: &Attempts, email: &str, from: Option<IpAddr>, now: Instant) -> usize {
-        (0..200).take_while(|_| attempts.password(email, from, now).is_ok()).count()
+    fn wrong(attempts: &Attempts, email: &str, from: IpAddr, now: Instant) -> usize {
+        (0..200).take_while(|_| attempts.password(email, Some(from), now).is_ok()).count()
     }
 
     #[test]
@@ -258,7 +281,7 @@ mod tests {
         let here = ip("192.0.2.7");
         assert_eq!(wrong(&attempts, "ada@example.com", here, at(60)), 10);
         assert_eq!(
-            attempts.password("Ada@Example.com ", here, at(300)).err(),
+            attempts.password("Ada@Example.com ", Some(here), at(300)).err(),
             Some(Duration::from_mins(10)),
             "however it is typed"
         );
@@ -274,14 +297,14 @@ mod tests {
         let here = ip("192.0.2.7");
         let names = (0..60).map(|n| format!("{n}@example.com"));
         let taken = names.filter(|name| {
-            if let Ok(own) = attempts.password("eve@example.com", here, start) {
+            if let Ok(own) = attempts.password("eve@example.com", Some(here), start) {
                 own.succeeded();
             }
-            attempts.password(name, here, start).is_ok()
+            attempts.password(name, Some(here), start).is_ok()
         });
         assert_eq!(taken.count(), 30);
-        assert!(attempts.password("eve@example.com", here, start).is_err());
-        assert!(attempts.password("eve@example.com", ip("192.0.2.8"), start).is_ok());
+        assert!(attempts.password("eve@example.com", Some(here), start).is_err());
+        assert!(attempts.password("eve@example.com", Some(ip("192.0.2.8")), start).is_ok());
     }
 
     #[test]
@@ -292,7 +315,7 @@ mod tests {
         let taken: usize = (0..1000_u128)
             .map(|n| {
                 let address = IpAddr::from((site | n << 64 | n).to_be_bytes());
-                wrong(&attempts, &format!("{n}@example.com"), Some(address), start)
+                wrong(&attempts, &format!("{n}@example.com"), address, start)
             })
             .sum();
         assert_eq!(taken, (OF_ADDRESS * SITE) as usize);
@@ -304,14 +327,26 @@ mod tests {
         let start = Instant::now();
         let attempts = Attempts::new(start);
         let (home, email) = (ip("198.51.100.1"), "ada@example.com");
-        attempts.password(email, home, start).unwrap().succeeded();
+        attempts.password(email, Some(home), start).unwrap().succeeded();
         for round in 0..50 {
             let now = start + Duration::from_mins(15) * round;
             let taken: usize = (0..100).map(|n| wrong(&attempts, email, v4(n), now)).sum();
             assert_eq!(taken, 100, "round {round}");
-            attempts.password(email, home, now).unwrap().succeeded();
+            attempts.password(email, Some(home), now).unwrap().succeeded();
         }
-        assert!(attempts.password(email, ip("203.0.113.1"), start + WINDOW * 49).is_err());
+        let (away, now) = (Some(ip("203.0.113.1")), start + WINDOW * 49);
+        assert!(attempts.password(email, away, now).is_err());
+        attempts.remember(email, away);
+        assert!(attempts.password(email, away, now).is_ok());
+    }
+
+    #[test]
+    fn whoever_is_nowhere_is_counted_too() {
+        let start = Instant::now();
+        let attempts = Attempts::new(start);
+        let names = (0..300).map(|n| format!("{n}@example.com"));
+        let taken = names.filter(|name| attempts.password(name, None, start).is_ok());
+        assert_eq!(taken.count(), (OF_ADDRESS * SITE) as usize);
     }
 
     #[test]
@@ -321,7 +356,7 @@ mod tests {
         let here = ip("192.0.2.7");
         assert_eq!(wrong(&attempts, "ada@example.com", here, start), 10);
         for _ in 0..100 {
-            assert!(attempts.password("ada@example.com", here, start).is_err());
+            assert!(attempts.password("ada@example.com", Some(here), start).is_err());
         }
         assert_eq!(wrong(&attempts, "bob@example.com", here, start), 10);
     }
@@ -366,7 +401,7 @@ mod tests {
                 let now = start + Duration::from_secs(seconds);
                 let email = format!("{account}@example.com");
                 let (a, n) = (usize::from(account), network as usize);
-                match attempts.password(&email, v4(network), now) {
+                match attempts.password(&email, Some(v4(network)), now) {
                     Ok(attempt) if outcome == 0 => attempt.succeeded(),
                     Ok(attempt) if outcome == 1 => attempt.undecided(),
                     Ok(_) => {

@@ -192,7 +192,8 @@ impl Service {
         client: &Client,
     ) -> Result<Option<SignedIn>, ServiceError> {
         let Some(account) = self.reset_of(code).await? else { return Ok(None) };
-        let hash = self.passwords.hash(password, &names(&account)).await?;
+        let names: Vec<&str> = names(&account).collect();
+        let hash = self.passwords.hash(password, &names).await?;
         let _alone = self.credentials.lock().await;
         let Some(person) = self.store.credentials(account.id).await? else { return Ok(None) };
         let begun = self.prepare_session(&person, client).await?;
@@ -205,6 +206,10 @@ impl Service {
         // Where nobody gets in, nobody of ours acts: the link is the operator's.
         self.commit(actor.unwrap_or(Actor::Operator), clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));
+        // Whoever reads their mail is no stranger where they are.
+        if let Some(email) = &account.email {
+            self.attempts.remember(email.as_str(), client.address);
+        }
         match begun {
             Some(begun) => self.keep(begun, hash).await.map(Some),
             None => Ok(Some(SignedIn::Wrong)),

@@ -66,7 +66,8 @@ impl Service {
         let account = &here.account;
         check_may_have_password(account)?;
         let before = self.prove_own_password(here, current, client).await?;
-        let hash = self.passwords.hash(new, &names(account)).await?;
+        let names: Vec<&str> = names(account).collect();
+        let hash = self.passwords.hash(new, &names).await?;
         let _alone = self.credentials.lock().await;
         let now = self.store.credentials(account.id).await?;
         if now.and_then(|now| now.password_hash) != Some(before) {

@@ -83,7 +83,7 @@ impl TotpSecret {
         let mut found = None;
         // All of them, whichever is right: how long it takes tells nothing.
         for step in current.saturating_sub(SKEW)..=current + SKEW {
-            let is_right = same(&self.code(step), &code);
+            let is_right = same(self.code(step), code);
             if is_right & used.is_none_or(|used| step > used) {
                 found = Some(step);
             }
@@ -183,8 +183,8 @@ fn digits(text: &str) -> Option<[u8; DIGITS]> {
 }
 
 /// Whether two codes are the same, in a time that does not tell how much of them is.
-fn same(one: &[u8; DIGITS], other: &[u8; DIGITS]) -> bool {
-    one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+fn same(one: [u8; DIGITS], other: [u8; DIGITS]) -> bool {
+    one.into_iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 /// Without padding: what we write fills whole groups.

@@ -17,6 +17,7 @@ fn create_makes_people_and_programs() {
             "external_id": null,
             "state": "active",
             "has_password": false,
+            "has_second_factor": false,
             "created_at": bob["created_at"],
             "disabled_at": null,
         });
@@ -32,7 +33,13 @@ fn create_makes_people_and_programs() {
 
         let facts = installation.cli(["account", "create", "--email", "c@example.com"]).done();
         let facts = rows(&facts.out);
-        for fact in ["e-mail c@example.com", "kind person", "state active", "password none"] {
+        for fact in [
+            "e-mail c@example.com",
+            "kind person",
+            "state active",
+            "password none",
+            "second factor none",
+        ] {
             assert!(facts.iter().any(|row| row == fact), "{facts:?}");
         }
         let create = ["account", "create", "--email", "d@example.com", "--quiet"];
