@@ -58,7 +58,7 @@ impl Service {
     ) -> Result<Invited, ServiceError> {
         caller.may("accounts:write")?;
         caller.administers()?;
-        let organization = self.organization_meant(caller, organization)?;
+        let organization = organization_meant(caller, organization)?;
         if self.stored_organization(organization).await?.closed_at.is_some() {
             return Err(ServiceError::Conflict("the organization is closed".into()));
         }
@@ -114,7 +114,7 @@ impl Service {
     ) -> Result<Vec<StoredInvitation>, ServiceError> {
         caller.may("accounts:read")?;
         caller.administers()?;
-        let organization = self.organization_meant(caller, organization)?;
+        let organization = organization_meant(caller, organization)?;
         let open_at = only_open.then(clock::now);
         Ok(self.store.invitations(InvitationFilter { organization, open_at }, page).await?)
     }
@@ -282,23 +282,22 @@ impl Service {
             .filter(|found| caller.reaches(found.organization))
             .ok_or_else(|| ServiceError::NotFound("there is no such invitation".into()))
     }
+}
 
-    /// The caller's own organization, or for the operator the one that is named.
-    fn organization_meant(
-        &self,
-        caller: &Caller,
-        named: Option<OrganizationId>,
-    ) -> Result<OrganizationId, ServiceError> {
-        match (caller.home(), named) {
-            (Some(home), None) => Ok(home),
-            (Some(home), Some(named)) if home == named => Ok(home),
-            (Some(_), Some(_)) => Err(no_such_organization()),
-            (None, Some(named)) => Ok(named),
-            (None, None) => Err(ServiceError::Invalid {
-                field: "organization",
-                message: "say which organization".into(),
-            }),
-        }
+/// The caller's own organization, or for the operator the one that is named.
+fn organization_meant(
+    caller: &Caller,
+    named: Option<OrganizationId>,
+) -> Result<OrganizationId, ServiceError> {
+    match (caller.home(), named) {
+        (Some(home), None) => Ok(home),
+        (Some(home), Some(named)) if home == named => Ok(home),
+        (Some(_), Some(_)) => Err(no_such_organization()),
+        (None, Some(named)) => Ok(named),
+        (None, None) => Err(ServiceError::Invalid {
+            field: "organization",
+            message: "say which organization".into(),
+        }),
     }
 }
 

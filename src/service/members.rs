@@ -53,7 +53,7 @@ impl Service {
         search: Option<String>,
         page: Page<AccountId>,
     ) -> Result<Vec<Glance>, ServiceError> {
-        let organization = self.administered(caller)?;
+        let organization = administered(caller)?;
         let filter = AccountFilter {
             organization: Some(organization),
             kind: Some(kind),
@@ -73,7 +73,7 @@ impl Service {
         caller: &Caller,
         account: AccountId,
     ) -> Result<Glance, ServiceError> {
-        let organization = self.administered(caller)?;
+        let organization = administered(caller)?;
         let account = self.seen_account(caller, &AccountName::Id(account)).await?;
         let gone = || ServiceError::NotFound("the account is not a member any more".into());
         self.glance(organization, account).await?.ok_or_else(gone)
@@ -127,7 +127,7 @@ impl Service {
         caller: &Caller,
         account: AccountId,
     ) -> Result<usize, ServiceError> {
-        let organization = self.administered(caller)?;
+        let organization = administered(caller)?;
         if self.membership(organization, account).await?.is_some() {
             return Err(ServiceError::NotFound("the account has not left".into()));
         }
@@ -140,7 +140,7 @@ impl Service {
         caller: &Caller,
         account: AccountId,
     ) -> Result<Option<String>, ServiceError> {
-        let organization = self.administered(caller)?;
+        let organization = administered(caller)?;
         let filter = crate::store::MembershipFilter {
             organization: Some(organization),
             account: Some(account),
@@ -159,7 +159,7 @@ impl Service {
         caller: &Caller,
         page: Page<(AccountId, SessionId)>,
     ) -> Result<Vec<Presence>, ServiceError> {
-        let organization = self.administered(caller)?;
+        let organization = administered(caller)?;
         let mut found = Vec::new();
         for session in self.store.sessions_of_members(organization, clock::now(), page).await? {
             let Some(account) = self.store.account(session.account).await? else { continue };
@@ -175,7 +175,7 @@ impl Service {
         caller: &Caller,
         session: SessionId,
     ) -> Result<(), ServiceError> {
-        let organization = self.administered(caller)?;
+        let organization = administered(caller)?;
         caller.may("accounts:write")?;
         let none = || ServiceError::NotFound("there is no such session".into());
         let found = self.store.session_by_id(session, clock::now()).await?.ok_or_else(none)?;
@@ -201,12 +201,12 @@ impl Service {
         let homes = self.store.organizations_of(account).await?;
         Ok(homes.iter().all(|(home, _)| home.id == organization))
     }
+}
 
-    /// The organization that the caller administers.
-    pub(super) fn administered(&self, caller: &Caller) -> Result<OrganizationId, ServiceError> {
-        caller.may("accounts:read")?;
-        caller.administers()?;
-        // The operator has none.
-        caller.home().ok_or_else(no_such_organization)
-    }
+/// The organization that the caller administers.
+fn administered(caller: &Caller) -> Result<OrganizationId, ServiceError> {
+    caller.may("accounts:read")?;
+    caller.administers()?;
+    // The operator has none.
+    caller.home().ok_or_else(no_such_organization)
 }

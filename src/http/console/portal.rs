@@ -10,8 +10,6 @@ mod leavers;
 mod members;
 mod service_accounts;
 mod sessions;
-#[cfg(test)]
-mod tests;
 mod tokens;
 mod why;
 mod words;

@@ -236,7 +236,7 @@ impl Names<'_> {
         let words = Words::of(&entry.kind, stored.change.as_ref());
         let mut details = words.details;
         if let Some(account) = words.account {
-            details = format!("{} {}", details, self.account(account).await?).trim().to_owned();
+            details = format!("{details} {}", self.account(account).await?);
         }
         Ok(Row {
             seq: entry.number,

@@ -81,8 +81,7 @@ fn details(change: &Change) -> String {
         Change::InvitationMade { rank, .. } => format!("As {}", rank_word(*rank)),
         Change::InvitationAccepted { .. } => "By".into(),
         Change::TokenHandedOver { .. } => "To".into(),
-        Change::TokenIssued(token) => issued(token),
-        Change::TokenImported { token, .. } => issued(token),
+        Change::TokenIssued(token) | Change::TokenImported { token, .. } => issued(token),
         Change::TokenChanged { name, expires_at, .. } => {
             format!("Called {name}, {}", end(*expires_at))
         }

@@ -58,7 +58,6 @@ struct Left {
 struct LeaverPage {
     page: Frame,
     list: List,
-    id: String,
     name: String,
     /// What the end of the membership does to the tokens, in a sentence.
     before_and_after: String,
@@ -187,7 +186,6 @@ impl Console {
         Ok(LeaverPage {
             page: self.frame(visitor, "members"),
             list: self.members(visitor, caller, &Wanted::default()).await?,
-            id: account.to_owned(),
             name: leaver.account.name,
             before_and_after,
             tokens: found.tokens.iter().map(|token| self.left(token, picked)).collect(),

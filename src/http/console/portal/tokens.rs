@@ -19,7 +19,10 @@ use counterfoil_core::{
     time::Seconds,
 };
 use serde::Deserialize;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 /// How many tokens stand on a page.
 const ROWS: u32 = 50;
@@ -221,10 +224,10 @@ impl Console {
         let mut rows = Vec::new();
         for stored in tokens {
             let owner = stored.token.owner;
-            if !names.contains_key(&owner) {
-                names.insert(owner, self.owner(caller, owner).await?);
-            }
-            let name = names.get(&owner).cloned().unwrap_or_default();
+            let name = match names.entry(owner) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(place) => place.insert(self.owner(caller, owner).await?).clone(),
+            };
             rows.push(words::row(stored, name, now));
         }
         Ok(rows)
