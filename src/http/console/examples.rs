@@ -261,7 +261,9 @@ fn environment(api: &Api, scheme: Scheme, given: &Given<'_>) -> Zeroizing<String
 }
 
 fn add(text: &mut String, parts: &[&str]) {
-    parts.iter().for_each(|part| text.push_str(part));
+    for part in parts {
+        text.push_str(part);
+    }
 }
 
 /// Room for a text that need not grow, and leave a secret behind where it was.
@@ -372,16 +374,13 @@ pub(crate) fn refusals(api: &Api) -> Vec<Shown> {
         let (status, headers, body) = (answer.status, answer.headers, answer.body);
         let same =
             |one: &&mut Shown| one.status == status && one.headers == headers && one.body == body;
-        match all.iter_mut().find(same) {
-            Some(shown) => {
-                shown.codes.push(code);
-                shown.when += " ";
-                shown.when += when(code);
-            }
-            None => {
-                let when = when(code).to_owned();
-                all.push(Shown { codes: vec![code], when, status, headers, body });
-            }
+        if let Some(shown) = all.iter_mut().find(same) {
+            shown.codes.push(code);
+            shown.when += " ";
+            shown.when += when(code);
+        } else {
+            let when = when(code).to_owned();
+            all.push(Shown { codes: vec![code], when, status, headers, body });
         }
     }
     all
