@@ -174,7 +174,7 @@ impl StoredToken {
     pub(crate) fn used(&mut self, uses: LastUses) {
         let present = self.token.digest.mark();
         let previous = self.previous.map(|previous| previous.digest.mark());
-        for found in [uses.present, uses.previous].into_iter().flatten() {
+        for found in uses.present.into_iter().chain(uses.previous.map(|last| *last)) {
             let half = match found.secret {
                 Some(secret) if secret == present => Some(&mut self.present_last_used),
                 Some(secret) if Some(secret) == previous => Some(&mut self.previous_last_used),

@@ -84,8 +84,8 @@ pub(crate) struct LastUse {
 pub(crate) struct LastUses {
     /// With the secret that was the present one then.
     pub(crate) present: Option<LastUse>,
-    /// With one that a rotation had replaced by then.
-    pub(crate) previous: Option<LastUse>,
+    /// With one that a rotation has replaced.
+    pub(crate) previous: Option<Box<LastUse>>,
 }
 
 /// What one token did that is not written yet.
@@ -96,7 +96,7 @@ pub(crate) struct TokenUsage {
     pub(crate) user_agents: Vec<Origin<String>>,
     /// The last use with the secret that was the present one then.
     pub(crate) last: Option<LastUse>,
-    /// With one that a rotation had replaced by then: few tokens have such a use.
+    /// With one that a rotation has replaced: few tokens have such a use.
     pub(crate) previous: Option<Box<LastUse>>,
 }
 
@@ -136,15 +136,32 @@ pub(crate) struct StoredCount {
 impl LastUses {
     /// Notes what may be later.
     fn add(&mut self, usage: &TokenUsage) {
-        for (kept, found) in [
-            (&mut self.present, usage.last.as_ref()),
-            (&mut self.previous, usage.previous.as_deref()),
-        ] {
-            let at = |last: &LastUse| last.at;
-            if found.map(at) > kept.as_ref().map(at) {
-                *kept = found.cloned();
-            }
+        keep_later(&mut self.present, &mut self.previous, usage.last.clone());
+        let at = |last: &LastUse| last.at;
+        if usage.previous.as_deref().map(at) > self.previous.as_deref().map(at) {
+            self.previous.clone_from(&usage.previous);
         }
+    }
+}
+
+/// Keeps the later of two uses as the `present`. The other, if it was with another secret,
+/// was with one that a rotation has replaced since.
+fn keep_later(
+    present: &mut Option<LastUse>,
+    previous: &mut Option<Box<LastUse>>,
+    found: Option<LastUse>,
+) {
+    let Some(found) = found else { return };
+    let Some(kept) = present else {
+        *present = Some(found);
+        return;
+    };
+    let earlier = if found.at > kept.at { std::mem::replace(kept, found) } else { found };
+    let is_replaced = earlier.secret.is_some() && earlier.secret != kept.secret;
+    // Whatever was replaced before that is nothing any more.
+    let is_later = |than: &LastUse| than.secret != earlier.secret || than.at < earlier.at;
+    if is_replaced && previous.as_deref().is_none_or(is_later) {
+        *previous = Some(Box::new(earlier));
     }
 }
 

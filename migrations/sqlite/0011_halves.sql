@@ -1,6 +1,6 @@
 -- Which secret a use was with: the mark of its digest, absent in what is from before. In
--- last_use stands the last use with the secret that was then the present one, beside it the
--- last with one that a rotation had replaced by then. Neither is the ledger's.
+-- last_use stands the last use with the secret that was the present one, beside it the last
+-- with one that a rotation has replaced since. Neither is the ledger's.
 
 ALTER TABLE last_use ADD COLUMN secret BLOB;
 

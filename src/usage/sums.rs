@@ -50,6 +50,14 @@ impl TokenUsage {
         let Use { at, door, client: address, method, path, secret, .. } = *request;
         let door = Cow::Borrowed(door);
         let mark = secret.map(|secret| secret.mark);
+        let is_previous = secret.is_some_and(|secret| secret.is_previous);
+        if !is_previous && self.last.as_ref().is_some_and(|last| last.secret != mark) {
+            // A rotation has come in between.
+            let mut other = Self::default();
+            other.used(request, agent, hush);
+            super::keep_later(&mut self.last, &mut self.previous, other.last);
+            return;
+        }
         let first = || LastUse {
             at,
             door: door.clone(),
@@ -58,7 +66,7 @@ impl TokenUsage {
             route: None,
             secret: mark,
         };
-        let last = if secret.is_some_and(|secret| secret.is_previous) {
+        let last = if is_previous {
             &mut **self.previous.get_or_insert_with(|| Box::new(first()))
         } else {
             self.last.get_or_insert_with(first)
@@ -109,9 +117,7 @@ impl TokenUsage {
                 .absorb(&from);
         }
         let at = |last: Option<&LastUse>| last.map(|last| last.at);
-        if at(other.last.as_ref()) > at(self.last.as_ref()) {
-            self.last = other.last;
-        }
+        super::keep_later(&mut self.last, &mut self.previous, other.last);
         if at(other.previous.as_deref()) > at(self.previous.as_deref()) {
             self.previous = other.previous;
         }
@@ -196,7 +202,10 @@ fn is_route(route: &str, method: &str, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::tests::{at, refused, request};
+    use crate::usage::{
+        Presented,
+        tests::{at, refused, request},
+    };
     use counterfoil_core::Code;
     use std::net::IpAddr;
 
@@ -265,6 +274,36 @@ mod tests {
         let before = usage.last.clone();
         add(&mut usage, Outcome::Admitted, &request(2));
         assert_eq!(usage.last, before);
+    }
+
+    #[test]
+    fn what_a_rotation_replaced_is_kept_apart() {
+        let with = |hours, mark, is_previous| Use {
+            secret: Some(Presented { mark: [mark; 8], is_previous }),
+            ..request(hours)
+        };
+        let shown = |usage: &TokenUsage| {
+            let told = |last: &LastUse| (last.at, last.secret.unwrap()[0]);
+            (usage.last.as_ref().map(told), usage.previous.as_deref().map(told))
+        };
+        let mut usage = TokenUsage::default();
+        add(&mut usage, Outcome::Admitted, &with(1, 1, false));
+        assert_eq!(shown(&usage), (Some((at(1), 1)), None));
+        add(&mut usage, Outcome::Admitted, &with(2, 2, false));
+        assert_eq!(shown(&usage), (Some((at(2), 2)), Some((at(1), 1))));
+        add(&mut usage, Outcome::Admitted, &with(3, 1, true));
+        assert_eq!(shown(&usage), (Some((at(2), 2)), Some((at(3), 1))));
+        // One from before the rotation that comes late changes nothing.
+        add(&mut usage, Outcome::Admitted, &with(1, 1, false));
+        assert_eq!(shown(&usage), (Some((at(2), 2)), Some((at(3), 1))));
+        let mut waited = TokenUsage::default();
+        add(&mut waited, Outcome::Admitted, &with(4, 2, false));
+        let mut both = usage.clone();
+        both.absorb(waited.clone());
+        waited.absorb(usage);
+        for usage in [both, waited] {
+            assert_eq!(shown(&usage), (Some((at(4), 2)), Some((at(3), 1))));
+        }
     }
 
     #[test]

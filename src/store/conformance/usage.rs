@@ -234,6 +234,9 @@ async fn the_two_secrets_of_a_token_are_told_apart() {
     // The secret before that is nothing any more.
     house.made(rotate(1, 1, Some(at(9_000)))).await;
     assert_eq!(shown().await, [Some(700), None, Some(650)]);
+    // Not even where a use of it was later than the last of the one after it.
+    house.keeps(&[(1, TokenUsage { last: Some(with(800, digest(1, 2))), ..used(0) })]).await;
+    assert_eq!(shown().await, [Some(800), Some(800), Some(650)]);
     house.is_sound().await;
 }
 

@@ -327,7 +327,8 @@ pub(super) fn token_row(row: &Row<'_>) -> Result<StoredToken, Error> {
         previous_last_used: None,
         revision: revision(row, 32)?,
     };
-    stored.used(LastUses { present: last_use(row, 20)?, previous: last_use(row, 26)? });
+    stored
+        .used(LastUses { present: last_use(row, 20)?, previous: last_use(row, 26)?.map(Box::new) });
     Ok(stored)
 }
 

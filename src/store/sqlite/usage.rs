@@ -37,6 +37,7 @@ pub(super) fn keep(connection: &Connection, usage: &[(TokenId, TokenUsage)]) -> 
             keep_origin(connection, *token, OriginKind::UserAgent, origin, value)?;
         }
         if let Some(last) = &usage.last {
+            keep_replaced(connection, *token, last)?;
             keep_last(connection, "last_use", *token, last)?;
         }
         if let Some(last) = &usage.previous {
@@ -100,6 +101,23 @@ fn keep_latest(connection: &Connection, token: TokenId, last: &LastUse) -> Resul
          ON CONFLICT (token) DO UPDATE SET home = excluded.home,
             latest = max(coalesce(kept.latest, 0), excluded.latest)",
         params![token.as_bytes(), last.at.as_millis(), last.door, last.secret,],
+    )
+    .map(drop)
+}
+
+/// Moves the last use with a secret that a rotation has replaced to where those stand,
+/// before a use with the new one takes its place.
+fn keep_replaced(connection: &Connection, token: TokenId, last: &LastUse) -> Result<(), Error> {
+    run(
+        connection,
+        "INSERT INTO previous_use AS kept (token, at, door, address, user_agent, route, secret)
+         SELECT token, at, door, address, user_agent, route, secret FROM last_use
+         WHERE token = ? AND secret <> ? AND at <= ?
+         ON CONFLICT (token) DO UPDATE SET at = excluded.at, door = excluded.door,
+            address = excluded.address, user_agent = excluded.user_agent,
+            route = excluded.route, secret = excluded.secret
+         WHERE excluded.at > kept.at OR excluded.secret IS NOT kept.secret",
+        params![token.as_bytes(), last.secret, last.at.as_millis()],
     )
     .map(drop)
 }
