@@ -269,7 +269,7 @@ impl Console {
     fn example(&self, visitor: &Visitor, current: Option<&ProtectedApi>) -> String {
         let api = current.or_else(|| self.apis_for(visitor).next());
         let email = visitor.here.account.email.as_ref().map(Email::as_str);
-        api.map(|api| example::to_come(api, &self.address(api), email)).unwrap_or_default()
+        api.map(|api| example::to_come(api, &self.gateway_url, email)).unwrap_or_default()
     }
 }
 
