@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     clock,
-    store::{AccountFilter, TokenOrder, Page, StoredAccount, StoredSession, TokenList, TokenState},
+    store::{AccountFilter, Page, StoredAccount, StoredSession, TokenList, TokenOrder, TokenState},
 };
 use counterfoil_core::{
     Timestamp,

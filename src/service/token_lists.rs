@@ -1,7 +1,7 @@
 //! Tokens as people look through them, and those whose secrets somebody found.
 
 use super::{Caller, Service, ServiceError};
-use crate::store::{TokenOrder, Page, StoredToken, TokenAfter, TokenFilter, TokenList};
+use crate::store::{Page, StoredToken, TokenAfter, TokenFilter, TokenList, TokenOrder};
 use counterfoil_core::token::{Digest, Grant};
 
 /// How many digests are looked up at once.

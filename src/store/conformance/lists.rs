@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    store::{TokenOrder as TokenOrder, TokenAfter, TokenList},
+    store::{TokenAfter, TokenList, TokenOrder},
     usage::{LastUse, TokenUsage},
 };
 use std::cmp::Reverse;

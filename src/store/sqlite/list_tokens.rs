@@ -7,7 +7,7 @@
 //! [`find_tokens`]: super::find_tokens
 
 use super::read::{Query, TOKEN, token_row};
-use crate::store::{TokenOrder as TokenOrder, StoredToken, TokenAfter, TokenList, TokenState};
+use crate::store::{StoredToken, TokenAfter, TokenList, TokenOrder, TokenState};
 use counterfoil_core::{Timestamp, account::Email, id::TokenId, token::Grant};
 use rusqlite::{Connection, Error, params_from_iter, types::Value};
 

@@ -11,7 +11,7 @@ use crate::{
     clock,
     http::console::when::{When, when},
     service::accounts::AccountName,
-    store::{TokenOrder, StoredToken, TokenList, TokenState},
+    store::{StoredToken, TokenList, TokenOrder, TokenState},
 };
 use askama::Template;
 use axum::{

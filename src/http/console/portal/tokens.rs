@@ -5,7 +5,7 @@ use crate::{
     clock,
     http::console::tokens::facts::SOON,
     service::{Caller, accounts::AccountName, management_api},
-    store::{TokenOrder, StoredToken, TokenList, TokenState},
+    store::{StoredToken, TokenList, TokenOrder, TokenState},
 };
 use askama::Template;
 use axum::{

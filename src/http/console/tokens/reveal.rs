@@ -111,7 +111,7 @@ impl Console {
             words: &api.words,
             token: stub(stored, owner.map(|owner| owner.name.clone()).unwrap_or_default()),
             secret: secret.reveal(),
-            examples: example::all(api, &self.address(api), &credentials),
+            examples: example::all(api, &self.gateway_url, &stored.token.grant, &credentials),
             done: if is_own { format!("{}#{id}", way_out(api)) } else { format!("/tokens/{id}") },
             client_id: if example::has_client_id(api) { id } else { String::new() },
         };
@@ -119,11 +119,7 @@ impl Console {
     }
 
     /// The answer to whoever asks for a secret that was shown.
-    pub(super) fn was_shown(
-        &self,
-        visitor: &Visitor,
-        stored: &StoredToken,
-    ) -> Result<Response, Trouble> {
+    pub(super) fn was_shown(&self, visitor: &Visitor, stored: &StoredToken) -> Response {
         let api = self.issuable(visitor, &stored.token.api).ok();
         let page = ShownPage {
             page: self.frame(visitor, "tokens"),
@@ -134,7 +130,7 @@ impl Console {
             }),
             done: api.map_or("/tokens".into(), way_out),
         };
-        Ok(Page(page).into_response())
+        Page(page).into_response()
     }
 }
 
