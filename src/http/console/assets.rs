@@ -55,9 +55,9 @@ pub(crate) static ICON_PATH: LazyLock<String> = LazyLock::new(|| ICON.path());
 impl Asset {
     fn path(&self) -> String {
         let digest = Digest::of(self.content);
-        let start: String =
-            digest.as_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("/assets/{}.{start}.{}", self.stem, self.extension)
+        let start =
+            digest.as_bytes().iter().take(8).fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+        format!("/assets/{}.{start:016x}.{}", self.stem, self.extension)
     }
 
     fn response(&self) -> Response {

@@ -34,7 +34,6 @@ pub(crate) struct Given<'a> {
 pub(crate) struct Example {
     /// Among those of one scheme.
     pub(crate) id: &'static str,
-    pub(crate) label: &'static str,
     /// It holds the secret.
     pub(crate) text: Zeroizing<String>,
 }
@@ -126,12 +125,12 @@ fn paths(api: &Api, pattern: &str) -> Vec<String> {
 /// Complete examples for one scheme; none where it cannot be used with what is given.
 pub(crate) fn examples(api: &Api, scheme: Scheme, given: &Given<'_>) -> Vec<Example> {
     let Some(sent) = Sent::of(api, scheme, given) else { return Vec::new() };
-    let example = |id, label, text: Zeroizing<String>| Example { id, label, text };
+    let example = |id, text: Zeroizing<String>| Example { id, text };
     vec![
-        example("curl", "curl", curl(&sent, given.url)),
-        example("python", "Python", python(&sent, given.url)),
-        example("javascript", "JavaScript", javascript(&sent, given.url)),
-        example("environment", "Environment", environment(api, scheme, given)),
+        example("curl", curl(&sent, given.url)),
+        example("python", python(&sent, given.url)),
+        example("javascript", javascript(&sent, given.url)),
+        example("environment", environment(api, scheme, given)),
     ]
 }
 
@@ -261,7 +260,9 @@ fn environment(api: &Api, scheme: Scheme, given: &Given<'_>) -> Zeroizing<String
 }
 
 fn add(text: &mut String, parts: &[&str]) {
-    parts.iter().for_each(|part| text.push_str(part));
+    for part in parts {
+        text.push_str(part);
+    }
 }
 
 /// Room for a text that need not grow, and leave a secret behind where it was.
@@ -372,16 +373,13 @@ pub(crate) fn refusals(api: &Api) -> Vec<Shown> {
         let (status, headers, body) = (answer.status, answer.headers, answer.body);
         let same =
             |one: &&mut Shown| one.status == status && one.headers == headers && one.body == body;
-        match all.iter_mut().find(same) {
-            Some(shown) => {
-                shown.codes.push(code);
-                shown.when += " ";
-                shown.when += when(code);
-            }
-            None => {
-                let when = when(code).to_owned();
-                all.push(Shown { codes: vec![code], when, status, headers, body });
-            }
+        if let Some(shown) = all.iter_mut().find(same) {
+            shown.codes.push(code);
+            shown.when += " ";
+            shown.when += when(code);
+        } else {
+            let when = when(code).to_owned();
+            all.push(Shown { codes: vec![code], when, status, headers, body });
         }
     }
     all

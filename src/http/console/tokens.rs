@@ -106,7 +106,7 @@ async fn issue(
     let wanted = match draft.wanted(api) {
         Ok(wanted) => wanted,
         Err(errors) => {
-            let page = console.dialog(&visitor, api, draft, errors, Some(nonce)).await?;
+            let page = console.dialog(&visitor, api, draft, *errors, Some(nonce)).await?;
             return Ok(Again(page).into_response());
         }
     };
@@ -115,7 +115,7 @@ async fn issue(
     let once = Idempotency::new(caller, &nonce.key(), form.digest());
     match console.service.issue_token_once(caller, &wanted, once).await {
         Ok(Issuance::New(issued)) => Ok(console.reveal(&visitor, api, &issued, before)),
-        Ok(Issuance::Repeat(token)) => console.was_shown(&visitor, &token),
+        Ok(Issuance::Repeat(token)) => Ok(console.was_shown(&visitor, &token)),
         Err(error) => {
             let (status, nonce) = match &error {
                 // What was filled in otherwise is another token.
@@ -155,7 +155,7 @@ async fn shown(
 ) -> Result<Response, Trouble> {
     let id: TokenId = id.parse().map_err(|_| Trouble::NotFound)?;
     let token = console.service.token(visitor.caller()?, id).await?;
-    console.was_shown(&visitor, &token)
+    Ok(console.was_shown(&visitor, &token))
 }
 
 #[derive(Template)]
@@ -190,7 +190,7 @@ async fn over_account(
         page: frame,
         api: &api.api.name,
         words: &api.words,
-        button: console.button(&visitor, api, now)?,
+        button: Console::button(&visitor, api, now)?,
         // What is over stays in the list of all tokens.
         rows: found
             .into_iter()

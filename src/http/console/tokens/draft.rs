@@ -94,7 +94,7 @@ impl Draft {
     }
 
     /// What the operation is asked for.
-    pub(super) fn wanted(&self, api: &ProtectedApi) -> Result<NewToken, Errors> {
+    pub(super) fn wanted(&self, api: &ProtectedApi) -> Result<NewToken, Box<Errors>> {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let mut errors = Errors::default();
         let expiry = self.expiry().unwrap_or_else(|error| {
@@ -112,7 +112,7 @@ impl Draft {
             errors.scopes = "Choose at least one: a token without any could do nothing.".into();
         }
         if errors != Errors::default() {
-            return Err(errors);
+            return Err(Box::new(errors));
         }
         Ok(NewToken {
             api: api.api.name.to_string(),

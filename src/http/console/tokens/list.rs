@@ -250,11 +250,10 @@ impl Console {
     ) -> Result<Vec<Button>, Trouble> {
         let shown = self.apis_for(visitor);
         let shown = shown.filter(|api| current.is_none_or(|c| c.api.name == api.api.name));
-        shown.map(|api| self.button(visitor, api, now)).collect()
+        shown.map(|api| Self::button(visitor, api, now)).collect()
     }
 
     pub(super) fn button(
-        &self,
         visitor: &Visitor,
         api: &ProtectedApi,
         now: Timestamp,
