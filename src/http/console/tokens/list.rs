@@ -19,7 +19,7 @@ use counterfoil_core::{Timestamp, account::Email};
 use serde::Deserialize;
 
 /// How many tokens stand on a page.
-const ROWS: u32 = 25;
+const ROWS: u32 = 20;
 /// How many are enough behind a dialog.
 pub(super) const BEHIND: u32 = 5;
 

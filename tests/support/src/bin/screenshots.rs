@@ -58,6 +58,74 @@ const PAGES: &[Page] = &[
     },
     Page { name: "profile", path: "/profile", signed_in: Some(ADA), before: |_| {} },
     Page { name: "settings", path: "/settings", signed_in: Some(ADA), before: |_| {} },
+    Page { name: "tokens", path: "/tokens", signed_in: Some(ADA), before: |_| {} },
+    Page { name: "tokens-empty", path: "/tokens?api=facets", signed_in: Some(ADA), before: |_| {} },
+    Page {
+        name: "tokens-of-one",
+        path: "/tokens?api=finout",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
+    Page {
+        name: "tokens-over-account",
+        path: "/account/tokens?api=selectstar",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
+    Page {
+        name: "new-facets",
+        path: "/tokens/new?api=facets",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
+    Page {
+        name: "new-finout",
+        path: "/tokens/new?api=finout",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
+    Page {
+        name: "new-aristotle",
+        path: "/tokens/new?api=aristotle",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
+    Page {
+        name: "new-refused",
+        path: "/tokens/new?api=aristotle",
+        signed_in: Some(ADA),
+        before: |browser| {
+            for _ in 0..3 {
+                browser.click("//input[@name='scope'][@checked]");
+                browser.script("document.activeElement.removeAttribute('checked');", &[]);
+            }
+            browser.press("Create Token");
+            browser.sees("Choose at least one");
+        },
+    },
+    Page {
+        name: "reveal",
+        path: "/tokens/new?api=finout",
+        signed_in: Some(ADA),
+        before: |browser| {
+            browser.fill("Description", "Cost report");
+            browser.press("Create");
+            browser.sees("Secret Key");
+        },
+    },
+    Page {
+        name: "shown",
+        path: "/tokens/new?api=togai",
+        signed_in: Some(ADA),
+        before: |browser| {
+            browser.fill("Name", "Ingest");
+            browser.press("Generate");
+            browser.click("//button[@data-copy='secret']");
+            browser.sees("Copied");
+            browser.reload();
+            browser.sees("shown once");
+        },
+    },
     Page { name: "no-such-page", path: "/nothing", signed_in: Some(ADA), before: |_| {} },
 ];
 
