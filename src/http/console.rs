@@ -31,11 +31,7 @@ pub(crate) use page::{Again, Page, Trouble, to};
 pub(crate) use visitor::{Frame, Outside, Visitor};
 
 use super::problem;
-use crate::{
-    config::{Mount, ProtectedApi},
-    replica::Replica,
-    service::Service,
-};
+use crate::{config::ProtectedApi, replica::Replica, service::Service};
 use axum::{
     Router, middleware,
     response::{IntoResponse as _, Response},
@@ -79,19 +75,6 @@ impl Console {
     ) -> Result<T, Trouble> {
         let work = self.service.under_way.spawn(work);
         work.await.map_err(|error| Trouble::Unavailable(error.to_string()))
-    }
-
-    /// Where clients find an API; no slash at its end.
-    pub(crate) fn address(&self, api: &ProtectedApi) -> String {
-        match &api.mount {
-            Mount::Path { path, .. } => {
-                format!("{}{}", self.gateway_url, path.trim_end_matches('/'))
-            }
-            Mount::Host(host) => {
-                let scheme = self.gateway_url.split("://").next().unwrap_or("http");
-                format!("{scheme}://{host}")
-            }
-        }
     }
 
     /// The API of this name, where one is configured.

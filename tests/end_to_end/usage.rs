@@ -281,3 +281,37 @@ fn addresses_of_a_day_are_told_apart_up_to_a_number() {
     }
     assert_eq!(last_used(&server, &token)["address"], "192.0.2.29");
 }
+
+#[test]
+fn while_both_secrets_work_the_last_use_of_each_is_told() {
+    let (_upstream, server) = stage();
+    let old = server.issue("orders", &[]);
+    assert_eq!(call(&server, "/orders/before", &old), 200);
+    let told = || {
+        let shown = server.cli(["token", "show", &old.id, "--json"]).done().json();
+        ["last_used", "present_secret_last_used", "previous_secret_last_used"]
+            .map(|name| shown[name]["route"].clone())
+    };
+    assert_eq!(told(), [json!("GET /orders/before"), json!("GET /orders/before"), Value::Null]);
+    let rotate = ["token", "rotate", &old.id, "--overlap", "1h", "--json"];
+    let rotated = server.cli(rotate).done().json();
+    let secret = rotated["secret"].as_str().unwrap().to_owned();
+    assert_eq!(told(), [json!("GET /orders/before"), Value::Null, json!("GET /orders/before")]);
+    let new = Token { secret, ..server.issue("orders", &[]) };
+    for (token, path, present, previous) in [
+        (&new, "/orders/new", "new", "before"),
+        (&old, "/orders/old", "new", "old"),
+        (&new, "/orders/newer", "newer", "old"),
+    ] {
+        assert_eq!(call(&server, path, token), 200);
+        let route = |last: &str| json!(format!("GET /orders/{last}"));
+        let expected = [json!(format!("GET {path}")), route(present), route(previous)];
+        assert_eq!(told(), expected);
+    }
+    // The same from the database.
+    let before = told();
+    let server = server.stop().start();
+    let shown = server.cli(["token", "show", &old.id, "--json"]).done().json();
+    assert_eq!(shown["previous_secret_last_used"]["route"], before[2]);
+    assert_eq!(shown["present_secret_last_used"]["route"], before[1]);
+}

@@ -34,6 +34,7 @@ pub(crate) struct Given<'a> {
 pub(crate) struct Example {
     /// Among those of one scheme.
     pub(crate) id: &'static str,
+    pub(crate) label: &'static str,
     /// It holds the secret.
     pub(crate) text: Zeroizing<String>,
 }
@@ -125,12 +126,12 @@ fn paths(api: &Api, pattern: &str) -> Vec<String> {
 /// Complete examples for one scheme; none where it cannot be used with what is given.
 pub(crate) fn examples(api: &Api, scheme: Scheme, given: &Given<'_>) -> Vec<Example> {
     let Some(sent) = Sent::of(api, scheme, given) else { return Vec::new() };
-    let example = |id, text: Zeroizing<String>| Example { id, text };
+    let example = |id, label, text: Zeroizing<String>| Example { id, label, text };
     vec![
-        example("curl", curl(&sent, given.url)),
-        example("python", python(&sent, given.url)),
-        example("javascript", javascript(&sent, given.url)),
-        example("environment", environment(api, scheme, given)),
+        example("curl", "curl", curl(&sent, given.url)),
+        example("python", "Python", python(&sent, given.url)),
+        example("javascript", "JavaScript", javascript(&sent, given.url)),
+        example("environment", "Environment", environment(api, scheme, given)),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! What holds for every page: where a change may come from, and what browsers are told.
 
 use super::{Console, Trouble};
+use crate::http::verify::Way;
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -53,13 +54,18 @@ pub(super) async fn changes_from_here(
     Trouble::CrossSite { public_url: console.public_url.clone() }.into_response()
 }
 
-/// Adds what browsers are told with every answer.
+/// Adds what browsers are told with every answer, but for verify's: no page asks for those,
+/// and services do all the time.
 pub(crate) async fn tell_browsers(
     State(is_secure): State<bool>,
     request: Request,
     next: Next,
 ) -> Response {
+    let is_for_services = Way::of(&request).is_some();
     let mut response = next.run(request).await;
+    if is_for_services {
+        return response;
+    }
     for (name, value) in &HEADERS {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }

@@ -190,7 +190,7 @@ async fn over_account(
         page: frame,
         api: &api.api.name,
         words: &api.words,
-        button: console.button(&visitor, api, now)?,
+        button: Console::button(&visitor, api, now)?,
         // What is over stays in the list of all tokens.
         rows: found
             .into_iter()

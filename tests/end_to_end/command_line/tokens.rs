@@ -72,6 +72,8 @@ fn create_for_programs_prints_what_the_api_answers() {
             "revoked_at": null,
             "revoke_reason": "",
             "last_used": null,
+            "present_secret_last_used": null,
+            "previous_secret_last_used": null,
         });
         assert_eq!(*token, expected);
     });

@@ -123,8 +123,10 @@ async fn what_is_printed_works() {
         let given = Given { url: &url, secret, client_id: &client_id, email };
         let [scheme] = protected.api.schemes.accepted[..] else { panic!("{protected:?}") };
         let examples = examples(&protected.api, scheme, &given);
-        let ids: Vec<_> = examples.iter().map(|example| example.id).collect();
+        let ids = examples.iter().map(|example| example.id).collect::<Vec<_>>();
         assert_eq!(ids, ["curl", "python", "javascript", "environment"]);
+        // What people read is what programs do, but for capital letters.
+        assert!(examples.iter().all(|example| example.label.to_lowercase() == example.id));
         let text = |n: usize| examples[n].text.to_string();
         let with_status = format!("{} --silent --write-out '%{{http_code}}'", text(0));
         let told = [

@@ -106,7 +106,7 @@ impl Console {
     /// A command that uses a token of this API, while it is there.
     pub(super) fn command(&self, api: &str) -> String {
         let api = self.api(api).ok();
-        api.map(|api| example::to_come(api, &self.address(api), None)).unwrap_or_default()
+        api.map(|api| example::to_come(api, &self.gateway_url, None)).unwrap_or_default()
     }
 }
 

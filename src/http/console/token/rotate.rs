@@ -132,7 +132,8 @@ impl Console {
         let credentials =
             Credentials { secret: secret.reveal(), client_id: &id, email: email.as_deref() };
         let api = self.api(&stored.token.api).ok();
-        let examples = api.map(|api| example::all(api, &self.address(api), &credentials));
+        let examples =
+            api.map(|api| example::all(api, &self.gateway_url, &stored.token.grant, &credentials));
         Page(RotatedPage {
             examples: examples.unwrap_or_default(),
             page: self.frame(visitor, "tokens"),

@@ -1,9 +1,13 @@
-//! Commands that call an API with a token.
+//! The examples of a token: every language, for every scheme of the API.
 
-use crate::config::ProtectedApi;
-use counterfoil_core::credential::Scheme;
+use crate::{
+    config::ProtectedApi,
+    http::console::examples::{self, Given},
+};
+use counterfoil_core::{credential::Scheme, token::Grant};
+use zeroize::Zeroizing;
 
-/// What a command has in it.
+/// What an example has in it.
 pub(crate) struct Credentials<'a> {
     pub(crate) secret: &'a str,
     pub(crate) client_id: &'a str,
@@ -15,69 +19,60 @@ pub(crate) struct Credentials<'a> {
 pub(crate) struct Example {
     pub(crate) id: String,
     pub(crate) label: String,
-    pub(crate) text: String,
+    /// It may hold the secret.
+    pub(crate) text: Zeroizing<String>,
 }
 
-/// The first of the API's ways to send a token.
-fn scheme(api: &ProtectedApi) -> Option<Scheme> {
-    api.api.schemes.accepted.first().copied()
-}
-
-/// An example for each of the API's schemes.
+/// Examples for each of the API's schemes, at an address that a token with this grant may
+/// get. `gateway` is where clients reach the gateway.
 pub(crate) fn all(
     api: &ProtectedApi,
-    address: &str,
+    gateway: &str,
+    grant: &Grant,
     credentials: &Credentials<'_>,
 ) -> Vec<Example> {
-    let several = api.api.schemes.accepted.len() > 1;
-    let example = |scheme: &Scheme| Example {
-        id: format!("curl-{}", name(*scheme)),
-        label: if several { format!("curl, {}", name(*scheme)) } else { "curl".into() },
-        text: curl(api, address, *scheme, credentials),
+    let schemes = &api.api.schemes.accepted;
+    let several = schemes.len() > 1;
+    let url = examples::url(gateway, api, grant);
+    let given = given(&url, credentials);
+    let of = |scheme: &Scheme| {
+        let name = name(*scheme);
+        examples::examples(&api.api, *scheme, &given).into_iter().map(move |example| Example {
+            id: format!("{name}-{}", example.id),
+            label: if several {
+                format!("{}, {name}", example.label)
+            } else {
+                example.label.into()
+            },
+            text: example.text,
+        })
     };
-    let sound = api.api.schemes.accepted.iter().filter(|scheme| **scheme != Scheme::Password);
-    sound.map(example).collect()
+    schemes.iter().flat_map(of).collect()
 }
 
 /// What will work once there is a token.
-pub(crate) fn to_come(api: &ProtectedApi, address: &str, email: Option<&str>) -> String {
-    let credentials = Credentials { secret: "$TOKEN", client_id: "$CLIENT_ID", email };
-    scheme(api).map(|scheme| curl(api, address, scheme, &credentials)).unwrap_or_default()
+pub(crate) fn to_come(api: &ProtectedApi, gateway: &str, email: Option<&str>) -> String {
+    let scopes = api.api.scopes.iter().map(|(scope, _)| scope.clone());
+    let url = examples::url(gateway, api, &Grant::Scopes(scopes.collect()));
+    let email = email.or(Some("EMAIL"));
+    let credentials = Credentials { secret: examples::PLACEHOLDER, client_id: "CLIENT_ID", email };
+    examples::line(&api.api, &given(&url, &credentials)).unwrap_or_default()
+}
+
+fn given<'a>(url: &'a str, credentials: &Credentials<'a>) -> Given<'a> {
+    let Credentials { secret, client_id, email } = *credentials;
+    Given { url, secret, client_id, email }
 }
 
 fn name(scheme: Scheme) -> &'static str {
     match scheme {
-        Scheme::Basic => "basic",
-        Scheme::Bearer => "bearer",
-        Scheme::Token => "token",
+        Scheme::Basic => "Basic",
+        Scheme::Bearer => "Bearer",
+        Scheme::Token => "Token",
         Scheme::Header => "header",
-        Scheme::HeaderPair => "header-pair",
+        Scheme::HeaderPair => "pair",
         Scheme::Password => "password",
     }
-}
-
-fn curl(
-    api: &ProtectedApi,
-    address: &str,
-    scheme: Scheme,
-    Credentials { secret, client_id, email }: &Credentials<'_>,
-) -> String {
-    let schemes = &api.api.schemes;
-    let shown = match scheme {
-        Scheme::Basic | Scheme::Password => {
-            format!("--user \"{}:{secret}\"", email.unwrap_or("EMAIL"))
-        }
-        Scheme::Bearer => format!("--header \"Authorization: Bearer {secret}\""),
-        Scheme::Token => format!("--header \"Authorization: Token {secret}\""),
-        Scheme::Header => {
-            format!("--header \"{}: {secret}\"", schemes.header.as_deref().unwrap_or_default())
-        }
-        Scheme::HeaderPair => {
-            let [id, key] = schemes.header_pair.clone().unwrap_or_default();
-            format!("--header \"{id}: {client_id}\" \\\n  --header \"{key}: {secret}\"")
-        }
-    };
-    format!("curl {shown} \\\n  {address}/")
 }
 
 /// Whether any scheme of the API wants the client ID.

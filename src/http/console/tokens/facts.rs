@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn words() {
         assert_eq!(phrase("Read costs."), "read costs");
-        assert_eq!(phrase("API keys"), "API keys");
+        assert_eq!(phrase("API tokens"), "API tokens");
         assert_eq!(phrase(""), "");
         assert_eq!(sentence("must not be empty"), "Must not be empty.");
         assert_eq!(sentence("Why?"), "Why?");

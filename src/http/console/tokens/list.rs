@@ -250,11 +250,10 @@ impl Console {
     ) -> Result<Vec<Button>, Trouble> {
         let shown = self.apis_for(visitor);
         let shown = shown.filter(|api| current.is_none_or(|c| c.api.name == api.api.name));
-        shown.map(|api| self.button(visitor, api, now)).collect()
+        shown.map(|api| Self::button(visitor, api, now)).collect()
     }
 
     pub(super) fn button(
-        &self,
         visitor: &Visitor,
         api: &ProtectedApi,
         now: Timestamp,
@@ -270,7 +269,7 @@ impl Console {
     fn example(&self, visitor: &Visitor, current: Option<&ProtectedApi>) -> String {
         let api = current.or_else(|| self.apis_for(visitor).next());
         let email = visitor.here.account.email.as_ref().map(Email::as_str);
-        api.map(|api| example::to_come(api, &self.address(api), email)).unwrap_or_default()
+        api.map(|api| example::to_come(api, &self.gateway_url, email)).unwrap_or_default()
     }
 }
 

@@ -111,7 +111,7 @@ impl Console {
             words: &api.words,
             token: stub(stored, owner.map(|owner| owner.name.clone()).unwrap_or_default()),
             secret: secret.reveal(),
-            examples: example::all(api, &self.address(api), &credentials),
+            examples: example::all(api, &self.gateway_url, &stored.token.grant, &credentials),
             done: if is_own { format!("{}#{id}", way_out(api)) } else { format!("/tokens/{id}") },
             client_id: if example::has_client_id(api) { id } else { String::new() },
         };

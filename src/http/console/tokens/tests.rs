@@ -11,8 +11,11 @@ use crate::{
     service::{ServiceError, tokens::Expiry},
     store::StoredAccount,
 };
-use counterfoil_core::{Timestamp, account::AccountKind, id::AccountId, time::Seconds};
+use counterfoil_core::{
+    Timestamp, account::AccountKind, id::AccountId, time::Seconds, token::Grant,
+};
 use http::Request;
+use std::collections::BTreeSet;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -258,18 +261,25 @@ fn examples_for_every_scheme() {
         client_id: "0190",
         email: Some("ada@example.com"),
     };
-    let texts = |name: &str| {
-        let all = example::all(&api(name), "http://gateway/it", &credentials);
-        all.into_iter().map(|example| example.text).collect::<Vec<_>>()
+    let labels = |name: &str| {
+        let api = api(name);
+        let scopes = api.api.scopes.iter().map(|(scope, _)| scope.clone());
+        let grant = Grant::Scopes(scopes.collect());
+        let all = example::all(&api, "http://gateway", &grant, &credentials);
+        assert!(all.iter().all(|example| example.text.contains("fct_live_x")), "{name}");
+        let ids: BTreeSet<String> = all.iter().map(|example| example.id.clone()).collect();
+        assert_eq!(ids.len(), all.len(), "{name}");
+        all.into_iter().map(|example| example.label).collect::<Vec<_>>().join(" ")
     };
+    for name in ["facets", "togai", "selectstar", "finout", "aristotle"] {
+        assert_eq!(labels(name), "curl Python JavaScript Environment", "{name}");
+    }
     assert_eq!(
-        texts("facets"),
-        ["curl --user \"ada@example.com:fct_live_x\" \\\n  http://gateway/it/"]
+        labels("everything"),
+        "curl, Bearer Python, Bearer JavaScript, Bearer Environment, Bearer \
+         curl, header Python, header JavaScript, header Environment, header"
     );
-    assert_eq!(
-        texts("finout"),
-        ["curl --header \"x-finout-client-id: 0190\" \\\n  --header \"x-finout-secret-key: \
-          fct_live_x\" \\\n  http://gateway/it/"]
-    );
-    assert_eq!(texts("everything").len(), 2);
+    // Before there is a token, a word stands where it will be.
+    let facets = example::to_come(&api("facets"), "http://gateway", None);
+    assert_eq!(facets, "curl --user 'EMAIL:TOKEN' 'http://gateway/facets/'");
 }
