@@ -32,7 +32,11 @@ pub(crate) use page::{Again, Page, Trouble, to};
 pub(crate) use visitor::{Frame, Outside, Visitor};
 
 use super::problem;
-use crate::{config::{ProtectedApi, Readers}, replica::Replica, service::Service};
+use crate::{
+    config::{ProtectedApi, Readers},
+    replica::Replica,
+    service::Service,
+};
 use axum::{
     Router, middleware,
     response::{IntoResponse as _, Response},
