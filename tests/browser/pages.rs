@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// What a page may cost in all, in bytes.
 const MOST: u64 = 60 * 1024;
 
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 25] = [
     "/tokens",
     "/tokens?api=finout",
     "/tokens/new?api=facets",
@@ -24,6 +24,7 @@ const PAGES: [&str; 24] = [
     "/account/tokens?api=selectstar",
     "/settings",
     "/portal",
+    "/portal/invitations/new",
     "/portal/service-accounts",
     "/portal/tokens",
     "/portal/sessions",

@@ -233,6 +233,8 @@ fn nobody_is_kept_out_and_nothing_comes_from_elsewhere() {
         assert_eq!(it.axe(), [""; 0], "afterwards");
         let requests = it.requests();
         assert!(requests.iter().all(|request| request.url.starts_with(&it.origin)));
-        assert_eq!(it.errors(), [""; 0]);
+        // A browser notes each form that was sent back as an error.
+        let is_other = |error: &String| !error.contains("status of 422");
+        assert!(!it.errors().iter().any(is_other));
     }
 }
