@@ -1,6 +1,7 @@
 //! The one place where time is read.
 
 use counterfoil_core::Timestamp;
+use rustix::time::ClockId;
 use std::{
     sync::{
         LazyLock,
@@ -10,7 +11,8 @@ use std::{
 };
 
 /// What [`LATELY`] counts from, by either clock.
-static START: LazyLock<(Instant, Duration)> = LazyLock::new(|| (Instant::now(), coarse()));
+static START: LazyLock<(Instant, Duration)> =
+    LazyLock::new(|| (Instant::now(), read(ClockId::Monotonic)));
 /// Milliseconds of the steady clock, as it was read last.
 static LATELY: AtomicU64 = AtomicU64::new(0);
 
@@ -35,8 +37,11 @@ pub(crate) fn lately() -> Instant {
 /// The steady clock as the kernel last wrote it down, each time that it looked after its
 /// processes: a fifth of what the exact one costs, and that three times a request.
 fn coarse() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    Duration::try_from(now).unwrap_or_default()
+    read(ClockId::MonotonicCoarse)
+}
+
+fn read(clock: ClockId) -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default()
 }
 
 /// Reads the steady clock for [`lately`].

@@ -4,15 +4,16 @@
 
 mod account;
 pub(crate) mod assets;
+mod authenticate;
 mod browser;
 pub(crate) mod chart;
-#[cfg_attr(not(test), expect(dead_code, reason = "its pages are not built yet"))]
 pub(crate) mod examples;
 pub(crate) mod form;
 mod guard;
 pub(crate) mod live;
 mod menu;
 pub(crate) mod nonce;
+mod operator;
 mod page;
 mod portal;
 mod profile;
@@ -31,7 +32,11 @@ pub(crate) use page::{Again, Page, Trouble, to};
 pub(crate) use visitor::{Frame, Outside, Visitor};
 
 use super::problem;
-use crate::{config::ProtectedApi, replica::Replica, service::Service};
+use crate::{
+    config::{ProtectedApi, Readers},
+    replica::Replica,
+    service::Service,
+};
 use axum::{
     Router, middleware,
     response::{IntoResponse as _, Response},
@@ -55,6 +60,8 @@ pub(crate) struct Console {
     pub(crate) trusted_proxies: Vec<Network>,
     /// Who may see the operator's page.
     pub(crate) operators: Vec<Email>,
+    /// Who may read how to authenticate.
+    pub(crate) docs: Readers,
 }
 
 impl Console {
@@ -95,6 +102,8 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
         .merge(profile::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
+        .merge(authenticate::routes())
+        .merge(operator::routes())
         .merge(token::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))

@@ -57,6 +57,7 @@ impl Live {
             events: EventStreams::new(app.stop.clone()),
             trusted_proxies: config.server.trusted_proxies.clone(),
             operators: config.console.operators.clone(),
+            docs: config.console.docs,
         });
         let is_secure = console.is_secure();
         let router = Router::new()

@@ -294,10 +294,9 @@ fn organization_meant(
         (Some(home), Some(named)) if home == named => Ok(home),
         (Some(_), Some(_)) => Err(no_such_organization()),
         (None, Some(named)) => Ok(named),
-        (None, None) => Err(ServiceError::Invalid {
-            field: "organization",
-            message: "say which organization".into(),
-        }),
+        (None, None) => Err(ServiceError::Conflict(
+            "the operator belongs to no organization; say which with `organization`".into(),
+        )),
     }
 }
 

@@ -104,6 +104,8 @@ fn togai() {
     // "The Secret key is the Bearer Token used for authenticating your request."
     let line = format!("Authorization: Bearer {secret}");
     stage.called("/togai/events", &["--header", &line]);
+    // The page has seen it.
+    it.sees("It works: GET /events");
     assert_eq!(it.errors(), [""; 0]);
 }
 
@@ -119,10 +121,16 @@ fn selectstar() {
     it.press("Create");
     // "Copy the text in the API Token field."
     let token = stage.reads("API Token");
-    // "You must use Token and not Bearer."
-    stage.called("/selectstar/v1/tables/", &["--header", &format!("Authorization: Token {token}")]);
+    // "You must use Token and not Bearer." The page says so to whoever forgets it, with the
+    // line that is right.
     let bearer = format!("Authorization: Bearer {token}");
     assert_eq!(stage.server.curl("/selectstar/v1/tables/", ["--header", &bearer]).status, 401);
+    it.sees("Bearer");
+    it.until("the right line", || {
+        it.text_of("//*[@id='corrected']").contains(&format!("Token {token}")).then_some(())
+    });
+    stage.called("/selectstar/v1/tables/", &["--header", &format!("Authorization: Token {token}")]);
+    it.sees("It works: GET /v1/tables/");
     // "API tokens have no expiration, but they can be deleted and then recreated manually."
     it.press("Copy");
     it.follow("Done");

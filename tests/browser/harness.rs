@@ -30,6 +30,7 @@ const SOUND: &str = r#"<!doctype html>
       <select id="kind" name="kind"><option>one</option><option value="2">two</option></select>
       <button>Send it</button>
     </form>
+    <details><summary>More</summary><a href="/hidden">Another page</a></details>
     <a href="/other">Another page</a>
   </main>
 </body>

@@ -4,4 +4,5 @@
 
 mod documents;
 mod harness;
+mod pages;
 mod reveal;

@@ -1,6 +1,7 @@
 //! The console, as a browser without a script sees it.
 
 mod account;
+mod documentation;
 mod portal;
 mod reset;
 pub(crate) mod second_factor;

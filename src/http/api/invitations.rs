@@ -43,7 +43,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                 .does("List an organization's invitations")
                 .about("The newest first; administrators see them.")
                 .needs("accounts:read")
-                .fails(&[StatusCode::NOT_FOUND]),
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
             list,
         )
         .on(

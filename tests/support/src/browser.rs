@@ -285,9 +285,12 @@ impl Browser {
     #[track_caller]
     pub fn has(&self, xpath: &str) -> bool {
         self.appears_within(0);
-        let found = self.driver.post("elements", &json!({"using": "xpath", "value": xpath}));
+        let found = self.driver.find(xpath);
         self.appears_within(APPEARS);
-        !done(xpath, found).as_array().unwrap().is_empty()
+        match found {
+            Err(failure) if failure.is_of_none() => false,
+            found => !done(xpath, found).is_empty(),
+        }
     }
 
     #[track_caller]
@@ -421,12 +424,26 @@ impl Browser {
         BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 
+    /// The first that can be seen, as in an open menu beside a closed one; else the first.
+    fn find(&self, xpath: &str) -> Result<Element, Failure> {
+        let found = self.driver.find(xpath)?;
+        if let [_] = found[..] {
+            return Ok(found[0].clone());
+        }
+        for element in &found {
+            if self.driver.get(&format!("element/{}/displayed", element.0))? == true {
+                return Ok(element.clone());
+            }
+        }
+        Ok(found[0].clone())
+    }
+
     /// Finds an element and does something with it; again, where the page changed meanwhile.
     #[track_caller]
     fn act(&self, xpath: &str, action: impl Fn(&Element) -> Result<Value, Failure>) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.driver.find(xpath).and_then(|element| action(&element)) {
+            match self.find(xpath).and_then(|element| action(&element)) {
                 Ok(value) => return value,
                 Err(failure) if failure.may_pass() && Instant::now() < deadline => {}
                 Err(failure) => panic!("{xpath} at {}: {failure}", self.url()),

@@ -13,6 +13,8 @@ use std::{cell::RefCell, fmt, net::TcpStream, path::Path, process::Command};
 /// What stands for an element in what WebDriver says.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+const NO_SUCH_ELEMENT: &str = "no such element";
+
 /// A chromedriver with a browser, both of which end with this value.
 pub(crate) struct Driver {
     wire: RefCell<Wire<TcpStream>>,
@@ -74,10 +76,15 @@ impl Driver {
             .unwrap_or_else(|failure| panic!("{command}: {failure}"))
     }
 
-    /// The first element in the document's order that this XPath means, once there is one.
-    pub(crate) fn find(&self, xpath: &str) -> Result<Element, Failure> {
-        let found = self.post("element", &json!({"using": "xpath", "value": xpath}))?;
-        Ok(element(&found))
+    /// What this XPath means, in the document's order, once there is something.
+    pub(crate) fn find(&self, xpath: &str) -> Result<Vec<Element>, Failure> {
+        let found = self.post("elements", &json!({"using": "xpath", "value": xpath}))?;
+        let found: Vec<Element> = found.as_array().unwrap().iter().map(element).collect();
+        if found.is_empty() {
+            let error = NO_SUCH_ELEMENT.to_owned();
+            return Err(Failure { error, message: xpath.to_owned() });
+        }
+        Ok(found)
     }
 
     /// The element that has the focus.
@@ -113,6 +120,11 @@ impl Driver {
 }
 
 impl Failure {
+    /// Whether nothing was found.
+    pub(crate) fn is_of_none(&self) -> bool {
+        self.error == NO_SUCH_ELEMENT
+    }
+
     /// Whether what was asked for is not there (any more), so that a later answer may differ.
     pub(crate) fn may_pass(&self) -> bool {
         // Where a page goes away in the middle of a command, chromedriver has no word for it.
@@ -120,7 +132,7 @@ impl Failure {
             ["does not belong to the document", "aborted by navigation", "Cannot find context"];
         matches!(
             &*self.error,
-            "no such element"
+            NO_SUCH_ELEMENT
                 | "stale element reference"
                 | "element not interactable"
                 | "element click intercepted"
