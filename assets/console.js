@@ -65,6 +65,9 @@ spoken.role = "status";
 let uncopied = secrets.length > 0;
 let asked = false;
 
+// A line from the server has a word where the secret stands: it is this page that has it.
+const secretOf = () => document.getElementById("secret")?.textContent.trim() || "TOKEN";
+
 function copied(element) {
   element.dataset.copied = "";
   uncopied = secrets.some((secret) => !("copied" in secret.dataset));
@@ -193,7 +196,7 @@ function show({ part, state, fields = {} }) {
         field.dateTime = value;
         field.title = `${value.slice(0, 19).replace("T", " ")} UTC`;
         field.textContent = inWords(Date.parse(value));
-      } else field.textContent = value;
+      } else field.textContent = field.dataset.holds ? value.replaceAll("TOKEN", secretOf()) : value;
       field.hidden = value === "";
     }
   }

@@ -123,7 +123,7 @@ fn without_a_script_a_reload_sends_the_form_again_and_makes_nothing() {
     assert_eq!(stage.issued(), 1);
     // What is asked for is all there.
     it.go("/tokens?api=finout");
-    it.follow("Generate Token");
+    stage.selects("Generate Token");
     it.fill("Description", "plain");
     it.press("Create");
     assert!(stage.reads("Secret Key").starts_with("fin_live_"));
@@ -179,6 +179,7 @@ fn every_dialog_by_keyboard_alone() {
     it.key(Key::Enter);
     it.until("the first copy", || (it.clipboard() == id).then_some(()));
     it.key(Key::Tab);
+    tab_to(it, "Copy");
     it.key(Key::Enter);
     it.until("the second copy", || (it.clipboard() == secret).then_some(()));
     tab_to(it, "Done");
@@ -225,6 +226,8 @@ fn nobody_is_kept_out_and_nothing_comes_from_elsewhere() {
         it.press("Create Token");
         it.sees("Choose at least one");
         assert_eq!(it.axe(), [""; 0], "an error");
+        // The browser notes that status as an error, and nothing else.
+        assert!(it.errors().iter().all(|error| error.contains("422")));
         stage.generate("seen");
         assert_eq!(it.axe(), [""; 0], "the ticket");
         it.click("//button[@data-copy='secret']");
