@@ -3,11 +3,6 @@
 //! Direction: `main → lib → cli → http → app → {service, replica} → store → core`.
 //! A library only so that fuzzing reaches its parsers; nothing else is for others.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the console is still to use what the store keeps for it")
-)]
-
 mod app;
 mod cli;
 mod clock;

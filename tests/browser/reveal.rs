@@ -179,7 +179,7 @@ fn every_dialog_by_keyboard_alone() {
     it.key(Key::Enter);
     it.until("the first copy", || (it.clipboard() == id).then_some(()));
     it.key(Key::Tab);
-    tab_to(it, "Copy");
+    assert_eq!(it.focus(), "Copy");
     it.key(Key::Enter);
     it.until("the second copy", || (it.clipboard() == secret).then_some(()));
     tab_to(it, "Done");

@@ -1,5 +1,5 @@
 //! Server-sent events: what changes while somebody looks at a page. How many there may be at
-//! once, and for how long; the last word is the session's and the server's.
+//! once, and for how long; the last word is the server's.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -30,22 +30,16 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// The streams of all sessions, which are told apart by `S`.
 pub(crate) struct EventStreams<S> {
-    open: Arc<Mutex<HashMap<S, Open>>>,
+    /// How many each session has open.
+    open: Arc<Mutex<HashMap<S, usize>>>,
     /// Ends all of them.
     stop: CancellationToken,
-}
-
-/// A session's.
-struct Open {
-    many: usize,
-    end: CancellationToken,
 }
 
 /// A place for one, free again once it is dropped.
 pub(crate) struct EventPlace<S: Eq + Hash> {
     session: S,
-    open: Arc<Mutex<HashMap<S, Open>>>,
-    end: CancellationToken,
+    open: Arc<Mutex<HashMap<S, usize>>>,
     stop: CancellationToken,
 }
 
@@ -71,25 +65,13 @@ impl<S: Eq + Hash + Clone> EventStreams<S> {
     /// A place for one more of this session's.
     pub(crate) fn place(&self, session: S) -> Result<EventPlace<S>, Full> {
         let mut open = lock(&self.open);
-        let own = open.get(&session).map_or(0, |own| own.many);
-        if own >= EACH || open.values().map(|own| own.many).sum::<usize>() >= MOST {
+        let own = open.get(&session).copied().unwrap_or_default();
+        if own >= EACH || open.values().sum::<usize>() >= MOST {
             return Err(Full);
         }
-        let own = open
-            .entry(session.clone())
-            .or_insert_with(|| Open { many: 0, end: self.stop.child_token() });
-        own.many += 1;
-        let (end, stop) = (own.end.clone(), self.stop.clone());
+        open.insert(session.clone(), own + 1);
         drop(open);
-        Ok(EventPlace { session, open: self.open.clone(), end, stop })
-    }
-
-    /// Ends all of a session's, which has ended.
-    pub(crate) fn end(&self, session: &S) {
-        // The places go when their streams have noticed.
-        if let Some(own) = lock(&self.open).get(session) {
-            own.end.cancel();
-        }
+        Ok(EventPlace { session, open: self.open.clone(), stop: self.stop.clone() })
     }
 }
 
@@ -97,8 +79,8 @@ impl<S: Eq + Hash> Drop for EventPlace<S> {
     fn drop(&mut self) {
         let mut open = lock(&self.open);
         if let Some(own) = open.get_mut(&self.session) {
-            own.many -= 1;
-            if own.many == 0 {
+            *own -= 1;
+            if *own == 0 {
                 open.remove(&self.session);
             }
         }
@@ -106,8 +88,8 @@ impl<S: Eq + Hash> Drop for EventPlace<S> {
 }
 
 impl<S: Eq + Hash + Send + 'static> EventPlace<S> {
-    /// A response of what `write` writes, until that ends, nobody reads any more, the session
-    /// or the server ends, or it has gone on for long enough.
+    /// A response of what `write` writes, until that ends, nobody reads any more, the server
+    /// ends, or it has gone on for long enough. `write` looks whether its session goes on.
     pub(crate) fn respond<F>(self, write: impl FnOnce(Events) -> F) -> Response<axum::body::Body>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -138,7 +120,6 @@ impl<S: Eq + Hash + Send + 'static> EventPlace<S> {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {}
-                () = self.end.cancelled() => {}
                 () = gone.cancelled() => {}
                 () = tokio::time::sleep(LONGEST) => {}
                 () = carried => {}
@@ -280,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_ends_with_its_session_or_with_the_server() {
+    async fn it_ends_with_the_server() {
         let streams = streams();
         let forever = |session| {
             let place = streams.place(session).unwrap();
@@ -289,14 +270,11 @@ mod tests {
                 drop(events);
             })
         };
-        let (one, two, three) = (forever(1), forever(1), forever(2));
-        streams.end(&1);
-        for ended in [one, two] {
+        let open = [forever(1), forever(1), forever(2)];
+        streams.stop.cancel();
+        for ended in open {
             assert!(ended.into_body().collect().await.unwrap().to_bytes().is_empty());
         }
-        assert_eq!(lock(&streams.open).len(), 1);
-        streams.stop.cancel();
-        assert!(three.into_body().collect().await.unwrap().to_bytes().is_empty());
         // One that comes too late ends at once.
         assert!(forever(3).into_body().collect().await.unwrap().to_bytes().is_empty());
     }

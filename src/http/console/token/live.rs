@@ -51,7 +51,8 @@ pub(super) async fn events(
         None => None,
     };
     Ok(place.respond(move |events| async move {
-        let following = Following { console, session, id, told: Vec::new() };
+        let following =
+            Following { console, session, id, told: Vec::new(), lit: Timestamp::from_millis(0) };
         following.follow(&events, watch).await;
     }))
 }
@@ -62,6 +63,8 @@ struct Following {
     id: TokenId,
     /// What the page shows.
     told: Vec<Part>,
+    /// Of when the light's word is.
+    lit: Timestamp,
 }
 
 impl Following {
@@ -73,7 +76,14 @@ impl Following {
                 return;
             };
             let now = clock::now();
-            for part in parts(&stored, now) {
+            let mut parts = parts(&stored, now);
+            // What the light has said since is newer.
+            if let Some(last) = stored.present_last_used.as_ref().filter(|last| last.at > self.lit)
+            {
+                parts.push(good(last.route.as_deref()));
+                self.lit = last.at;
+            }
+            for part in parts {
                 if self.tell(events, part).await.is_none() {
                     return;
                 }
@@ -94,6 +104,7 @@ impl Following {
             };
             match event {
                 Some(event) => {
+                    self.lit = clock::now();
                     if self.tell(events, light(event)).await.is_none() {
                         return;
                     }
@@ -143,20 +154,22 @@ fn parts(stored: &StoredToken, now: Timestamp) -> Vec<Part> {
         parts.extend(half("old", &stored.previous_last_used));
     }
     parts.extend(half("new", &stored.present_last_used));
-    if let Some(first) = &stored.present_last_used {
-        let text = format!("It works: {}.", Used::from((first, now)).how);
-        parts.push(("light", "good", vec![("text", text), ("line", String::new())]));
-    }
     parts
+}
+
+/// What the light says of a request that was let through.
+fn good(route: Option<&str>) -> Part {
+    let text = match route {
+        Some(route) => format!("It works: {route}."),
+        None => "It works.".to_owned(),
+    };
+    ("light", "good", vec![("text", text), ("line", String::new())])
 }
 
 /// What the light says of a request.
 fn light(event: Event) -> Part {
     match event {
-        Event::Admitted(request) => {
-            let text = format!("It works: {} {}.", request.method, request.path);
-            ("light", "good", vec![("text", text), ("line", String::new())])
-        }
+        Event::Admitted(request) => good(Some(&format!("{} {}", request.method, request.path))),
         Event::Refused { lesson, .. } => {
             let text = format!("{} {}", lesson.sent, lesson.wants);
             let line = lesson.line.unwrap_or_default();

@@ -135,13 +135,28 @@ const PAGES: &[Page] = &[
         before: |browser| browser.follow("used every day"),
     },
     Page { name: "invite", path: "/portal/invitations/new", signed_in: Some(ADA), before: |_| {} },
-    Page { name: "service-accounts", path: "/portal/service-accounts", signed_in: Some(ADA), before: |_| {} },
+    Page {
+        name: "service-accounts",
+        path: "/portal/service-accounts",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
     Page { name: "portal-tokens", path: "/portal/tokens", signed_in: Some(ADA), before: |_| {} },
-    Page { name: "portal-sessions", path: "/portal/sessions", signed_in: Some(ADA), before: |_| {} },
+    Page {
+        name: "portal-sessions",
+        path: "/portal/sessions",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
     Page { name: "audit", path: "/portal/audit", signed_in: Some(ADA), before: |_| {} },
     Page { name: "leak-desk", path: "/portal/leaks", signed_in: Some(ADA), before: |_| {} },
     Page { name: "why", path: "/why", signed_in: Some(ADA), before: |_| {} },
-    Page { name: "authenticate", path: "/authenticate?api=finout", signed_in: Some(ADA), before: |_| {} },
+    Page {
+        name: "authenticate",
+        path: "/authenticate?api=finout",
+        signed_in: Some(ADA),
+        before: |_| {},
+    },
 ];
 
 /// What everybody signs in with.
