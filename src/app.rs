@@ -10,8 +10,8 @@ use crate::{
     refusals::Refusals,
     replica::Replica,
     service::{
-        Apis, Leaked, Service, Streams, attempts::Attempts, links::Requests, management_api,
-        passwords::Passwords, sessions::Lifetimes, token_history,
+        Apis, Leaked, Service, Streams, attempts::Attempts, inspections::Inspections,
+        links::Requests, management_api, passwords::Passwords, sessions::Lifetimes, token_history,
     },
     store::{
         Progress, Store,
@@ -72,6 +72,7 @@ impl App {
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
             took: token_history::Took::default(),
+            inspections: Inspections::default(),
             under_way: TaskTracker::new(),
         });
         Ok(Self { service, replica, stop: CancellationToken::new() })

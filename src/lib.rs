@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod generated_page;
 mod http;
 mod jobs;
+mod latency;
 mod loggable;
 mod mail;
 mod refusals;

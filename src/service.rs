@@ -9,6 +9,7 @@ mod audit;
 mod caller;
 pub(crate) mod idempotency;
 pub(crate) mod import;
+pub(crate) mod inspections;
 pub(crate) mod invitations;
 mod leaks;
 pub(crate) mod leavers;
@@ -37,7 +38,7 @@ use crate::{
     loggable::loggable,
     mail::{Letter, Post},
     refusals::{Refusals, StoredRefusal},
-    store::{Inspection, Once, Order, Progress, Store, StoreError},
+    store::{Once, Order, Store, StoreError},
     usage::Usage,
     watch::Watches,
 };
@@ -74,6 +75,7 @@ pub(crate) struct Service {
     pub(crate) initialising: tokio::sync::Mutex<()>,
     pub(crate) leaked: Leaked,
     pub(crate) took: token_history::Took,
+    pub(crate) inspections: inspections::Inspections,
     /// Work that nobody waits for until the end.
     pub(crate) under_way: TaskTracker,
 }
@@ -202,16 +204,6 @@ impl Service {
     /// Has a letter sent, or none, without waiting for it.
     pub(crate) fn send_later(&self, letter: Option<Letter>) {
         self.post.send_later(&self.under_way, letter);
-    }
-
-    /// Recomputes the ledger's chain and holds it against the state.
-    pub(crate) async fn inspect_ledger(
-        &self,
-        caller: &Caller,
-        progress: Progress,
-    ) -> Result<Inspection, ServiceError> {
-        caller.is_operator()?;
-        Ok(self.store.inspect_ledger(progress).await?)
     }
 
     /// Why an answer of this name was a refusal; only for those whom it concerns.

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Log, LogFormat},
+    latency::{Latency, LatencyCollector},
     replica::Replica,
 };
 use counterfoil_core::Code;
@@ -56,6 +57,20 @@ pub(crate) struct Metrics {
     upstream_failures: Family<ApiLabels, Counter>,
     /// Requests that no API could be found for, or that could be read in two ways.
     pub(crate) rejected: Counter,
+    /// How long judging takes, at all doors.
+    pub(crate) latency: Arc<Latency>,
+}
+
+/// The doors, by the names that they have in what is counted.
+pub(crate) const DOORS: [&str; 4] = ["gateway", "forward_auth", "verify", "management"];
+
+/// How many requests there were since the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) admitted: u64,
+    pub(crate) anonymous: u64,
+    /// By [`Code::ALL`].
+    pub(crate) refused: [u64; Code::ALL.len()],
 }
 
 /// One API's counters, found once so that counting is one addition.
@@ -94,7 +109,9 @@ impl Metrics {
             Counter::clone(&rejected),
         );
         registry.register_collector(Box::new(ReplicaCollector(replica)));
-        Self { registry, requests, upstream_failures, rejected }
+        let latency = Arc::<Latency>::default();
+        registry.register_collector(Box::new(LatencyCollector(latency.clone())));
+        Self { registry, requests, upstream_failures, rejected, latency }
     }
 
     /// The counters of one API at one door.
@@ -107,6 +124,17 @@ impl Metrics {
             admitted: counter("admitted"),
             anonymous: counter("anonymous"),
             refused: Code::ALL.map(|code| counter(code.as_str())),
+        }
+    }
+
+    /// What has been counted of one API, at all doors.
+    pub(crate) fn counted(&self, api: &str) -> Counted {
+        let doors = DOORS.map(|door| self.of_api(door, api));
+        let sum = |of: &dyn Fn(&ApiCounters) -> u64| doors.iter().map(of).sum();
+        Counted {
+            admitted: sum(&|door| door.admitted.get()),
+            anonymous: sum(&|door| door.anonymous.get()),
+            refused: Code::ALL.map(|code| sum(&|door| door.refused(code).get())),
         }
     }
 

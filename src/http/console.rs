@@ -36,6 +36,7 @@ use crate::{
     config::{ProtectedApi, Readers},
     replica::Replica,
     service::Service,
+    telemetry::Metrics,
 };
 use axum::{
     Router, middleware,
@@ -50,6 +51,7 @@ use std::sync::Arc;
 pub(crate) struct Console {
     pub(crate) service: Arc<Service>,
     pub(crate) replica: Arc<Replica>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) apis: Vec<ProtectedApi>,
     /// Where browsers find this console: scheme, host and port.
     pub(crate) public_url: String,

@@ -4,6 +4,7 @@ use super::{hush::Hush, loggable::loggable};
 use crate::{
     clock,
     config::Config,
+    latency::Latency,
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
     telemetry::{ApiCounters, Metrics},
@@ -30,6 +31,7 @@ pub(crate) struct Door {
     replica: Arc<Replica>,
     hush: Hush,
     counters: ApiCounters,
+    latency: Arc<Latency>,
     refusals: Arc<Refusals>,
     usage: Arc<Usage>,
     watches: Arc<Watches>,
@@ -88,7 +90,8 @@ impl Door {
         let counters = metrics.of_api(name, &api.name);
         let (api, replica) = (api.clone(), replica.clone());
         let (refusals, usage, watches) = (refusals.clone(), usage.clone(), watches.clone());
-        Self { name, api, replica, hush: Hush::default(), counters, refusals, usage, watches }
+        let (hush, latency) = (Hush::default(), metrics.latency.clone());
+        Self { name, api, replica, hush, counters, latency, refusals, usage, watches }
     }
 
     /// Judges a request. Reads memory only. What comes of it is counted by
@@ -100,7 +103,10 @@ impl Door {
     ) -> Result<Admitted<'_>, Refusal> {
         let index = self.replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
         let question = Question { headers: &seen.headers, client: seen.client, requirement };
-        verify::verify(&self.api, index, &question, seen.at)
+        let timed = self.latency.begin();
+        let outcome = verify::verify(&self.api, index, &question, seen.at);
+        timed.done();
+        outcome
     }
 
     /// Counts a request that goes on.

@@ -51,6 +51,7 @@ impl Live {
         let console = Arc::new(Console {
             service: app.service.clone(),
             replica: replica.clone(),
+            metrics: metrics.clone(),
             apis: config.apis.clone(),
             public_url: config.server.public_url.clone(),
             gateway_url: config.gateway.public_url.clone(),

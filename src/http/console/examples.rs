@@ -175,23 +175,23 @@ impl Sent {
 
 fn curl(sent: &Sent, url: &str) -> Zeroizing<String> {
     let mut text = fresh();
-    *text += "curl";
+    *text += "curl ";
+    *text += &shell(url);
+    let mut option = |name, value: &str| {
+        *text += " \\\n  ";
+        *text += name;
+        *text += " ";
+        *text += &shell(value);
+    };
     match sent {
-        Sent::Pair(pair) => {
-            *text += " --user ";
-            *text += &shell(pair);
-        }
+        Sent::Pair(pair) => option("--user", pair),
         Sent::Fields(fields) => {
             for (name, value) in fields {
                 let line = Zeroizing::new(format!("{name}: {}", **value));
-                *text += " --header ";
-                *text += &shell(&line);
-                *text += " \\\n ";
+                option("--header", &line);
             }
         }
     }
-    *text += " ";
-    *text += &shell(url);
     text
 }
 

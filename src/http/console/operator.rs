@@ -1,14 +1,37 @@
-//! The operator's page: how this installation is.
+//! The operator's page: how this installation is, kept up to date while it is looked at.
 
-use super::{Console, Frame, Page, Trouble, Visitor};
-use crate::clock;
+use super::{Console, Frame, Page, Trouble, Visitor, live::Events, page::to, when::when};
+use crate::{
+    clock,
+    service::{Caller, inspections::Inspected, management_api, sessions::Here},
+    telemetry::Counted,
+};
 use askama::Template;
-use axum::{Router, extract::State, routing::get};
-use counterfoil_core::id::OrganizationId;
-use std::sync::Arc;
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
+use counterfoil_core::{
+    Code,
+    id::{OrganizationId, SessionId},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How often the page is told what is new.
+const EVERY: Duration = Duration::from_secs(2);
+/// When whoever found no place may come again, in seconds.
+const LATER: u64 = 30;
 
 pub(super) fn routes() -> Router<Arc<Console>> {
-    Router::new().route("/operator", get(show))
+    Router::new()
+        .route("/operator", get(show))
+        .route("/operator/live", get(events))
+        .route("/operator/verify", post(inspect))
 }
 
 #[derive(Template)]
@@ -16,57 +39,291 @@ pub(super) fn routes() -> Router<Arc<Console>> {
 struct OperatorPage {
     page: Frame,
     figures: Vec<Figure>,
+    apis: Vec<ApiRow>,
+    refusals: Vec<RefusalRow>,
     /// Whether tokens can be verified now.
     is_trusted: bool,
     version: &'static str,
     head: u64,
     hash: String,
+    inspection: Told,
 }
 
 struct Figure {
+    /// Unique on the page.
+    part: &'static str,
     label: &'static str,
     value: String,
     words: &'static str,
+}
+
+struct ApiRow {
+    name: String,
+    admitted: u64,
+    anonymous: u64,
+    refused: u64,
+}
+
+struct RefusalRow {
+    code: &'static str,
+    status: u16,
+    times: u64,
+}
+
+/// An inspection of the ledger in words, and how good that is.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    state: &'static str,
+    words: String,
+    findings: Vec<String>,
+}
+
+/// How it is at a moment.
+struct Moment {
+    at: Instant,
+    /// By API.
+    counted: Vec<(String, Counted)>,
+    /// How long one look into it took.
+    database: Option<Duration>,
+}
+
+impl Visitor {
+    /// The operator's rights, for who has them in the console; whoever has not learns nothing.
+    fn operates(&self) -> Result<Caller, Trouble> {
+        if self.is_operator { Ok(Caller::Operator) } else { Err(Trouble::NotFound) }
+    }
 }
 
 async fn show(
     State(console): State<Arc<Console>>,
     visitor: Visitor,
 ) -> Result<Page<OperatorPage>, Trouble> {
-    // Whoever is none learns nothing of it.
-    if !visitor.is_operator {
-        return Err(Trouble::NotFound);
-    }
+    visitor.operates()?;
+    let moment = console.moment().await;
+    let refused = |code: Code| moment.counted.iter().map(|(_, c)| c.refused[code as usize]).sum();
+    let refusals = Code::ALL.map(|code| RefusalRow {
+        code: code.as_str(),
+        status: code.status(),
+        times: refused(code),
+    });
+    let apis = moment.counted.iter().map(|(name, counted)| ApiRow {
+        name: name.clone(),
+        admitted: counted.admitted,
+        anonymous: counted.anonymous,
+        refused: counted.refused.iter().sum(),
+    });
     let head = console.replica.head();
-    let begun = clock::steady();
-    // One that is not there is looked for like any other.
-    let nobodys = OrganizationId::from_bytes([0; 16]);
-    let answers = console.service.store.organization(nobodys).await.is_ok();
-    let took = begun.elapsed();
-    let database = if answers {
-        format!("{:.1} ms", took.as_secs_f64() * 1000.0)
-    } else {
-        "no answer".to_owned()
-    };
-    let figures = vec![
-        Figure {
-            label: "Tokens in memory",
-            value: console.replica.tokens().to_string(),
-            words: "ended ones too",
-        },
-        Figure { label: "Database", value: database, words: "for one look" },
-        Figure {
-            label: "APIs",
-            value: console.apis.len().to_string(),
-            words: "in the configuration",
-        },
-    ];
     Ok(Page(OperatorPage {
         page: console.frame(&visitor, "operator"),
-        figures,
+        figures: console.figures(&moment, None),
+        apis: apis.collect(),
+        refusals: refusals.into_iter().filter(|row| row.times > 0).collect(),
         is_trusted: console.replica.index().is_some(),
         version: env!("CARGO_PKG_VERSION"),
         head: head.number,
         hash: head.hash.to_string(),
+        inspection: console.inspection(),
     }))
+}
+
+async fn inspect(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+) -> Result<Response, Trouble> {
+    console.service.begin_inspection(&visitor.operates()?)?;
+    Ok(to("/operator#ledger"))
+}
+
+/// Events for one page, as long as whoever looks is signed in.
+async fn events(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+) -> Result<Response, Trouble> {
+    visitor.operates()?;
+    let session = visitor.here.session.id;
+    let later = |why: String| Trouble::Later { seconds: LATER, why };
+    let place = console.events.place(session).map_err(|full| later(full.to_string()))?;
+    Ok(place.respond(move |events| async move {
+        // There is nothing to do for one that nobody reads any more.
+        let _ = console.tell_operator(&events, session).await;
+    }))
+}
+
+impl Console {
+    async fn tell_operator(&self, events: &Events, session: SessionId) -> Option<()> {
+        let mut before = self.moment().await;
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if !self.still_operates(session).await {
+                return events.end().await.ok();
+            }
+            let moment = self.moment().await;
+            for figure in self.figures(&moment, Some(&before)) {
+                events.part(figure.part, "", &[("value", &figure.value)]).await.ok()?;
+            }
+            for (n, (_, counted)) in moment.counted.iter().enumerate() {
+                let refused: u64 = counted.refused.iter().sum();
+                let fields = [
+                    ("admitted", counted.admitted.to_string()),
+                    ("anonymous", counted.anonymous.to_string()),
+                    ("refused", refused.to_string()),
+                ];
+                let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+                events.part(&format!("api-{n}"), "", &fields).await.ok()?;
+            }
+            let told = self.inspection();
+            events.part("inspection", told.state, &[("words", &told.words)]).await.ok()?;
+            before = moment;
+        }
+    }
+
+    /// Whether the session goes on, and is still an operator's.
+    async fn still_operates(&self, session: SessionId) -> bool {
+        let here = self.service.still_here(session, clock::now()).await.ok().flatten();
+        here.is_some_and(|here: Here| here.account.email.is_some_and(|e| self.is_operator(&e)))
+    }
+
+    async fn moment(&self) -> Moment {
+        let begun = clock::steady();
+        // One that is not there is looked for like any other.
+        let nobodys = OrganizationId::from_bytes([0; 16]);
+        let answers = self.service.store.organization(nobodys).await.is_ok();
+        let took = begun.elapsed();
+        let own = [management_api::NAME];
+        let names = self.apis.iter().map(|protected| &*protected.api.name).chain(own);
+        let counted = names.map(|name| (name.to_owned(), self.metrics.counted(name)));
+        Moment { at: begun, counted: counted.collect(), database: answers.then_some(took) }
+    }
+
+    fn figures(&self, moment: &Moment, before: Option<&Moment>) -> Vec<Figure> {
+        let rate = match before {
+            Some(before) => {
+                let span = moment.at.duration_since(before.at).as_secs_f64();
+                let came = moment.requests().saturating_sub(before.requests());
+                per_second(came, span)
+            }
+            None => "–".to_owned(),
+        };
+        let within = |percent| match self.metrics.latency.within(percent) {
+            Some(took) => in_units(took),
+            None => "–".to_owned(),
+        };
+        let figure = |part, label, value, words| Figure { part, label, value, words };
+        let database = moment.database.map_or_else(|| "no answer".to_owned(), in_units);
+        vec![
+            figure("rate", "Requests a second", rate, "while this page is open"),
+            figure(
+                "half",
+                "Half are judged within",
+                within(50),
+                "since the start; one in 64 timed",
+            ),
+            figure("most", "99 of 100 within", within(99), "to the next power of two"),
+            figure("database", "Database", database, "for one look"),
+            figure(
+                "tokens",
+                "Tokens in memory",
+                self.replica.tokens().to_string(),
+                "ended ones too",
+            ),
+        ]
+    }
+
+    fn inspection(&self) -> Told {
+        Told::of(&self.service.inspections.last())
+    }
+}
+
+impl Moment {
+    fn requests(&self) -> u64 {
+        let of = |counted: &Counted| {
+            counted.admitted + counted.anonymous + counted.refused.iter().sum::<u64>()
+        };
+        self.counted.iter().map(|(_, counted)| of(counted)).sum()
+    }
+}
+
+impl Told {
+    fn of(inspected: &Inspected) -> Self {
+        let (state, words, findings) = match inspected {
+            Inspected::NotYet => ("waiting", "Not verified since the start.".to_owned(), vec![]),
+            Inspected::UnderWay { of: 0, .. } => ("waiting", "It begins.".to_owned(), vec![]),
+            Inspected::UnderWay { checked, of } => {
+                ("waiting", format!("{checked} of {of} entries are checked."), vec![])
+            }
+            Inspected::Done { at, inspection } => {
+                let number = inspection.head.number;
+                let ago = when(*at, clock::now()).words;
+                let findings = inspection.findings.clone();
+                if findings.is_empty() {
+                    let words = format!(
+                        "{number} entries, unbroken, and the database is what they say ({ago})."
+                    );
+                    ("good", words, findings)
+                } else {
+                    let words = format!(
+                        "The ledger and the database do not agree ({ago}); everything up to \
+                         entry {number} is sound."
+                    );
+                    ("wrong", words, findings)
+                }
+            }
+            Inspected::BrokenOff { at, why } => {
+                let ago = when(*at, clock::now()).words;
+                ("wrong", format!("It broke off ({ago}): {why}."), vec![])
+            }
+        };
+        Self { state, words, findings }
+    }
+}
+
+/// So many in so many seconds.
+#[expect(clippy::cast_precision_loss, reason = "it is rounded to be read")]
+fn per_second(came: u64, seconds: f64) -> String {
+    let rate = if seconds > 0.0 { came as f64 / seconds } else { 0.0 };
+    if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
+}
+
+/// A span in the unit that suits it.
+fn in_units(span: Duration) -> String {
+    let micros = span.as_secs_f64() * 1e6;
+    match micros {
+        ..1.0 => format!("{:.0} ns", micros * 1000.0),
+        ..1000.0 => format!("{micros:.1} µs"),
+        _ => format!("{:.1} ms", micros / 1000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Inspection;
+    use counterfoil_core::ledger::Head;
+
+    #[test]
+    fn spans_and_rates_are_read_at_a_glance() {
+        assert_eq!(in_units(Duration::from_nanos(512)), "512 ns");
+        assert_eq!(in_units(Duration::from_nanos(2048)), "2.0 µs");
+        assert_eq!(in_units(Duration::from_micros(1500)), "1.5 ms");
+        assert_eq!(per_second(3, 2.0), "1.5");
+        assert_eq!(per_second(30_000, 2.0), "15000");
+        assert_eq!(per_second(3, 0.0), "0.0");
+    }
+
+    #[test]
+    fn what_an_inspection_found_is_said_plainly() {
+        let done = |findings: &[&str]| {
+            let findings = findings.iter().map(|text| (*text).to_owned()).collect();
+            let inspection = Inspection { head: Head::EMPTY, findings };
+            Told::of(&Inspected::Done { at: clock::now(), inspection })
+        };
+        assert_eq!(done(&[]).state, "good");
+        let wrong = done(&["entry 3 is not what the chain says"]);
+        assert_eq!((wrong.state, wrong.findings.len()), ("wrong", 1));
+        assert!(wrong.words.contains("do not agree"));
+        assert_eq!(
+            Told::of(&Inspected::UnderWay { checked: 3, of: 9 }).words,
+            "3 of 9 entries are checked."
+        );
+    }
 }

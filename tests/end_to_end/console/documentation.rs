@@ -43,8 +43,37 @@ fn where_the_operator_says_so_everybody_reads_it() {
 #[test]
 fn the_operators_page_is_the_operators() {
     let server = start_with(&format!("[console]\noperators = [\"{BOB}\"]\n{APIS}"));
-    says(&sign_in(&server, BOB, PASSWORD).get("/operator"), 200, "Verifies");
+    let bob = sign_in(&server, BOB, PASSWORD);
+    says(&bob.get("/operator"), 200, "Verifies");
+    says(&bob.get("/operator"), 200, "None since the start.");
     // An administrator is none.
-    assert_eq!(sign_in(&server, ADA, PASSWORD).get("/operator").status, 404);
-    goes_to(&Visitor::stranger(server.main).get("/operator"), "/sign-in?next=%2Foperator");
+    let ada = sign_in(&server, ADA, PASSWORD);
+    for path in ["/operator", "/operator/live"] {
+        assert_eq!(ada.get(path).status, 404, "{path}");
+        goes_to(&Visitor::stranger(server.main).get("/operator"), "/sign-in?next=%2Foperator");
+    }
+    assert_eq!(ada.post("/operator/verify", &[]).status, 404);
+    // What was refused is counted by its reason.
+    assert_eq!(server.curl("/orders/", [""; 0]).status, 401);
+    says(&bob.get("/operator"), 200, "<code>missing_credential</code>");
+}
+
+#[test]
+fn the_operator_has_the_ledger_verified() {
+    let server = start_with(&format!("[console]\noperators = [\"{BOB}\"]\n{APIS}"));
+    let bob = sign_in(&server, BOB, PASSWORD);
+    says(&bob.get("/operator"), 200, "Not verified since the start.");
+    goes_to(&bob.post("/operator/verify", &[]), "/operator#ledger");
+    // It ends by itself, and is asked for again until then.
+    let page = loop {
+        let page = bob.get("/operator");
+        let text = page.text();
+        if !text.contains("entries are checked") && !text.contains("It begins.") {
+            break page;
+        }
+    };
+    says(&page, 200, "entries, unbroken, and the database is what they say");
+    // Whoever asks elsewhere is seen here as well.
+    server.cli(&["ledger", "verify"]).done();
+    says(&bob.get("/operator"), 200, "unbroken");
 }

@@ -11,10 +11,12 @@
     reason = "only tests call these; a name that says it all need not be repeated"
 )]
 
+pub mod authenticator;
 pub mod browser;
 pub mod caller;
 pub mod installation;
 pub mod mail;
+pub mod pages;
 pub mod process;
 pub mod response;
 pub mod server;

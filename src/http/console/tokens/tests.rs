@@ -281,5 +281,5 @@ fn examples_for_every_scheme() {
     );
     // Before there is a token, a word stands where it will be.
     let facets = example::to_come(&api("facets"), "http://gateway", None);
-    assert_eq!(facets, "curl --user 'EMAIL:TOKEN' 'http://gateway/facets/'");
+    assert_eq!(facets, "curl 'http://gateway/facets/' --user 'EMAIL:TOKEN'");
 }
