@@ -12,7 +12,7 @@ use crate::{
 };
 use arc_swap::ArcSwapOption;
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
+    Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     address::Envelope,
     message::{
         Mailbox,
@@ -114,7 +114,9 @@ impl Mailer {
 
     /// A letter as it goes over the line.
     fn written(&self, letter: &Letter) -> Result<(Envelope, Vec<u8>), MailError> {
-        let to: Mailbox = letter.to.as_str().parse().map_err(|_| MailError::Address)?;
+        // An address and no more: nothing in it names another one.
+        let to: Address = letter.to.as_str().parse().map_err(|_| MailError::Address)?;
+        let to = Mailbox::new(None, to);
         let id = entropy::bytes::<16>().iter().fold(String::new(), |mut id, byte| {
             let _ = write!(id, "{byte:02x}");
             id
@@ -310,7 +312,7 @@ mod tests {
             assert!(text.lines().any(|line| line == from), "{text}");
         }
         // What an account may be called, but no mail gets to.
-        for address in ["<ada>@example.com", "ada,bob@example.com", "a\"b@example.com", "a@-"] {
+        for address in ["a@-", "a..b@example.com"] {
             let letter = letters::second_factor_removed(&address.parse().unwrap());
             assert_eq!(mailer().written(&letter).unwrap_err(), MailError::Address, "{address}");
         }

@@ -45,6 +45,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use counterfoil_core::{
     Timestamp,
+    account::is_invisible,
     api::Api,
     id::RequestId,
     ledger::{Actor, Change, Head},
@@ -317,14 +318,6 @@ fn check_text(field: &'static str, text: &str, longest: usize) -> Result<String,
         return invalid("must not contain control characters or invisible ones".into());
     }
     Ok(text.trim().to_owned())
-}
-
-/// Characters that show nothing but change how what is around them reads.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-    )
 }
 
 #[cfg(test)]

@@ -6,14 +6,13 @@
 use super::{
     Caller, Service, ServiceError, check_name,
     organizations::no_such_organization,
-    sessions::{Begun, Client, Here},
+    sessions::{Begun, Client, Here, new_secret},
 };
 use crate::{
     clock, entropy,
     service::accounts::NAME,
     store::{EntryFilter, InvitationFilter, Page, StoreError, StoredInvitation},
 };
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
@@ -77,7 +76,7 @@ impl Service {
                 "{OPEN} invitations are open already; withdraw some of them first"
             )));
         }
-        let secret = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(entropy::bytes::<32>()));
+        let secret = new_secret();
         let invitation = StoredInvitation {
             id: InvitationId::new(at, entropy::bytes()),
             organization,

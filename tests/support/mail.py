@@ -11,6 +11,7 @@ import json
 import os
 import ssl
 import sys
+from email import message_from_bytes, policy
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
@@ -19,7 +20,10 @@ class Printing:
     """Takes every message, and prints it."""
 
     async def handle_DATA(self, server, session, envelope):
-        text = envelope.content.decode("utf-8", "backslashreplace")
+        # As whoever it is for reads it: long lines are cut for the way only.
+        parsed = message_from_bytes(envelope.content, policy=policy.default)
+        fields = "".join(f"{name}: {value}\n" for name, value in parsed.items())
+        text = f"{fields}\n{parsed.get_content()}"
         message = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "text": text}
         print(json.dumps(message), flush=True)
         return "250 taken"

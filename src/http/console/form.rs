@@ -76,8 +76,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(Trouble::Wrong("this page takes what its own form sends".into()));
         }
-        let body = extract::collect(request.into_body(), MOST);
-        Ok(Self::read(&extract::in_time(body, extract::BODY_TIME).await?))
+        Ok(Self::read(&extract::collect(request.into_body(), MOST).await?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What holds for every page: where a change may come from, and what browsers are told.
 
 use super::{Console, Trouble};
-use crate::http::verify::Way;
+use crate::http::{extract, verify::Way};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -42,16 +42,23 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
 /// A year: whoever was here over TLS once does not come without it.
 const TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Lets changes in only from our own pages.
+/// Lets changes in only from our own pages, and only once all of the request is here: who it
+/// is from is judged after that, so that one held back does not outlive its session.
 pub(super) async fn changes_from_here(
     State(console): State<Arc<Console>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method().is_safe() || is_from_here(request.headers(), &console.public_url) {
+    if request.method().is_safe() {
         return next.run(request).await;
     }
-    Trouble::CrossSite { public_url: console.public_url.clone() }.into_response()
+    if !is_from_here(request.headers(), &console.public_url) {
+        return Trouble::CrossSite { public_url: console.public_url.clone() }.into_response();
+    }
+    match extract::whole(request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => Trouble::from(problem).into_response(),
+    }
 }
 
 /// Adds what browsers are told with every answer, but for verify's: no page asks for those,

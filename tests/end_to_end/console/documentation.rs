@@ -54,7 +54,7 @@ fn the_operators_page_is_the_operators() {
     }
     assert_eq!(ada.post("/operator/verify", &[]).status, 404);
     // What was refused is counted by its reason.
-    assert_eq!(server.curl("/orders/", [""; 0]).status, 401);
+    assert_eq!(server.curl("/orders/", [] as [&str; 0]).status, 401);
     says(&bob.get("/operator"), 200, "<code>missing_credential</code>");
 }
 

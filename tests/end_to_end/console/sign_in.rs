@@ -4,6 +4,7 @@ use super::{
     ADA, BOB, PASSWORD, Visitor, entries, face, goes_to, is_in, says, sessions, sign_in, start,
     start_with,
 };
+use counterfoil_support::wire::Wire;
 
 const WRONG: &str = "The e-mail address or the password is wrong.";
 
@@ -35,7 +36,7 @@ fn the_cookie_is_for_this_host_and_no_script() {
     let response = browser.tries(ADA, PASSWORD);
     let cookie = response.header("set-cookie");
     let (value, attributes) = cookie.split_once("; ").unwrap();
-    assert_eq!(value.len(), "counterfoil_session=".len() + 43);
+    assert_eq!(value.len(), "counterfoil_session=".len() + 64);
     assert_eq!(attributes, "Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000");
     assert!(response.body.is_empty());
 }
@@ -70,7 +71,7 @@ fn whoever_is_wrong_learns_nothing() {
 #[test]
 fn a_session_is_never_one_that_somebody_else_chose() {
     let server = start();
-    let chosen = "A".repeat(43);
+    let chosen = "a".repeat(64);
     let browser = Visitor::showing(server.main, &chosen);
     goes_to(&browser.tries(ADA, PASSWORD), "/");
     let secret = browser.secret().unwrap();
@@ -93,10 +94,10 @@ fn forged_sessions_are_none() {
     let other = sign_in(&server, ADA, PASSWORD);
     let [id] = &sessions(&other.get("/account"))[..] else { panic!("not one other") };
     for forged in [
-        &secret[..42],
+        &secret[..63],
         &format!("{secret}A"),
-        &secret.to_lowercase(),
-        &"A".repeat(43),
+        &secret.to_uppercase(),
+        &"a".repeat(64),
         "\" or \"1\"=\"1",
         "%00",
         id,
@@ -213,4 +214,32 @@ fn sessions_survive_a_restart() {
     let secret = sign_in(&server, ADA, PASSWORD).secret().unwrap();
     let server = server.stop().start();
     assert!(is_in(&Visitor::showing(server.main, &secret)));
+}
+
+/// A request that is held back does nothing once its session has ended.
+#[test]
+fn whoever_holds_a_request_back_is_judged_when_all_of_it_is_here() {
+    let server = start();
+    let thief = Visitor::stranger(server.main);
+    assert_eq!(thief.tries(ADA, PASSWORD).status, 303);
+    let cookie = thief.secret().unwrap();
+    let body = "name=Held+back";
+    let mut held = Wire::connect(server.main).unwrap();
+    held.send(format!(
+        "POST /portal/service-accounts HTTP/1.1\r\nhost: {}\r\norigin: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncookie: counterfoil_session={cookie}\r\n\
+         expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        server.main,
+        thief.origin(),
+        body.len()
+    ))
+    .unwrap();
+    // It is waiting for the body.
+    assert!(held.read_head().unwrap().starts_with("HTTP/1.1 100"));
+    goes_to(&thief.post("/sign-out", &[]), "/signed-out");
+    held.send(body).unwrap();
+    let answer = held.read_response().unwrap();
+    goes_to(&answer, "/sign-in?next=%2F");
+    let accounts = server.cli(["account", "list"]).done().out;
+    assert!(!accounts.contains("Held back"), "{accounts}");
 }
