@@ -1,14 +1,19 @@
-//! The stylesheet, the script and the icon: part of the program, named after what is in
+//! The stylesheet, the scripts and the icon: part of the program, named after what is in
 //! them, so that browsers may keep them for good.
+//!
+//! They are sent compressed. Pages are not: how long a page with a secret and with somebody
+//! else's words in it becomes, would tell about the secret.
 
 use axum::{
     Router,
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use counterfoil_core::token::Digest;
-use http::{HeaderValue, header};
-use std::sync::LazyLock;
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderMap, HeaderValue, header};
+use std::{io::Write as _, sync::LazyLock};
 
 /// A file that pages use.
 struct Asset {
@@ -60,22 +65,78 @@ impl Asset {
         format!("/assets/{}.{start:016x}.{}", self.stem, self.extension)
     }
 
-    fn response(&self) -> Response {
+    /// Nothing where it cannot be compressed.
+    fn compressed(&self) -> Option<Bytes> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(self.content.as_bytes()).ok()?;
+        encoder.finish().ok().map(Bytes::from)
+    }
+
+    fn response(&self, compressed: Option<Bytes>) -> Response {
         let headers = [
             (header::CONTENT_TYPE, HeaderValue::from_static(self.content_type)),
             (
                 header::CACHE_CONTROL,
                 HeaderValue::from_static("public, max-age=31536000, immutable"),
             ),
+            // A cache between must not give one who cannot read it what is compressed.
+            (header::VARY, HeaderValue::from_name(header::ACCEPT_ENCODING)),
         ];
-        (headers, self.content).into_response()
+        let gzip = HeaderValue::from_static("gzip");
+        match compressed {
+            Some(bytes) => (headers, [(header::CONTENT_ENCODING, gzip)], bytes).into_response(),
+            None => (headers, self.content).into_response(),
+        }
     }
 }
 
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new()
-        .route(&STYLE_PATH, get(async || STYLE.response()))
-        .route(&SCRIPT_PATH, get(async || SCRIPT.response()))
-        .route(&LEAK_DESK_PATH, get(async || LEAK_DESK.response()))
-        .route(&ICON_PATH, get(async || ICON.response()))
+    let assets = [
+        (&STYLE_PATH, &STYLE),
+        (&SCRIPT_PATH, &SCRIPT),
+        (&LEAK_DESK_PATH, &LEAK_DESK),
+        (&ICON_PATH, &ICON),
+    ];
+    assets.into_iter().fold(Router::new(), |router, (path, asset)| {
+        let compressed = asset.compressed();
+        let respond = async move |headers: HeaderMap| {
+            asset.response(compressed.filter(|_| takes_gzip(&headers)))
+        };
+        router.route(path, get(respond))
+    })
+}
+
+/// Whether a client says that it reads gzip (RFC 9110 §12.5.3).
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok());
+    let mut codings = values.flat_map(|value| value.split(','));
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.parse().ok()) == Some(0.0);
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_reads_gzip_says_so() {
+        for (says, takes) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=1.0, identity; q=0.5", true),
+            ("", false),
+            ("br", false),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("x-gzip-like", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(says));
+            assert_eq!(takes_gzip(&headers), takes, "{says}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
 }

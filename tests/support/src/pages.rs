@@ -337,6 +337,19 @@ pub const PAGES: &[Page] = &[
             browser.sees("unbroken");
         },
     },
+    Page {
+        name: "a-full-list",
+        path: "/portal",
+        signed_in: Some(ADA),
+        before: |browser, server| {
+            for n in 0..50 {
+                let name = format!("many-{n}");
+                server.issue("aristotle", &["--name", &name, "--scope", "metadata:read"]);
+            }
+            browser.go("/portal/tokens");
+            browser.sees("many-49");
+        },
+    },
 ];
 
 /// A server with the five contracts of the examples, people, tokens, and some requests.
