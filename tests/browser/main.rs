@@ -6,3 +6,4 @@ mod documents;
 mod harness;
 mod pages;
 mod reveal;
+mod token_page;
