@@ -5,5 +5,6 @@
 mod documents;
 mod harness;
 mod pages;
+mod portal;
 mod reveal;
 mod token_page;
