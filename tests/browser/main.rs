@@ -4,6 +4,7 @@
 
 mod documents;
 mod harness;
+mod leavers;
 mod pages;
 mod portal;
 mod reveal;
