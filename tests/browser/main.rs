@@ -4,6 +4,7 @@
 
 mod documents;
 mod harness;
+mod leak_desk;
 mod leavers;
 mod pages;
 mod portal;
