@@ -10,3 +10,4 @@ mod pages;
 mod portal;
 mod reveal;
 mod token_page;
+mod why;
