@@ -41,6 +41,12 @@ fn what_is_handed_over_goes_on_and_the_rest_ends() {
     assert!(!it.shows(BOB), "{}", it.text());
     bob.go("/tokens");
     bob.sees("You belong to no organization.");
+    // Nor is that the end of the way.
+    bob.follow("To your account");
+    bob.arrives("/account");
+    bob.press("Menu of Bob");
+    bob.press("Sign out");
+    bob.arrives("/signed-out");
 
     it.go("/portal/tokens");
     it.fill("Search", "Nightly");
