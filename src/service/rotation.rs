@@ -10,6 +10,7 @@ use crate::{
     store::{StoredToken, TokenState},
 };
 use counterfoil_core::{
+    Timestamp,
     account::AccountKind,
     api::Api,
     id::TokenId,
@@ -42,16 +43,17 @@ impl Service {
     ) -> Result<Issued, ServiceError> {
         caller.may("tokens:write")?;
         let stored = self.seen_token(caller, id).await?;
-        self.rotate(caller, stored, overlap).await
+        let until = (overlap.0 > 0).then(|| clock::now().plus(overlap));
+        self.rotate(caller, stored, until).await
     }
 
-    /// The same, if the secret is still the one with this [`mark`]: who asks twice for the
-    /// same gets one new secret.
+    /// The same up to a moment, if the secret is still the one with this [`mark`]: who asks
+    /// twice for the same gets one new secret.
     pub(crate) async fn rotate_token_once(
         &self,
         caller: &Caller,
         id: TokenId,
-        overlap: Seconds,
+        until: Option<Timestamp>,
         replaces: &str,
     ) -> Result<Rotation, ServiceError> {
         caller.may("tokens:write")?;
@@ -59,7 +61,7 @@ impl Service {
         if mark(&stored.token.digest) != replaces {
             return Ok(Rotation::Before);
         }
-        match self.rotate(caller, stored, overlap).await {
+        match self.rotate(caller, stored, until).await {
             Ok(issued) => Ok(Rotation::New(Box::new(issued))),
             // Somebody may have come first.
             Err(error @ ServiceError::Conflict(_)) => match self.seen_token(caller, id).await {
@@ -118,17 +120,16 @@ impl Service {
         &self,
         caller: &Caller,
         stored: StoredToken,
-        overlap: Seconds,
+        until: Option<Timestamp>,
     ) -> Result<Issued, ServiceError> {
         let api = self.api(&stored.token.api)?;
         self.check_may_rotate(caller, &stored, &api).await?;
         let now = clock::now();
         let secret = Secret::mint(&api.tokens.prefix, &entropy::bytes());
         let Token { id, organization, digest: replaces, expires_at, .. } = stored.token;
-        let previous_until = (overlap.0 > 0).then(|| {
-            let until = now.plus(overlap);
-            expires_at.map_or(until, |end| end.min(until))
-        });
+        let previous_until = until
+            .map(|until| expires_at.map_or(until, |end| end.min(until)))
+            .filter(|until| now < *until);
         let token = Token {
             digest: secret.digest(),
             prefix: api.tokens.prefix.as_str().into(),

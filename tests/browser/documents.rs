@@ -35,12 +35,14 @@ impl Stage {
     }
 
     pub(crate) fn sign_in(&self) {
-        let it = &self.browser;
-        it.go("/sign-in");
-        it.fill("E-mail", ADA);
-        it.fill("Password", PASSWORD);
-        it.press("Sign in");
-        it.arrives("/tokens");
+        sign_in(&self.browser, ADA);
+    }
+
+    /// Somebody else, signed in with a browser of their own.
+    pub(crate) fn another(&self, email: &str) -> Browser {
+        let browser = Browser::at(self.server.main);
+        sign_in(&browser, email);
+        browser
     }
 
     /// The menu under the profile picture.
@@ -55,8 +57,13 @@ impl Stage {
 
     /// What stands in a field of the reveal.
     pub(crate) fn reads(&self, label: &str) -> String {
-        let labelled = format!("//div[@class='secret'][span[normalize-space()='{label}']]/code");
-        self.browser.text_of(&labelled)
+        reads(&self.browser, label)
+    }
+
+    /// What the gateway says to a secret of Togai's.
+    pub(crate) fn status(&self, secret: &str) -> u16 {
+        let line = format!("Authorization: Bearer {secret}");
+        self.server.curl("/togai/events", ["--header", &line]).status
     }
 
     fn called(&self, path: &str, arguments: &[&str]) -> Response {
@@ -64,6 +71,19 @@ impl Stage {
         assert_eq!(response.status, 200, "{response:?}");
         response
     }
+}
+
+pub(crate) fn sign_in(it: &Browser, email: &str) {
+    it.go("/sign-in");
+    it.fill("E-mail", email);
+    it.fill("Password", PASSWORD);
+    it.press("Sign in");
+    it.arrives("/tokens");
+}
+
+/// What stands in a field that is shown once.
+pub(crate) fn reads(it: &Browser, label: &str) -> String {
+    it.text_of(&format!("//div[@class='secret'][span[normalize-space()='{label}']]/code"))
 }
 
 #[test]

@@ -4,5 +4,10 @@
 
 mod documents;
 mod harness;
+mod leak_desk;
+mod leavers;
 mod pages;
+mod portal;
 mod reveal;
+mod token_page;
+mod why;

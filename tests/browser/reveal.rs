@@ -26,7 +26,7 @@ impl Stage {
 
 /// The page holds nothing of the secret, not even where nobody looks.
 #[track_caller]
-fn holds_nothing(it: &Browser, secret: &str) {
+pub(crate) fn holds_nothing(it: &Browser, secret: &str) {
     assert!(!it.source().contains(secret), "{}", it.url());
     let stored = it.script(
         "return JSON.stringify([{...localStorage}, {...sessionStorage}, history.state]);",

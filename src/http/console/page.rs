@@ -65,6 +65,8 @@ pub(crate) enum Trouble {
     Over(&'static str),
     /// The visitor may not.
     Forbidden(String),
+    /// The visitor belongs to no organization.
+    Homeless,
     /// It did not come from one of our own pages.
     CrossSite { public_url: String },
     /// What was sent makes no sense.
@@ -150,6 +152,13 @@ impl IntoResponse for Trouble {
                 ("/sign-in".into(), "To sign in"),
             ),
             Self::Forbidden(why) => (StatusCode::FORBIDDEN, "You may not do this", why, home()),
+            // Every page of tokens would say so again; from this one they can sign out.
+            Self::Homeless => (
+                StatusCode::FORBIDDEN,
+                "You may not do this",
+                "You belong to no organization. Ask an administrator of one to invite you.".into(),
+                ("/account".into(), "To your account"),
+            ),
             Self::CrossSite { public_url } => (
                 StatusCode::FORBIDDEN,
                 "This came from elsewhere",

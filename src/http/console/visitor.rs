@@ -34,11 +34,7 @@ pub(crate) struct Visitor {
 impl Visitor {
     /// As operations know them.
     pub(crate) fn caller(&self) -> Result<&Caller, Trouble> {
-        self.caller.as_ref().ok_or_else(|| {
-            Trouble::Forbidden(
-                "You belong to no organization. Ask an administrator of one to invite you.".into(),
-            )
-        })
+        self.caller.as_ref().ok_or(Trouble::Homeless)
     }
 
     /// The organization that is looked at.

@@ -523,13 +523,13 @@ fn button(name: &str) -> String {
     )
 }
 
-/// A field, by its label.
+/// A field, by its label; a list stands within its own, with all there is to choose from.
 fn field(label: &str) -> String {
     let label = literal(label);
     let is_field = "(self::input or self::select or self::textarea)";
     format!(
         "//*[{is_field}][@aria-label={label} or @id=//label[normalize-space()={label}]/@for \
-         or ancestor::label[normalize-space()={label}]]"
+         or ancestor::label[normalize-space()={label} or normalize-space(text())={label}]]"
     )
 }
 

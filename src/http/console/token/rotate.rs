@@ -86,8 +86,8 @@ pub(super) async fn rotate(
     form: Form,
 ) -> Result<Response, Trouble> {
     let now = clock::now();
-    let overlap = match overlap(form.text("overlap"), form.text("until"), now) {
-        Ok(overlap) => overlap,
+    let end = match end(form.text("overlap"), form.text("until"), now) {
+        Ok(end) => end,
         Err(error) => {
             let page = page(&console, &visitor, id, form.text("overlap"), form.text("until"));
             let page = page.await?;
@@ -97,7 +97,7 @@ pub(super) async fn rotate(
     let caller = visitor.caller()?;
     let replaces = form.text("replaces");
     let token = console.look_at_token(&visitor, id).await?;
-    match console.service.rotate_token_once(caller, id, overlap, replaces).await? {
+    match console.service.rotate_token_once(caller, id, end, replaces).await? {
         Rotation::New(issued) => Ok(console.reveal_rotated(&visitor, token, &issued)),
         Rotation::Before => Ok(to(&format!("/tokens/{id}?done=rotated"))),
     }
@@ -195,22 +195,22 @@ async fn page(
     })
 }
 
-/// How long the old secret goes on.
-fn overlap(chosen: &str, until: &str, now: Timestamp) -> Result<Seconds, &'static str> {
+/// When the old secret ends, if not at once.
+fn end(chosen: &str, until: &str, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
     match chosen {
-        "now" => Ok(Seconds(0)),
+        "now" => Ok(None),
         "custom" => {
             let until = moment(until).ok_or("Give a day and a time, as in 2027-01-31T18:00.")?;
-            let left = until.as_millis().saturating_sub(now.as_millis());
-            match u64::try_from(left / 1000) {
-                Ok(seconds) if seconds > 0 => Ok(Seconds(seconds)),
-                _ => Err("That moment is over. Choose a later one, or now."),
+            if now < until {
+                Ok(Some(until))
+            } else {
+                Err("That moment is over. Choose a later one, or now.")
             }
         }
         _ => OVERLAPS
             .iter()
             .find(|(value, ..)| *value == chosen)
-            .map(|(.., span)| *span)
+            .map(|(.., span)| Some(now.plus(*span)))
             .ok_or("Choose when the old secret ends."),
     }
 }
@@ -240,15 +240,16 @@ mod tests {
 
     #[test]
     fn when_the_old_secret_ends() {
-        // 2027-01-15T08:00:00Z
-        let now = Timestamp::from_millis(1_800_000_000_000);
+        // 2027-01-15T08:00:00.400Z
+        let now = Timestamp::from_millis(1_800_000_000_400);
+        let after = |millis: i64| Ok(Some(Timestamp::from_millis(now.as_millis() + millis)));
         assert_eq!(field(now), "2027-01-15T08:00");
         for (chosen, until, expected) in [
-            ("now", "", Ok(0)),
-            ("1h", "", Ok(3600)),
-            ("7d", "nonsense", Ok(7 * 86_400)),
-            ("custom", "2027-01-15T08:01", Ok(60)),
-            ("custom", "2027-01-15T08:00:01", Ok(1)),
+            ("now", "", Ok(None)),
+            ("1h", "", after(3_600_000)),
+            ("7d", "nonsense", after(7 * 86_400_000)),
+            ("custom", "2027-01-15T08:01", after(59_600)),
+            ("custom", "2027-01-15T08:00:01", after(600)),
             ("custom", "2027-01-15T08:00", Err("That moment is over. Choose a later one, or now.")),
             ("custom", "2026-01-15T08:00", Err("That moment is over. Choose a later one, or now.")),
             ("custom", "", Err("Give a day and a time, as in 2027-01-31T18:00.")),
@@ -256,7 +257,7 @@ mod tests {
             ("", "", Err("Choose when the old secret ends.")),
             ("9999d", "", Err("Choose when the old secret ends.")),
         ] {
-            assert_eq!(overlap(chosen, until, now), expected.map(Seconds), "{chosen} {until}");
+            assert_eq!(end(chosen, until, now), expected, "{chosen} {until}");
         }
     }
 }

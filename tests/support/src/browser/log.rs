@@ -10,6 +10,8 @@ pub struct Request {
     pub url: String,
     /// What it was for: `Document`, `Stylesheet`, `Script`, `Image`, `Fetch`, `EventSource` …
     pub kind: String,
+    /// The text that went with it, as a form's fields do.
+    pub body: String,
     /// None where no answer has come.
     pub status: Option<u64>,
     /// How many bytes came over the wire, heads and bodies; none from the browser's own cache.
@@ -34,7 +36,8 @@ pub(super) fn requests(entries: &[Value]) -> Vec<Request> {
             // Their bytes come with the page, or with the browser.
             if !["data:", "blob:", "chrome:"].iter().any(|scheme| url.starts_with(scheme)) {
                 let (method, kind) = (text(&told["request"]["method"]), text(&told["type"]));
-                requests.push(Request { id, method, url, kind, status: None, bytes: 0 });
+                let body = text(&told["request"]["postData"]);
+                requests.push(Request { id, method, url, kind, body, status: None, bytes: 0 });
             }
             continue;
         }
