@@ -137,7 +137,7 @@ pub const PAGES: &[Page] = &[
     Page { name: "portal", path: "/portal", signed_in: Some(ADA), before: |_, _| {} },
     Page {
         name: "token",
-        path: "/tokens?search=every",
+        path: "/tokens?search=used",
         signed_in: Some(ADA),
         before: |browser, _| browser.follow("used every day"),
     },
@@ -270,7 +270,7 @@ pub const PAGES: &[Page] = &[
     },
     Page {
         name: "edit",
-        path: "/tokens?search=every",
+        path: "/tokens?search=used",
         signed_in: Some(ADA),
         before: |browser, _| {
             browser.follow("used every day");
@@ -279,7 +279,7 @@ pub const PAGES: &[Page] = &[
     },
     Page {
         name: "rotate",
-        path: "/tokens?search=every",
+        path: "/tokens?search=used",
         signed_in: Some(ADA),
         before: |browser, _| {
             browser.follow("used every day");
@@ -310,7 +310,7 @@ pub const PAGES: &[Page] = &[
     },
     Page {
         name: "revoke",
-        path: "/tokens?search=every",
+        path: "/tokens?search=used",
         signed_in: Some(ADA),
         before: |browser, _| {
             browser.follow("used every day");
@@ -325,7 +325,7 @@ pub const PAGES: &[Page] = &[
             let token = server.issue("togai", &["--name", "ended"]);
             browser.go(&format!("/tokens/{}/revoke", token.id));
             browser.press("Revoke");
-            browser.sees("refused");
+            browser.sees("Refused on");
         },
     },
     Page {

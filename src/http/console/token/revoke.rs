@@ -130,7 +130,10 @@ pub(super) async fn receipt(
         words: if is_refused { "refuses it" } else { "has not heard of it yet" },
     };
     let took = match revocation.took {
-        Some(took) if is_refused => format!(" in {} ms", took.as_millis()),
+        Some(took) if is_refused => match took.as_millis() {
+            0 => " in less than 1 ms".to_owned(),
+            millis => format!(" in {millis} ms"),
+        },
         _ => String::new(),
     };
     let token = stored.token;
