@@ -7,11 +7,12 @@ mod invitations;
 mod lists;
 mod once;
 mod sign_in;
+mod standing;
 mod usage;
 
 use super::{
-    AccountFilter, EntryFilter, MembershipFilter, Once, Order, OrganizationFilter, Page, Store,
-    StoreError, StoredToken, TokenFilter, TokenState,
+    AccountFilter, EntryFilter, MembershipFilter, Once, Order, OrganizationFilter, Page, Standing,
+    Store, StoreError, StoredToken, TokenFilter, TokenState,
     sqlite::{DataDirectory, Sqlite},
 };
 use crate::{refusals::StoredRefusal, replica::Replica};
@@ -58,8 +59,18 @@ impl House {
     }
 
     async fn make(&self, changes: &[Change]) -> Result<Head, StoreError> {
+        self.make_as(None, changes).await
+    }
+
+    /// Makes what somebody has decided on who was this then.
+    async fn make_as(
+        &self,
+        standing: Option<Standing>,
+        changes: &[Change],
+    ) -> Result<Head, StoreError> {
         let changes = changes.iter().map(|change| (change.clone(), [7; 16])).collect();
-        self.store.commit(Order { at: at(1000), actor: Actor::Operator, changes, once: None }).await
+        let order = Order { at: at(1000), actor: Actor::Operator, standing, changes, once: None };
+        self.store.commit(order).await
     }
 
     /// Makes what must be possible.

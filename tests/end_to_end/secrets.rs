@@ -2,7 +2,7 @@
 
 use crate::{
     caller::{Caller, SCOPES, call},
-    console::second_factor::{code, key, recovery_codes},
+    console::second_factor::{key, recovery_codes},
     installation::{ADA, Installation, Token},
     response::Response,
     server::Server,
@@ -10,6 +10,7 @@ use crate::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use counterfoil_support::{
+    authenticator::code,
     mail::{MailServer, Security},
     visitor::Visitor,
 };

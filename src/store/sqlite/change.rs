@@ -1,6 +1,7 @@
 //! What each change does to the tables, and under which condition.
 
 use super::{sessions, write::to_sql};
+use crate::store::Standing;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
@@ -352,6 +353,14 @@ fn is_live(
     organization: OrganizationId,
     account: AccountId,
 ) -> Result<bool, rusqlite::Error> {
+    stands(connection, &Standing { organization, account, rank: Rank::Member })
+}
+
+/// Whether somebody is a live member of an organization now, with this rank or more.
+pub(super) fn stands(
+    connection: &Connection,
+    Standing { organization, account, rank }: &Standing,
+) -> Result<bool, rusqlite::Error> {
     connection
         .prepare_cached(
             "SELECT EXISTS (
@@ -360,9 +369,11 @@ fn is_live(
                 JOIN organization ON organization.id = membership.organization
                 WHERE membership.organization = ?1 AND membership.account = ?2
                 AND membership.ended_at IS NULL AND account.disabled_at IS NULL
-                AND organization.closed_at IS NULL)",
+                AND organization.closed_at IS NULL AND rank IN (?3, 'administrator'))",
         )?
-        .query_row(params![organization.as_bytes(), account.as_bytes()], |row| row.get(0))
+        .query_row(params![organization.as_bytes(), account.as_bytes(), rank_name(*rank)], |row| {
+            row.get(0)
+        })
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, rusqlite::Error> {
