@@ -109,6 +109,10 @@ pub(crate) struct StoredAccount {
     pub(crate) has_password: bool,
     /// As the ledger says.
     pub(crate) has_second_factor: bool,
+    /// Whether the address is known to be theirs: the operator made the account or set its
+    /// password, or that was set by a link mailed there. An administrator can have an account
+    /// made of any address.
+    pub(crate) address_proven: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
     /// How often it has been changed.

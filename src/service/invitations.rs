@@ -252,7 +252,7 @@ impl Service {
                 name,
                 external_id: None,
             },
-            Change::PasswordSet { account, hash: hash.clone() },
+            Change::PasswordSet { account, hash: hash.clone(), by_mail: false },
         ];
         self.join(actor, at, &opened, account, first).await?;
         if !self.store.keep_session(begun.session.clone(), Some(hash)).await? {

@@ -202,7 +202,7 @@ impl Service {
         }
         let session = begun.as_ref().map(|begun| begun.session.id);
         let actor = session.map(|session| Actor::Session { account: account.id, session });
-        let change = Change::PasswordSet { account: account.id, hash: hash.clone() };
+        let change = Change::PasswordSet { account: account.id, hash: hash.clone(), by_mail: true };
         // Where nobody gets in, nobody of ours acts: the link is the operator's.
         self.commit(actor.unwrap_or(Actor::Operator), clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));

@@ -75,7 +75,8 @@ impl Service {
         }
         let others = self.own_sessions(here, clock::now()).await?.len().saturating_sub(1);
         let begun = self.new_session(clock::now(), account.id, client, true);
-        let change = Change::PasswordSet { account: account.id, hash: hash.clone() };
+        let change =
+            Change::PasswordSet { account: account.id, hash: hash.clone(), by_mail: false };
         self.commit(here.actor(), clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));
         Ok((self.keep(begun, hash).await?, others))

@@ -650,7 +650,11 @@ fn any_change() -> impl Strategy<Value = Change> {
         o.clone().prop_map(|o| Change::OrganizationClosed { organization: organization(o + 2) }),
         a.clone().prop_map(|a| Change::AccountDisabled { account: account(a) }),
         a.clone().prop_map(|a| Change::AccountEnabled { account: account(a) }),
-        a.clone().prop_map(|a| Change::PasswordSet { account: account(a), hash: "h".into() }),
+        a.clone().prop_map(|a| Change::PasswordSet {
+            account: account(a),
+            hash: "h".into(),
+            by_mail: false
+        }),
         (t.clone(), o.clone(), a.clone()).prop_map(|(t, o, a)| issue(t, o, a)),
         (t.clone(), t.clone(), 0..3u8).prop_map(|(t, of, n)| import(t, digest(of, n))),
         (t.clone(), o.clone()).prop_map(|(t, o)| Change::TokenPaused {

@@ -74,7 +74,7 @@ impl FromRequestParts<Arc<Console>> for Visitor {
             return Err(sign_in());
         }
         let caller = here.caller();
-        let is_operator = here.account.email.as_ref().is_some_and(|e| console.is_operator(e));
+        let is_operator = console.is_operator(&here.account);
         Ok(Self { here, caller, is_operator })
     }
 }

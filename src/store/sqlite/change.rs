@@ -6,7 +6,7 @@ use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId},
-    ledger::Change,
+    ledger::{Actor, Change},
     token::Token,
 };
 use rusqlite::{Connection, ToSql, params};
@@ -33,9 +33,11 @@ impl From<rusqlite::Error> for ApplyError {
 pub(super) fn apply(
     connection: &Connection,
     at: Timestamp,
+    actor: Actor,
     change: &Change,
 ) -> Result<(), ApplyError> {
     let at = at.as_millis();
+    let by_operator = actor == Actor::Operator;
     let rows = match change {
         Change::OrganizationCreated { organization, name, external_id } => run(
             connection,
@@ -55,15 +57,17 @@ pub(super) fn apply(
         ),
         Change::AccountCreated { account, account_kind, email, name, external_id } => run(
             connection,
-            "INSERT INTO account (id, kind, email, name, external_id, created_at)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO account (id, kind, email, name, external_id, created_at, address_proven)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
             params![
                 account.as_bytes(),
                 kind_name(*account_kind),
                 email.as_ref().map(Email::as_str),
                 name,
                 external_id,
-                at
+                at,
+                // Whoever else makes one has an address of their own choice.
+                by_operator && email.is_some(),
             ],
         ),
         Change::AccountChanged { account, revision, name, external_id } => run(
@@ -86,13 +90,14 @@ pub(super) fn apply(
             "UPDATE account SET disabled_at = NULL WHERE id = ?1 AND disabled_at IS NOT NULL",
             params![account.as_bytes()],
         ),
-        Change::PasswordSet { account, hash } => {
+        Change::PasswordSet { account, hash, by_mail } => {
             // With it, so that nothing can come between: whoever is in with the old one is out.
             sessions::end_all(connection, *account, None)?;
             run(
                 connection,
-                "UPDATE account SET password_hash = ?2 WHERE id = ?1",
-                params![account.as_bytes(), hash],
+                "UPDATE account SET password_hash = ?2,
+                    address_proven = address_proven OR (?3 AND email IS NOT NULL) WHERE id = ?1",
+                params![account.as_bytes(), hash, by_operator || *by_mail],
             )
         }
         // The factor itself is kept beside the ledger, and what became of it may have to be

@@ -351,7 +351,7 @@ fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<He
         let stored =
             ledger::append(head, order.at, order.actor, change, *salt).map_err(MakeError::Unfit)?;
         super::ledger::append(connection, order.actor, change, &stored)?;
-        apply(connection, order.at, change)?;
+        apply(connection, order.at, order.actor, change)?;
         head = stored.head;
     }
     if let Some(once) = &order.once {
