@@ -104,6 +104,10 @@ async fn no_session_begins_on_what_is_no_longer_so() {
         async |n, by: StoredSession| house.store.replace_session(session_id(n), by).await.unwrap();
     assert!(replace(3, session(4, 1)).await);
     assert_eq!((house.session(3).await, house.session(4).await), (None, Some(session(4, 1))));
+    // Who is in without the second factor is out once there is one.
+    house.made(Change::SecondFactorSet { account }).await;
+    assert_eq!(house.session(4).await, None);
+    assert!(keep(4, "new").await);
     // Ended meanwhile, or somebody else's.
     house.made(create_account(3)).await;
     assert!(!replace(3, session(5, 1)).await);

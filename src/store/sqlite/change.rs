@@ -102,11 +102,15 @@ pub(super) fn apply(
         }
         // The factor itself is kept beside the ledger, and what became of it may have to be
         // said once more: see `SignInStore::keep_second_factor`.
-        Change::SecondFactorSet { account } => run(
-            connection,
-            "UPDATE account SET second_factor_at = ?2 WHERE id = ?1",
-            params![account.as_bytes(), at],
-        ),
+        Change::SecondFactorSet { account } => {
+            // Who is in without it is out.
+            sessions::end_all(connection, *account, None)?;
+            run(
+                connection,
+                "UPDATE account SET second_factor_at = ?2 WHERE id = ?1",
+                params![account.as_bytes(), at],
+            )
+        }
         Change::SecondFactorRemoved { account } => run(
             connection,
             "UPDATE account SET second_factor_at = NULL WHERE id = ?1",
