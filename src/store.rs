@@ -9,7 +9,8 @@ pub(crate) mod sqlite;
 mod token_list;
 
 pub(crate) use sign_in::{
-    Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
+    Credentials, LinkPurpose, MOST_SESSIONS, SignInStore, StoredLink, StoredSecondFactor,
+    StoredSession,
 };
 pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder};
 

@@ -1,8 +1,13 @@
 //! Sessions, one-time links, second factors.
 
 use super::*;
-use crate::store::{LinkPurpose, SignInStore as _, StoredLink, StoredSecondFactor, StoredSession};
+use crate::store::{
+    LinkPurpose, MOST_SESSIONS, SignInStore as _, StoredLink, StoredSecondFactor, StoredSession,
+};
 use counterfoil_core::id::SessionId;
+
+#[expect(clippy::cast_possible_truncation, reason = "a number of sessions that a byte holds")]
+const MOST: u8 = MOST_SESSIONS as u8;
 
 fn session_id(n: u8) -> SessionId {
     SessionId::new(at(i64::from(n)), [n; 10])
@@ -366,4 +371,27 @@ async fn addresses_from_before_are_proven_by_the_ledger() {
     assert_eq!(findings.len(), 2, "{findings:?}");
     by_hand.execute_batch(fill).unwrap();
     house.is_sound().await;
+}
+
+#[tokio::test]
+async fn an_account_has_so_many_sessions_at_most() {
+    let house = House::with_member().await;
+    house.made(create_account(3)).await;
+    // Number 1 is half, number 2 another account's.
+    for n in 1..=MOST + 3 {
+        assert!(house.begins(session(n, if n == 2 { 3 } else { 1 })).await);
+    }
+    let is_there = async |n| house.session(n).await.is_some();
+    assert!(is_there(1).await && is_there(2).await);
+    assert!(!is_there(3).await && is_there(4).await && is_there(MOST + 3).await);
+    // One that takes another's place is one of them.
+    let next = session(MOST + 4, 1);
+    assert!(house.store.replace_session(session_id(MOST + 3), next).await.unwrap());
+    assert!(is_there(4).await);
+    // Halves make room among themselves.
+    for n in MOST + 5..=2 * MOST + 5 {
+        assert!(house.begins(StoredSession { is_complete: false, ..session(n, 1) }).await);
+    }
+    assert!(!is_there(1).await && !is_there(MOST + 5).await && is_there(MOST + 6).await);
+    assert!(is_there(4).await);
 }
