@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn standing(a: u8, rank: Rank) -> Option<Standing> {
-    Some(Standing { organization: organization(1), account: account(a), rank })
+fn standing(a: u8, rank: Rank) -> Standing {
+    Standing { organization: organization(1), account: account(a), rank }
 }
 
 fn rank(a: u8, rank: Rank) -> Change {
@@ -33,8 +33,8 @@ async fn of_two_administrators_who_demote_each_other_one_stays() {
         let house = council().await;
         let (ada, zoe) = ([change(3)], [change(1)]);
         let made = tokio::join!(
-            house.make_as(standing(1, Rank::Administrator), &ada),
-            house.make_as(standing(3, Rank::Administrator), &zoe),
+            house.make_as(Some(standing(1, Rank::Administrator)), &ada),
+            house.make_as(Some(standing(3, Rank::Administrator)), &zoe),
         );
         assert!(
             matches!(
@@ -54,7 +54,8 @@ async fn whoever_is_no_administrator_any_more_changes_nothing_as_one() {
     let house = council().await;
     house.made(issue(1, 1, 5)).await;
     let (token, organization) = (token_id(1), organization(1));
-    let as_ada = async |change| house.make_as(standing(1, Rank::Administrator), &[change]).await;
+    let as_ada =
+        async |change| house.make_as(Some(standing(1, Rank::Administrator)), &[change]).await;
     as_ada(rank(5, Rank::Administrator)).await.unwrap();
     // One's own rank goes with what it allows.
     as_ada(rank(1, Rank::Member)).await.unwrap();
@@ -70,7 +71,8 @@ async fn whoever_is_no_administrator_any_more_changes_nothing_as_one() {
         let made = as_ada(change.clone()).await;
         assert!(matches!(made, Err(StoreError::Outranked)), "{change:?}: {made:?}");
     }
-    let as_member = async |n| house.make_as(standing(1, Rank::Member), &[issue(n, 1, 1)]).await;
+    let as_member =
+        async |n| house.make_as(Some(standing(1, Rank::Member)), &[issue(n, 1, 1)]).await;
     as_member(3).await.unwrap();
     // Nor does who has left, or is disabled, change anything.
     let disabled = [Change::AccountDisabled { account: account(1) }, end(1)];
@@ -82,8 +84,7 @@ async fn whoever_is_no_administrator_any_more_changes_nothing_as_one() {
         }
     }
     // Who leads another organization leads it alone.
-    let other =
-        Standing { organization: super::organization(2), ..standing(3, Rank::Member).unwrap() };
+    let other = Standing { organization: super::organization(2), ..standing(3, Rank::Member) };
     house.made(create_organization(2)).await;
     assert!(matches!(house.make_as(Some(other), &[end(5)]).await, Err(StoreError::Outranked)));
     house.is_sound().await;

@@ -116,6 +116,26 @@ pub(super) fn apply(
             "UPDATE account SET second_factor_at = NULL WHERE id = ?1",
             params![account.as_bytes()],
         ),
+        Change::MembershipAdded { .. }
+        | Change::MembershipRankChanged { .. }
+        | Change::MembershipEnded { .. } => apply_to_membership(connection, at, change),
+        Change::InvitationMade { .. }
+        | Change::InvitationWithdrawn { .. }
+        | Change::InvitationAccepted { .. } => {
+            return apply_to_invitation(connection, at, change);
+        }
+        _ => return apply_to_token(connection, at, change),
+    }?;
+    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+}
+
+/// Changes a membership; how many that were.
+fn apply_to_membership(
+    connection: &Connection,
+    at: i64,
+    change: &Change,
+) -> Result<usize, rusqlite::Error> {
+    match change {
         Change::MembershipAdded { organization, account, rank } => run(
             connection,
             "INSERT INTO membership (organization, account, rank, joined_at)
@@ -137,14 +157,9 @@ pub(super) fn apply(
              WHERE organization = ?1 AND account = ?2 AND ended_at IS NULL",
             params![organization.as_bytes(), account.as_bytes(), at],
         ),
-        Change::InvitationMade { .. }
-        | Change::InvitationWithdrawn { .. }
-        | Change::InvitationAccepted { .. } => {
-            return apply_to_invitation(connection, at, change);
-        }
-        _ => return apply_to_token(connection, at, change),
-    }?;
-    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+        // `apply` makes all others.
+        _ => Ok(0),
+    }
 }
 
 fn apply_to_invitation(
