@@ -49,7 +49,7 @@ use counterfoil_core::{
     id::RequestId,
     ledger::{Actor, Change, Head},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
 /// The protected APIs by their names, the management API among them.
@@ -102,6 +102,9 @@ pub(crate) enum ServiceError {
     /// Too much is going on; later it may work.
     #[error("{0}")]
     Busy(String),
+    /// It was done too often; so long is there to wait.
+    #[error("{why}")]
+    TooOften { why: String, wait: Duration },
     /// The store cannot do it now; later it may.
     #[error("{0}")]
     Unavailable(String),

@@ -5,6 +5,7 @@
 
 use super::{
     Asker, Caller, Service, ServiceError, check_name,
+    links::MADE,
     organizations::no_such_organization,
     sessions::{Begun, Client, Here},
 };
@@ -78,6 +79,15 @@ impl Service {
             return Err(ServiceError::Conflict(format!(
                 "{OPEN} invitations are open already; withdraw some of them first"
             )));
+        }
+        if caller.is_operator().is_err() {
+            self.requests.to_invite(organization, clock::steady()).map_err(|wait| {
+                let why = format!(
+                    "your organization has made {MADE} invitations within an hour, and makes no \
+                     more before it is over; nothing was changed"
+                );
+                ServiceError::TooOften { why, wait }
+            })?;
         }
         let secret = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(entropy::bytes::<32>()));
         let invitation = StoredInvitation {

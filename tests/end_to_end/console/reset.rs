@@ -2,10 +2,13 @@
 
 use super::{ADA, BOB, OTHER, PASSWORD, Visitor, face, goes_to, is_in, says, sign_in, start};
 use crate::server::Server;
-use counterfoil_support::mail::{MailServer, Security};
+use counterfoil_support::{
+    mail::{MailServer, Security},
+    visitor::hidden,
+};
 
 /// The server, with a mail server beside it.
-fn start_with_mail() -> (Server, MailServer) {
+pub(super) fn start_with_mail() -> (Server, MailServer) {
     start_with_mail_and("")
 }
 
@@ -140,7 +143,9 @@ fn an_address_is_the_operators_once_it_is_shown_to_be() {
     let (server, mail) = start_with_mail_and(&format!("[console]\noperators = {ops:?}"));
     let ada = sign_in(&server, ADA, PASSWORD);
     let [mallory, other] = ops.map(|email| {
-        let made = ada.post("/portal/invitations/new", &[("email", email), ("rank", "member")]);
+        let home = hidden(&ada.get("/settings"), "organization");
+        let fields = [("organization", &*home), ("email", email), ("rank", "member")];
+        let made = ada.post("/portal/invitations/new", &fields);
         assert_eq!(mail.next().to, [email]);
         let link = made.text().split_once(&format!("{}/invitations/", ada.origin())).unwrap().1;
         let path = format!("/invitations/{}", link.split('<').next().unwrap());
