@@ -38,7 +38,7 @@ use crate::{
     loggable::loggable,
     mail::{Letter, Post},
     refusals::{Refusals, StoredRefusal},
-    store::{Once, Order, Store, StoreError},
+    store::{Once, Order, Standing, Store, StoreError},
     usage::Usage,
     watch::Watches,
 };
@@ -50,7 +50,7 @@ use counterfoil_core::{
     id::RequestId,
     ledger::{Actor, Change, Head},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
 /// The protected APIs by their names, the management API among them.
@@ -103,6 +103,9 @@ pub(crate) enum ServiceError {
     /// Too much is going on; later it may work.
     #[error("{0}")]
     Busy(String),
+    /// It was done too often; so long is there to wait.
+    #[error("{why}")]
+    TooOften { why: String, wait: Duration },
     /// The store cannot do it now; later it may.
     #[error("{0}")]
     Unavailable(String),
@@ -116,6 +119,11 @@ impl From<StoreError> for ServiceError {
         match error {
             StoreError::Conflict => Self::Conflict(
                 "something else changed at the same moment; look again and try again".into(),
+            ),
+            StoreError::Outranked => Self::Forbidden(
+                "what you may do here has just changed, and does not allow this any more; nothing \
+                 was changed"
+                    .into(),
             ),
             StoreError::Unavailable(why) => {
                 Self::Unavailable(format!("nothing was changed, because {why}"))
@@ -150,6 +158,25 @@ impl<T> Update<T> {
     }
 }
 
+/// Who asks for changes, and what they still have to be when those are made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    actor: Actor,
+    standing: Option<Standing>,
+}
+
+impl From<Actor> for Asker {
+    fn from(actor: Actor) -> Self {
+        Self { actor, standing: None }
+    }
+}
+
+impl From<&Caller> for Asker {
+    fn from(caller: &Caller) -> Self {
+        Self { actor: caller.into(), standing: caller.standing() }
+    }
+}
+
 /// How often a decision is taken anew when the ground has shifted under it.
 const DECISIONS: usize = 3;
 
@@ -159,41 +186,42 @@ impl Service {
     /// been changed.
     async fn commit(
         &self,
-        actor: impl Into<Actor>,
+        asker: impl Into<Asker>,
         at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<Head, StoreError> {
-        self.commit_once(actor, at, changes, None).await
+        self.commit_once(asker, at, changes, None).await
     }
 
     /// The same, remembering under which key they were asked for.
     async fn commit_once(
         &self,
-        actor: impl Into<Actor>,
+        asker: impl Into<Asker>,
         at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
         once: Option<Once>,
     ) -> Result<Head, StoreError> {
         let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
-        self.store.commit(Order { at, actor: actor.into(), changes, once }).await
+        let Asker { actor, standing } = asker.into();
+        self.store.commit(Order { at, actor, standing, changes, once }).await
     }
 
     /// Decides and commits, again if need be, until both agree. `decide` gives
     /// the change, or none when there is nothing to do, and what is so then.
     async fn settle<T, F>(
         &self,
-        actor: impl Into<Actor>,
+        asker: impl Into<Asker>,
         decide: impl Fn(Timestamp) -> F,
     ) -> Result<T, ServiceError>
     where
         F: Future<Output = Result<(Option<Change>, T), ServiceError>>,
     {
-        let actor = actor.into();
+        let asker = asker.into();
         for _ in 0..DECISIONS {
             let at = clock::now();
             let (change, then) = decide(at).await?;
             let Some(change) = change else { return Ok(then) };
-            match self.commit(actor, at, [change]).await {
+            match self.commit(asker, at, [change]).await {
                 Ok(_) => return Ok(then),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),

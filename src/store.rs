@@ -9,7 +9,8 @@ pub(crate) mod sqlite;
 mod token_list;
 
 pub(crate) use sign_in::{
-    Credentials, LinkPurpose, SignInStore, StoredLink, StoredSecondFactor, StoredSession,
+    Credentials, LinkPurpose, MOST_SESSIONS, SignInStore, StoredLink, StoredSecondFactor,
+    StoredSession,
 };
 pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder};
 
@@ -40,10 +41,21 @@ pub(crate) struct Order {
     pub(crate) at: Timestamp,
     /// Who asks for them.
     pub(crate) actor: Actor,
+    /// What somebody still has to be when they are made.
+    pub(crate) standing: Option<Standing>,
     /// The changes, each with the entropy of its commitment.
     pub(crate) changes: Vec<(Change, Salt)>,
     /// What is remembered with them, so that nobody asks twice for the same.
     pub(crate) once: Option<Once>,
+}
+
+/// Somebody's rank in an organization, on which a decision rests: they are a live member there
+/// who may do as much as this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) organization: OrganizationId,
+    pub(crate) account: AccountId,
+    pub(crate) rank: Rank,
 }
 
 /// A token that was asked for under a key: whoever asks again under that key is
@@ -64,6 +76,9 @@ pub(crate) enum StoreError {
     /// What the change was decided on is no longer so: look again, decide again.
     #[error("what the change was based on has changed in the meantime")]
     Conflict,
+    /// Whoever decided may not do so any more: see [`Standing`].
+    #[error("whoever asks for the change may not make it any more")]
+    Outranked,
     /// Whether it was done is not known.
     #[error("whether the change was made is unknown")]
     Unknown,
@@ -95,6 +110,10 @@ pub(crate) struct StoredAccount {
     pub(crate) has_password: bool,
     /// As the ledger says.
     pub(crate) has_second_factor: bool,
+    /// Whether the address is known to be theirs: the operator made the account or set its
+    /// password, or that was set by a link mailed there. An administrator can have an account
+    /// made of any address.
+    pub(crate) address_proven: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
     /// How often it has been changed.

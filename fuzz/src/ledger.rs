@@ -77,7 +77,11 @@ pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
             external_id: Some("crm-7".into()),
         },
         Change::AccountChanged { account, revision: 1, name: "Ada L.".into(), external_id: None },
-        Change::PasswordSet { account, hash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".into() },
+        Change::PasswordSet {
+            account,
+            hash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".into(),
+            by_mail: false,
+        },
         Change::SecondFactorSet { account },
         Change::SecondFactorRemoved { account },
         Change::MembershipAdded { organization, account, rank: Rank::Administrator },

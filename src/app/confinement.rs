@@ -3,6 +3,7 @@
 
 mod last_use;
 mod operations;
+mod rank;
 mod world;
 
 use crate::{

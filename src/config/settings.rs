@@ -131,7 +131,9 @@ pub(super) struct Log {
 pub(super) struct Console {
     /// Who may read "How to authenticate", which tells of every API here.
     pub(super) docs: Readers,
-    /// E-mail addresses of the accounts that may open the operator's page, to read it.
+    /// E-mail addresses of the accounts that may open the operator's page, to read it. An
+    /// account that somebody made by accepting an invitation may only once its password was
+    /// set by a mailed link, or by `counterfoil account set-password`.
     pub(super) operators: Vec<String>,
     /// How long a session lasts without a request: a number and `s`, `m`, `h` or `d`.
     pub(super) session: String,

@@ -36,6 +36,7 @@ use crate::{
     config::{ProtectedApi, Readers},
     replica::Replica,
     service::Service,
+    store::StoredAccount,
     telemetry::Metrics,
 };
 use axum::{
@@ -72,8 +73,11 @@ impl Console {
         self.public_url.starts_with("https://")
     }
 
-    fn is_operator(&self, email: &Email) -> bool {
-        self.operators.contains(email)
+    /// Whether somebody may see the operator's page. An address alone is not enough: it can
+    /// be invited by somebody who then opens the link themselves.
+    fn is_operator(&self, account: &StoredAccount) -> bool {
+        let email = account.email.as_ref().filter(|_| account.address_proven);
+        email.is_some_and(|email| self.operators.contains(email))
     }
 
     /// Does work to its end, even where whoever asked has gone meanwhile: one half of it is

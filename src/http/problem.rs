@@ -29,11 +29,13 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// The field that is wrong, where it is one.
     pub(crate) field: Option<String>,
+    /// In how many seconds to ask again, where that is known.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), field: None }
+        Self { status, code, detail: detail.into(), field: None, retry_after: None }
     }
 
     /// Something about the request itself is wrong.
@@ -95,6 +97,10 @@ impl From<ServiceError> for Problem {
             ServiceError::Busy(detail) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
             }
+            ServiceError::TooOften { why, wait } => Self {
+                retry_after: Some(wait.as_secs().max(1)),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", why)
+            },
             ServiceError::Unavailable(detail) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             }
@@ -109,6 +115,9 @@ impl From<ServiceError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response.extensions_mut().insert(self);
         response
     }

@@ -184,6 +184,8 @@ impl Service {
         let account = StoredAccount {
             id: AccountId::new(at, entropy::bytes()),
             kind: new.kind,
+            // Of those with an address only the operator makes any.
+            address_proven: new.email.is_some(),
             email: new.email,
             name,
             external_id: new.external_id.as_deref().map(check_external_id).transpose()?,
@@ -207,7 +209,7 @@ impl Service {
             check_may_have_password(&account)?;
             let names: Vec<&str> = names(&account).chain(organization_name).collect();
             let hash = self.passwords.hash(password, &names).await?;
-            changes.push(Change::PasswordSet { account: account.id, hash });
+            changes.push(Change::PasswordSet { account: account.id, hash, by_mail: false });
         }
         Ok((account, changes))
     }
@@ -333,10 +335,10 @@ impl Service {
         let names: Vec<&str> = names(&account).collect();
         let hash = self.passwords.hash(password, &names).await?;
         let _alone = self.credentials.lock().await;
-        let change = Change::PasswordSet { account: account.id, hash };
+        let change = Change::PasswordSet { account: account.id, hash, by_mail: false };
         self.commit(caller, clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));
-        Ok(StoredAccount { has_password: true, ..account })
+        Ok(StoredAccount { has_password: true, address_proven: true, ..account })
     }
 }
 

@@ -5,6 +5,7 @@
 //! console it is the organization that is looked at, and the rank decides alone.
 
 use super::{ServiceError, management_api};
+use crate::store::Standing;
 use counterfoil_core::{
     Timestamp,
     account::Rank,
@@ -60,6 +61,16 @@ impl From<&Caller> for Actor {
 }
 
 impl Caller {
+    /// What decisions of theirs rest on; the operator's on nothing.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        match *self {
+            Self::Operator => None,
+            Self::Member(Member { organization, account, rank, .. }) => {
+                Some(Standing { organization, account, rank })
+            }
+        }
+    }
+
     /// The account that acts; the operator has none.
     pub(crate) fn account(&self) -> Option<AccountId> {
         match self {

@@ -267,7 +267,8 @@ impl Service {
         }
         if outcome.tokens > 0 && !import.dry_run {
             let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
-            let order = Order { at: now, actor: caller.into(), changes, once: None };
+            let (actor, standing) = (caller.into(), caller.standing());
+            let order = Order { at: now, actor, standing, changes, once: None };
             self.store.commit_large(order, writing).await.map_err(|error| match error {
                 // Somebody left, or somebody else imported, between the look and the commit.
                 StoreError::Conflict => ServiceError::Conflict(

@@ -4,14 +4,15 @@
 //! the link may use it once, as the person it is for.
 
 use super::{
-    Caller, Service, ServiceError, check_name,
+    Asker, Caller, Service, ServiceError, check_name,
+    links::MADE,
     organizations::no_such_organization,
     sessions::{Begun, Client, Here, new_secret},
 };
 use crate::{
     clock, entropy,
     service::accounts::NAME,
-    store::{EntryFilter, InvitationFilter, Page, StoreError, StoredInvitation},
+    store::{EntryFilter, InvitationFilter, Page, Standing, StoreError, StoredInvitation},
 };
 use counterfoil_core::{
     Timestamp,
@@ -41,6 +42,8 @@ pub(crate) struct Opened {
     pub(crate) organization: String,
     /// Who invites; nobody by name, where that is the operator.
     pub(crate) by: Option<String>,
+    /// What they have to be when it is accepted.
+    standing: Option<Standing>,
     /// Whether there is an account of that address: then it is that person who accepts.
     pub(crate) is_known: bool,
 }
@@ -75,6 +78,15 @@ impl Service {
             return Err(ServiceError::Conflict(format!(
                 "{OPEN} invitations are open already; withdraw some of them first"
             )));
+        }
+        if caller.is_operator().is_err() {
+            self.requests.to_invite(organization, clock::steady()).map_err(|wait| {
+                let why = format!(
+                    "your organization has made {MADE} invitations within an hour, and makes no \
+                     more before it is over; nothing was changed"
+                );
+                ServiceError::TooOften { why, wait }
+            })?;
         }
         let secret = new_secret();
         let invitation = StoredInvitation {
@@ -162,17 +174,20 @@ impl Service {
         if organization.closed_at.is_some() {
             return Err(gone());
         }
-        let by = self.inviter(&invitation).await?;
+        let (by, standing) = self.inviter(&invitation).await?.unzip();
         let is_known = match &invitation.email {
             Some(email) => self.store.account_by_email(email.clone()).await?.is_some(),
             None => false,
         };
-        Ok(Opened { invitation, organization: organization.name, by, is_known })
+        Ok(Opened { invitation, organization: organization.name, by, standing, is_known })
     }
 
     /// Who has made an invitation, as the ledger says, as long as they may still make one:
     /// what somebody left behind does not bring them back.
-    async fn inviter(&self, invitation: &StoredInvitation) -> Result<Option<String>, ServiceError> {
+    async fn inviter(
+        &self,
+        invitation: &StoredInvitation,
+    ) -> Result<Option<(String, Standing)>, ServiceError> {
         let filter =
             EntryFilter { subject: Some(*invitation.id.as_bytes()), ..EntryFilter::default() };
         let first = self.store.entries(filter, 0, 1).await?.pop().ok_or_else(gone)?;
@@ -184,7 +199,11 @@ impl Service {
         let account = self.store.account(account).await?.ok_or_else(gone)?;
         let membership = self.membership(invitation.organization, account.id).await?;
         let may = membership.is_some_and(|held| held.rank == Rank::Administrator);
-        if may && account.disabled_at.is_none() { Ok(Some(account.name)) } else { Err(gone()) }
+        if !may || account.disabled_at.is_some() {
+            return Err(gone());
+        }
+        let (organization, rank) = (invitation.organization, Rank::Administrator);
+        Ok(Some((account.name, Standing { organization, account: account.id, rank })))
     }
 
     /// Has somebody who is signed in join.
@@ -193,7 +212,8 @@ impl Service {
         here: &Here,
         secret: &str,
     ) -> Result<OrganizationId, ServiceError> {
-        let Opened { invitation, .. } = self.open_invitation(secret).await?;
+        let opened = self.open_invitation(secret).await?;
+        let invitation = &opened.invitation;
         let account = &here.account;
         if account.email != invitation.email {
             return Err(ServiceError::Forbidden(
@@ -205,7 +225,7 @@ impl Service {
             return Err(ServiceError::Conflict("you belong to the organization already".into()));
         }
         let actor = Actor::Session { account: account.id, session: here.session.id };
-        self.join(actor, clock::now(), &invitation, account.id, Vec::new()).await?;
+        self.join(actor, clock::now(), &opened, account.id, Vec::new()).await?;
         // It is there that they want to be.
         self.store.set_session_organization(here.session.id, Some(organization)).await?;
         Ok(organization)
@@ -219,9 +239,9 @@ impl Service {
         password: Zeroizing<String>,
         client: &Client,
     ) -> Result<Begun, ServiceError> {
-        let Opened { invitation, is_known, organization, .. } =
-            self.open_invitation(secret).await?;
-        if is_known || invitation.email.is_none() {
+        let opened = self.open_invitation(secret).await?;
+        let Opened { invitation, is_known, organization, .. } = &opened;
+        if *is_known || invitation.email.is_none() {
             return Err(ServiceError::Conflict(
                 "there is an account of this address already; sign in with it first".into(),
             ));
@@ -230,7 +250,7 @@ impl Service {
         let at = clock::now();
         let account = AccountId::new(at, entropy::bytes());
         let email = invitation.email.as_ref().map(Email::as_str).unwrap_or_default();
-        let hash = self.passwords.hash(password, &[email, &name, &organization]).await?;
+        let hash = self.passwords.hash(password, &[email, &name, organization]).await?;
         let begun = self.new_session(at, account, client, true);
         let actor = Actor::Session { account, session: begun.session.id };
         let first = vec![
@@ -241,20 +261,21 @@ impl Service {
                 name,
                 external_id: None,
             },
-            Change::PasswordSet { account, hash: hash.clone() },
+            Change::PasswordSet { account, hash: hash.clone(), by_mail: false },
         ];
-        self.join(actor, at, &invitation, account, first).await?;
+        self.join(actor, at, &opened, account, first).await?;
         if !self.store.keep_session(begun.session.clone(), Some(hash)).await? {
             return Err(ServiceError::Conflict("you belong here now; sign in".into()));
         }
         Ok(begun)
     }
 
-    async fn join(
+    /// Makes the changes by which somebody joins, with those that come first.
+    pub(crate) async fn join(
         &self,
         actor: Actor,
         at: Timestamp,
-        invitation: &StoredInvitation,
+        Opened { invitation, standing, .. }: &Opened,
         account: AccountId,
         first: Vec<Change>,
     ) -> Result<(), ServiceError> {
@@ -263,10 +284,11 @@ impl Service {
             Change::MembershipAdded { organization, account, rank },
             Change::InvitationAccepted { invitation: invitation.id, organization, account },
         ];
-        match self.commit(actor, at, first.into_iter().chain(joined)).await {
+        let asker = Asker { actor, standing: *standing };
+        match self.commit(asker, at, first.into_iter().chain(joined)).await {
             Ok(_) => Ok(()),
-            // Somebody was quicker, or it was withdrawn meanwhile.
-            Err(StoreError::Conflict) => Err(gone()),
+            // Somebody was quicker, or it was withdrawn meanwhile, or is worth nothing any more.
+            Err(StoreError::Conflict | StoreError::Outranked) => Err(gone()),
             Err(error) => Err(error.into()),
         }
     }

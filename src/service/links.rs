@@ -15,6 +15,7 @@ use crate::{
 };
 use counterfoil_core::{
     account::{AccountKind, Email},
+    id::OrganizationId,
     ledger::{Actor, Change},
     time::Seconds,
     token::Digest,
@@ -34,32 +35,58 @@ const WINDOW: Duration = Duration::from_mins(15);
 const OF_ACCOUNT: u32 = 3;
 /// How often one network may ask in that time.
 const OF_NETWORK: u32 = 20;
+/// How many invitations are mailed to one address in that time, and how many for one
+/// organization. Apart from what people ask for themselves, so that nobody keeps a link from
+/// whoever forgot their password.
+const INVITED: u32 = 3;
+const OF_ORGANIZATION: u32 = 20;
+/// How many invitations one organization makes in an hour.
+pub(crate) const MADE: u32 = 100;
+const HOUR: Duration = Duration::from_hours(1);
 /// How many requests may be under way.
 const UNDER_WAY: usize = 256;
 
-/// How often mail was asked for.
+/// How often mail was asked for, and what may end in mail.
 pub(crate) struct Requests {
     began: Instant,
     accounts: Tally,
     networks: Tally,
+    invited: Tally,
+    inviting: Tally,
+    made: Tally,
+}
+
+/// Why an invitation is not mailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// The address has been sent enough for now.
+    Address,
+    /// The organization has.
+    Organization,
 }
 
 impl Requests {
     /// None yet.
     pub(crate) fn new(now: Instant) -> Self {
-        let (accounts, networks) = (Tally::new(OF_ACCOUNT), Tally::new(OF_NETWORK));
-        Self { began: now, accounts, networks }
+        Self {
+            began: now,
+            accounts: Tally::new(OF_ACCOUNT),
+            networks: Tally::new(OF_NETWORK),
+            invited: Tally::new(INVITED),
+            inviting: Tally::new(OF_ORGANIZATION),
+            made: Tally::new(MADE),
+        }
     }
 
     /// The number of the window, and how much is left of it.
-    fn window(&self, now: Instant) -> (u64, Duration) {
+    fn window(&self, now: Instant, length: Duration) -> (u64, Duration) {
         let since = now.saturating_duration_since(self.began).as_secs();
-        (since / WINDOW.as_secs(), Duration::from_secs(WINDOW.as_secs() - since % WINDOW.as_secs()))
+        (since / length.as_secs(), Duration::from_secs(length.as_secs() - since % length.as_secs()))
     }
 
     /// Counts a request from this address; where it is one too many, how long to wait.
     fn from(&self, client: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
-        let (window, left) = self.window(now);
+        let (window, left) = self.window(now, WINDOW);
         let network = client.map(|client| match client.to_canonical() {
             IpAddr::V4(address) => u128::from(u32::from(address)),
             // Whoever has one IPv6 address has all of its network.
@@ -70,7 +97,30 @@ impl Requests {
 
     /// Whether an account may be sent one more letter.
     fn for_account(&self, email: &Email, now: Instant) -> bool {
-        self.accounts.add(&email.as_str(), self.window(now).0).is_some()
+        self.accounts.add(&email.as_str(), self.window(now, WINDOW).0).is_some()
+    }
+
+    /// Counts a letter that invites somebody to an organization, if it may be sent.
+    pub(crate) fn for_invitation(
+        &self,
+        organization: OrganizationId,
+        email: &Email,
+        now: Instant,
+    ) -> Result<(), Unsent> {
+        let window = self.window(now, WINDOW).0;
+        self.invited.add(&email.as_str(), window).ok_or(Unsent::Address)?;
+        self.inviting.add(&organization, window).ok_or(Unsent::Organization).map(drop)
+    }
+
+    /// Counts an invitation that an organization makes; where it is one too many, how long
+    /// to wait. Its page tells whether the address has an account.
+    pub(super) fn to_invite(
+        &self,
+        organization: OrganizationId,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let (window, left) = self.window(now, HOUR);
+        self.made.add(&organization, window).map(drop).ok_or(left)
     }
 }
 
@@ -202,7 +252,7 @@ impl Service {
         }
         let session = begun.as_ref().map(|begun| begun.session.id);
         let actor = session.map(|session| Actor::Session { account: account.id, session });
-        let change = Change::PasswordSet { account: account.id, hash: hash.clone() };
+        let change = Change::PasswordSet { account: account.id, hash: hash.clone(), by_mail: true };
         // Where nobody gets in, nobody of ours acts: the link is the operator's.
         self.commit(actor.unwrap_or(Actor::Operator), clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));
@@ -239,5 +289,31 @@ mod tests {
         assert_eq!(ask("2001:db8:0:1::1", start), Ok(()));
         assert_eq!(ask("192.0.2.1", start), Ok(()));
         assert_eq!(requests.from(None, start), Ok(()));
+    }
+
+    #[test]
+    fn nobody_is_flooded_with_invitations() {
+        let start = Instant::now();
+        let requests = Requests::new(start);
+        let [acme, other] = [1, 2].map(|n| OrganizationId::from_bytes([n; 16]));
+        let email = |n: usize| format!("{n}@example.com").parse::<Email>().unwrap();
+        let mail = |organization, n, at| requests.for_invitation(organization, &email(n), at);
+        assert_eq!(
+            [(); 4].map(|()| mail(acme, 0, start)),
+            [Ok(()), Ok(()), Ok(()), Err(Unsent::Address)]
+        );
+        // Whoever invites: it is the same person who gets it.
+        assert_eq!(mail(other, 0, start), Err(Unsent::Address));
+        // What they ask for themselves is another thing.
+        assert!(requests.for_account(&email(0), start));
+        assert_eq!((1..100).filter(|n| mail(acme, *n, start).is_ok()).count(), 17);
+        assert_eq!(mail(acme, 100, start), Err(Unsent::Organization));
+        assert_eq!(mail(other, 101, start), Ok(()));
+        assert_eq!(mail(acme, 0, start + WINDOW), Ok(()));
+
+        let invite = |organization, at| requests.to_invite(organization, at);
+        assert_eq!((0..200).filter(|_| invite(acme, start).is_ok()).count(), 100);
+        assert_eq!(invite(acme, start + WINDOW), Err(Duration::from_mins(45)));
+        assert_eq!((invite(other, start), invite(acme, start + HOUR)), (Ok(()), Ok(())));
     }
 }

@@ -8,14 +8,14 @@ use super::{
     accounts::{AccountName, NAME, check_may_have_password, names},
     check_name, organizations,
     second_factor::{RecoveryCode, TotpSecret},
-    sessions::{Client, CodeProof, Here, Proof, SignedIn},
+    sessions::{Begun, Client, CodeProof, Here, Proof, SignedIn},
 };
 use crate::{
     clock,
     mail::letters,
     store::{StoreError, StoredAccount, StoredOrganization, StoredSecondFactor},
 };
-use counterfoil_core::{id::AccountId, ledger::Change, token::Digest};
+use counterfoil_core::{ledger::Change, token::Digest};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -69,13 +69,11 @@ impl Service {
         let names: Vec<&str> = names(account).collect();
         let hash = self.passwords.hash(new, &names).await?;
         let _alone = self.credentials.lock().await;
-        let now = self.store.credentials(account.id).await?;
-        if now.and_then(|now| now.password_hash) != Some(before) {
-            return Err(ServiceError::from(StoreError::Conflict).into());
-        }
+        self.check_own_password_is(here, &before).await?;
         let others = self.own_sessions(here, clock::now()).await?.len().saturating_sub(1);
         let begun = self.new_session(clock::now(), account.id, client, true);
-        let change = Change::PasswordSet { account: account.id, hash: hash.clone() };
+        let change =
+            Change::PasswordSet { account: account.id, hash: hash.clone(), by_mail: false };
         self.commit(here.actor(), clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));
         Ok((self.keep(begun, hash).await?, others))
@@ -93,6 +91,16 @@ impl Service {
             Proof::Right { person, hash } if person.account == here.account.id => Ok(hash),
             Proof::Right { .. } | Proof::Wrong => Err(Unproven::Password),
             Proof::Later(left) => Err(Unproven::Later(left)),
+        }
+    }
+
+    /// Passes where the password that was shown is still the one.
+    async fn check_own_password_is(&self, here: &Here, hash: &str) -> Result<(), ServiceError> {
+        let now = self.store.credentials(here.account.id).await?;
+        if now.and_then(|now| now.password_hash).as_deref() == Some(hash) {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict.into())
         }
     }
 
@@ -163,61 +171,62 @@ impl Service {
         Ok(factor.map(|factor| Factor { left: factor.recovery.len() }))
     }
 
-    /// A fresh secret for somebody's authenticator, which counts once a code was made
-    /// with it. One that was shown before and not used does not: somebody may have seen it.
-    pub(crate) async fn begin_second_factor(
-        &self,
-        here: &Here,
-    ) -> Result<TotpSecret, ServiceError> {
+    /// A fresh secret for somebody's authenticator. It is kept once a code was made with it:
+    /// until then it is known to the page alone that shows it.
+    pub(crate) async fn new_second_factor(&self, here: &Here) -> Result<TotpSecret, ServiceError> {
         check_may_have_password(&here.account)?;
-        let secret = TotpSecret::new();
-        let factor = new_factor(here.account.id, &secret);
-        if self.store.keep_second_factor(factor).await? { Ok(secret) } else { Err(has_one()) }
-    }
-
-    /// The secret that was shown and not used yet.
-    pub(crate) async fn pending_second_factor(
-        &self,
-        here: &Here,
-    ) -> Result<TotpSecret, ServiceError> {
-        Ok(self.pending(here).await?.0)
-    }
-
-    async fn pending(&self, here: &Here) -> Result<(TotpSecret, StoredSecondFactor), ServiceError> {
-        let factor = self.store.second_factor(here.account.id).await?;
-        let begin = || ServiceError::Conflict("ask for a new key first".into());
-        let factor = factor.ok_or_else(begin)?;
-        if factor.is_confirmed {
-            return Err(has_one());
+        match self.own_factor(here).await? {
+            None => Ok(TotpSecret::new()),
+            Some(_) => Err(has_one()),
         }
-        let bytes = factor.secret.as_slice().try_into().map_err(|_| begin())?;
-        Ok((TotpSecret::from_bytes(bytes), factor))
     }
 
-    /// Has codes of the pending secret asked for from now on, since somebody has one; the
-    /// recovery codes.
+    /// Has codes of this secret asked for from now on, since somebody has one, and shows the
+    /// password: whoever has the session alone could lock its owner out. All their sessions
+    /// end; the recovery codes, and a new session, as far as it could be begun.
     pub(crate) async fn confirm_second_factor(
         &self,
         here: &Here,
+        secret: &TotpSecret,
+        password: Zeroizing<String>,
         code: &str,
-    ) -> Result<Vec<RecoveryCode>, Unproven> {
-        let _alone = self.credentials.lock().await;
-        let (secret, factor) = self.pending(here).await?;
+        client: &Client,
+    ) -> Result<(Vec<RecoveryCode>, Option<Begun>), Unproven> {
+        let account = here.account.id;
+        if self.own_factor(here).await?.is_some() {
+            return Err(has_one().into());
+        }
+        let hash = self.prove_own_password(here, password, client).await?;
         // Whoever tries has the secret before their eyes: there is nothing to guess.
         let Some(step) = secret.verify(code, clock::now(), None) else {
             return Err(Unproven::Code);
         };
+        let _alone = self.credentials.lock().await;
+        self.check_own_password_is(here, &hash).await?;
+        if self.own_factor(here).await?.is_some() {
+            return Err(has_one().into());
+        }
         let codes = RecoveryCode::set();
-        let recovery = codes.iter().map(|code| Digest::from_bytes(code.digest())).collect();
-        let factor = StoredSecondFactor { is_confirmed: true, last_step: step, recovery, ..factor };
+        let factor = StoredSecondFactor {
+            account,
+            secret: secret.bytes().to_vec(),
+            is_confirmed: true,
+            last_step: step,
+            recovery: codes.iter().map(|code| Digest::from_bytes(code.digest())).collect(),
+        };
         // The order: see `SignInStore::keep_second_factor`.
         if !self.store.keep_second_factor(factor).await? {
             return Err(has_one().into());
         }
-        let change = Change::SecondFactorSet { account: here.account.id };
-        self.commit(here.actor(), clock::now(), [change]).await?;
+        let begun = self.new_session(clock::now(), account, client, true);
+        self.commit(here.actor(), clock::now(), [Change::SecondFactorSet { account }]).await?;
         self.send_later(here.account.email.as_ref().map(letters::second_factor_set));
-        Ok(codes.into())
+        // Without one the codes are shown all the same: this is the one time.
+        let begun = match self.keep(begun, hash).await {
+            Ok(SignedIn::Wholly(begun)) => Some(begun),
+            _ => None,
+        };
+        Ok((codes.into(), begun))
     }
 
     /// New recovery codes instead of those before, for whoever shows a code.
@@ -278,16 +287,6 @@ impl Service {
         self.store.remove_second_factor(account.id).await?;
         self.send_later(account.email.as_ref().map(letters::second_factor_removed));
         Ok(StoredAccount { has_second_factor: false, ..account })
-    }
-}
-
-fn new_factor(account: AccountId, secret: &TotpSecret) -> StoredSecondFactor {
-    StoredSecondFactor {
-        account,
-        secret: secret.bytes().to_vec(),
-        is_confirmed: false,
-        last_step: 0,
-        recovery: Vec::new(),
     }
 }
 

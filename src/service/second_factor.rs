@@ -56,6 +56,23 @@ impl TotpSecret {
         base32(&*self.0)
     }
 
+    /// The one that a form brings back, as [`Self::base32`] wrote it.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut bytes = Zeroizing::new([0; 20]);
+        if text.len() != 32 {
+            return None;
+        }
+        for (letters, five) in text.as_bytes().chunks(8).zip(bytes.chunks_mut(5)) {
+            let mut bits = 0_u64;
+            for letter in letters {
+                let value = BASE32.iter().position(|known| known == letter)?;
+                bits = bits << 5 | u64::try_from(value).ok()?;
+            }
+            five.copy_from_slice(&bits.to_be_bytes()[3..]);
+        }
+        Some(Self(bytes))
+    }
+
     /// The URI that a QR code holds, for the account of this e-mail address.
     pub(crate) fn uri(&self, email: &str) -> Zeroizing<String> {
         let secret = self.base32();
@@ -269,7 +286,13 @@ mod tests {
              &algorithm=SHA1&digits=6&period=30"
         );
         assert_eq!(format!("{secret:?}"), "TotpSecret");
+        for wrong in
+            ["", "GEZDGNBV", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJ1", "gezdgnbvgy3tqojqgezdgnbvgy3tqojq"]
+        {
+            assert_eq!(TotpSecret::read(wrong), None, "{wrong}");
+        }
         let fresh = TotpSecret::new();
+        assert_eq!(TotpSecret::read(&fresh.base32()).as_ref(), Some(&fresh));
         assert!(fresh != TotpSecret::new() && TotpSecret::from_bytes(*fresh.bytes()) == fresh);
     }
 

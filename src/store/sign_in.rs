@@ -11,6 +11,10 @@ use counterfoil_core::{
 };
 use std::{fmt, net::IpAddr};
 
+/// How many sessions of an account there are at most: whole ones, and as many that wait for the
+/// second factor.
+pub(crate) const MOST_SESSIONS: u32 = 100;
+
 /// What proves that somebody is an account. Nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Credentials {
@@ -95,8 +99,9 @@ pub(crate) trait SignInStore: Send + Sync + 'static {
 
     /// Keeps a new session, unless its account is disabled or, where `password_hash` says
     /// which password was right, has another by now: a password that is set ends all
-    /// sessions, and none that began with the old one may come behind that. Whether it
-    /// was kept.
+    /// sessions, and none that began with the old one may come behind that. Of all but the
+    /// newest [`MOST_SESSIONS`] of the account, wholly begun or half as this one, it takes the
+    /// place. Whether it was kept.
     async fn keep_session(
         &self,
         session: StoredSession,

@@ -69,6 +69,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0009_ways.sql"),
     include_str!("../../migrations/sqlite/0010_console.sql"),
     include_str!("../../migrations/sqlite/0011_halves.sql"),
+    include_str!("../../migrations/sqlite/0012_addresses.sql"),
 ];
 
 /// A SQLite database in a data directory that this process alone has.

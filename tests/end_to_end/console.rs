@@ -2,6 +2,7 @@
 
 mod account;
 mod documentation;
+mod invitations;
 mod portal;
 mod reset;
 pub(crate) mod second_factor;

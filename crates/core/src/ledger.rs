@@ -310,7 +310,7 @@ mod tests {
             Change::AccountChanged { account, revision: 1, name: name(), external_id: elsewhere() },
             Change::AccountDisabled { account },
             Change::AccountEnabled { account },
-            Change::PasswordSet { account, hash: name() },
+            Change::PasswordSet { account, hash: name(), by_mail: false },
             Change::SecondFactorSet { account },
             Change::SecondFactorRemoved { account },
             Change::InvitationMade {

@@ -31,10 +31,14 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                     "The answer has the code of the link, this once: hand over \
                      `/invitations/{code}` of the console. It works once, within seven days, for \
                      whoever has that e-mail address; what was open for the same address is \
-                     withdrawn.",
+                     withdrawn. An organization makes 100 within an hour; the operator however many.",
                 )
                 .needs("accounts:write")
-                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT])
+                .fails(&[
+                    StatusCode::NOT_FOUND,
+                    StatusCode::CONFLICT,
+                    StatusCode::TOO_MANY_REQUESTS,
+                ])
                 .leads("id", "/invitation/id", &["show_invitation", "withdraw_invitation"]),
             create,
         )

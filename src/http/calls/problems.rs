@@ -73,7 +73,7 @@ const KINDS: &[Kind] = &[
     Kind {
         status: StatusCode::TOO_MANY_REQUESTS,
         name: "TooManyRequests",
-        about: "Too often from this address; `Retry-After` says how many seconds to wait.",
+        about: "Too often; `Retry-After` says how many seconds to wait.",
         codes: &["rate_limited"],
     },
     Kind {

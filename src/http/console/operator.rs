@@ -180,7 +180,7 @@ impl Console {
     /// Whether the session goes on, and is still an operator's.
     async fn still_operates(&self, session: SessionId) -> bool {
         let here = self.service.still_here(session, clock::now()).await.ok().flatten();
-        here.is_some_and(|here: Here| here.account.email.is_some_and(|e| self.is_operator(&e)))
+        here.is_some_and(|here: Here| self.is_operator(&here.account))
     }
 
     async fn moment(&self) -> Moment {

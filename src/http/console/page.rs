@@ -1,6 +1,6 @@
 //! Pages: a template becomes an answer, and so does what went wrong.
 
-use super::{visitor::Outside, when::when};
+use super::{tokens::facts::sentence, visitor::Outside, when::when};
 use crate::{
     clock,
     http::{loggable::loggable, problem::Problem},
@@ -90,6 +90,9 @@ impl From<ServiceError> for Trouble {
                 Self::Conflict("this form has been sent before, with something else in it".into())
             }
             ServiceError::Busy(why) => Self::Later { seconds: 2, why },
+            ServiceError::TooOften { why, wait } => {
+                Self::Later { seconds: wait.as_secs().max(1), why: sentence(&why) }
+            }
             ServiceError::Unavailable(why) => Self::Unavailable(why),
             ServiceError::Unknown => Self::Unavailable(error.to_string()),
         }

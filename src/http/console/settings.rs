@@ -82,6 +82,7 @@ async fn rename(
     form: Form,
 ) -> Result<Response, Trouble> {
     let (caller, name) = (visitor.administers()?, form.text("name"));
+    visitor.still_looks(&form)?;
     match console.service.rename_own_organization(caller, name).await {
         Ok(_) => Ok(to("/settings?done=saved")),
         Err(ServiceError::Invalid { message, .. }) => {

@@ -122,9 +122,10 @@ async fn issue(
                 ServiceError::KeyReused => (StatusCode::CONFLICT, None),
                 ServiceError::Conflict(_) => (StatusCode::CONFLICT, Some(nonce)),
                 ServiceError::Forbidden(_) => (StatusCode::FORBIDDEN, Some(nonce)),
-                ServiceError::Busy(_) | ServiceError::Unavailable(_) | ServiceError::Unknown => {
-                    (StatusCode::SERVICE_UNAVAILABLE, Some(nonce))
-                }
+                ServiceError::Busy(_)
+                | ServiceError::TooOften { .. }
+                | ServiceError::Unavailable(_)
+                | ServiceError::Unknown => (StatusCode::SERVICE_UNAVAILABLE, Some(nonce)),
                 ServiceError::Invalid { .. } | ServiceError::NotFound(_) => {
                     (StatusCode::UNPROCESSABLE_ENTITY, Some(nonce))
                 }

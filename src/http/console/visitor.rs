@@ -1,6 +1,6 @@
 //! Who looks at a page.
 
-use super::{Console, Trouble, menu};
+use super::{Console, Form, Trouble, menu};
 use crate::{
     clock,
     http::{api::Peer, client_address},
@@ -43,6 +43,20 @@ impl Visitor {
         self.here.home().map(|home| home.organization).ok_or(Trouble::NotFound)
     }
 
+    /// Passes where a form is of the organization that is looked at. What it is to do would
+    /// else be done to another one, because a second tab has changed that since.
+    pub(crate) fn still_looks(&self, form: &Form) -> Result<(), Trouble> {
+        if form.text("organization").parse() == Ok(self.organization()?) {
+            return Ok(());
+        }
+        Err(Trouble::Conflict(
+            "This form is not of the organization that you look at now: you have changed to \
+             another one since, perhaps in a second tab. Nothing was changed. Open the page once \
+             more."
+                .into(),
+        ))
+    }
+
     /// Whether they administer the organization that is looked at.
     pub(crate) fn is_administrator(&self) -> bool {
         self.here.home().is_some_and(|home| home.rank == Rank::Administrator)
@@ -70,7 +84,7 @@ impl FromRequestParts<Arc<Console>> for Visitor {
             return Err(sign_in());
         }
         let caller = here.caller();
-        let is_operator = here.account.email.as_ref().is_some_and(|e| console.is_operator(e));
+        let is_operator = console.is_operator(&here.account);
         Ok(Self { here, caller, is_operator })
     }
 }
@@ -146,6 +160,8 @@ pub(crate) struct Frame {
     pub(crate) icon: &'static str,
     /// The organization that is looked at, and the others that could be.
     pub(crate) organization: String,
+    /// Its id, which forms bring back that have no other id in their address.
+    pub(crate) organization_id: String,
     pub(crate) organizations: Vec<Choice>,
     pub(crate) name: String,
     pub(crate) email: String,
@@ -204,6 +220,7 @@ impl Console {
             js: &super::assets::SCRIPT_PATH,
             icon: &super::assets::ICON_PATH,
             organization: home.map(|home| home.organization_name.clone()).unwrap_or_default(),
+            organization_id: home.map(|home| home.organization.to_string()).unwrap_or_default(),
             organizations: organizations.collect(),
             name: account.name.clone(),
             email: account.email.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -8,15 +8,15 @@ use serde_json::json;
 async fn an_organization_reads_its_part_of_the_ledger() {
     let house = House::with_member().await; // entries 1 to 3
     for change in [
-        create_organization(2),                                        // 4
-        create_account(2),                                             // 5, a service account
-        create_account(3),                                             // 6
-        join(2, 2),                                                    // 7
-        join(1, 3),                                                    // 8
-        issue(7, 1, 1),                                                // 9
-        Change::PasswordSet { account: account(1), hash: "h".into() }, // 10
-        Change::AccountDisabled { account: account(3) },               // 11
-        Change::AccountDisabled { account: account(2) },               // 12
+        create_organization(2), // 4
+        create_account(2),      // 5, a service account
+        create_account(3),      // 6
+        join(2, 2),             // 7
+        join(1, 3),             // 8
+        issue(7, 1, 1),         // 9
+        Change::PasswordSet { account: account(1), hash: "h".into(), by_mail: false }, // 10
+        Change::AccountDisabled { account: account(3) }, // 11
+        Change::AccountDisabled { account: account(2) }, // 12
     ] {
         house.made(change).await;
     }

@@ -1,8 +1,13 @@
 //! Sessions, one-time links, second factors.
 
 use super::*;
-use crate::store::{LinkPurpose, SignInStore as _, StoredLink, StoredSecondFactor, StoredSession};
+use crate::store::{
+    LinkPurpose, MOST_SESSIONS, SignInStore as _, StoredLink, StoredSecondFactor, StoredSession,
+};
 use counterfoil_core::id::SessionId;
+
+#[expect(clippy::cast_possible_truncation, reason = "a number of sessions that a byte holds")]
+const MOST: u8 = MOST_SESSIONS as u8;
 
 fn session_id(n: u8) -> SessionId {
     SessionId::new(at(i64::from(n)), [n; 10])
@@ -87,7 +92,7 @@ async fn sessions_are_kept_found_and_ended() {
 async fn no_session_begins_on_what_is_no_longer_so() {
     let house = House::with_member().await;
     let account = account(1);
-    let set = |hash: &str| Change::PasswordSet { account, hash: hash.into() };
+    let set = |hash: &str| Change::PasswordSet { account, hash: hash.into(), by_mail: false };
     house.made(set("old")).await;
     let keep = async |n, hash: &str| {
         house.store.keep_session(session(n, 1), Some(hash.to_owned())).await.unwrap()
@@ -104,6 +109,10 @@ async fn no_session_begins_on_what_is_no_longer_so() {
         async |n, by: StoredSession| house.store.replace_session(session_id(n), by).await.unwrap();
     assert!(replace(3, session(4, 1)).await);
     assert_eq!((house.session(3).await, house.session(4).await), (None, Some(session(4, 1))));
+    // Who is in without the second factor is out once there is one.
+    house.made(Change::SecondFactorSet { account }).await;
+    assert_eq!(house.session(4).await, None);
+    assert!(keep(4, "new").await);
     // Ended meanwhile, or somebody else's.
     house.made(create_account(3)).await;
     assert!(!replace(3, session(5, 1)).await);
@@ -268,7 +277,7 @@ async fn who_signs_in_is_found_with_what_proves_it() {
     let found = by_email("A1@Example.com").await.unwrap();
     assert_eq!((found.account, found.kind), (account, AccountKind::Person));
     assert!(!found.is_disabled && !found.has_second_factor && found.password_hash.is_none());
-    house.made(Change::PasswordSet { account, hash: "$argon2id$".into() }).await;
+    house.made(Change::PasswordSet { account, hash: "$argon2id$".into(), by_mail: false }).await;
     house.made(Change::SecondFactorSet { account }).await;
     house.made(Change::AccountDisabled { account }).await;
     let found = by_email("a1@example.com").await.unwrap();
@@ -295,4 +304,94 @@ async fn an_account_chooses_among_its_open_organizations() {
     let found = house.store.organizations_of(account).await.unwrap();
     let found: Vec<_> = found.iter().map(|(found, rank)| (&*found.name, *rank)).collect();
     assert_eq!(found, [("o1", Rank::Member), ("o2", Rank::Administrator), ("o3", Rank::Member)]);
+}
+
+/// Whoever invites somebody chooses the address, and may open the link themselves.
+#[tokio::test]
+async fn an_address_is_proven_by_the_operator_or_by_mail() {
+    let house = House::new().await;
+    let session = |n| Actor::Session { account: account(n), session: session_id(n) };
+    let set = |n, by_mail| Change::PasswordSet { account: account(n), hash: "h".into(), by_mail };
+    let make = async |actor, change| {
+        let changes = vec![(change, [7; 16])];
+        let order = Order { at: at(1000), actor, standing: None, changes, once: None };
+        house.store.commit(order).await.unwrap();
+    };
+    let is_proven =
+        async |n| house.store.account(account(n)).await.unwrap().unwrap().address_proven;
+    make(Actor::Operator, create_account(1)).await;
+    // One without an address.
+    make(Actor::Operator, create_account(2)).await;
+    for n in [3, 5, 7] {
+        make(session(n), create_account(n)).await;
+        make(session(n), set(n, false)).await;
+        assert!(!is_proven(n).await);
+    }
+    make(session(5), set(5, true)).await;
+    make(Actor::Operator, set(7, false)).await;
+    let proven = async || {
+        [
+            is_proven(1).await,
+            is_proven(2).await,
+            is_proven(3).await,
+            is_proven(5).await,
+            is_proven(7).await,
+        ]
+    };
+    assert_eq!(proven().await, [true, false, false, true, true]);
+    // It does not go away.
+    make(session(5), set(5, false)).await;
+    assert_eq!(proven().await, [true, false, false, true, true]);
+    house.is_sound().await;
+}
+
+/// What was made before there was such a thing is told from the ledger.
+#[tokio::test]
+async fn addresses_from_before_are_proven_by_the_ledger() {
+    let house = House::with_member().await;
+    let session = Actor::Session { account: account(3), session: session_id(3) };
+    for (actor, change) in [
+        (Actor::Operator, create_account(2)),
+        (session, create_account(3)),
+        (session, create_account(5)),
+        (
+            Actor::Operator,
+            Change::PasswordSet { account: account(5), hash: "h".into(), by_mail: false },
+        ),
+    ] {
+        let changes = vec![(change, [7; 16])];
+        let order = Order { at: at(1000), actor, standing: None, changes, once: None };
+        house.store.commit(order).await.unwrap();
+    }
+    let step = include_str!("../../../migrations/sqlite/0012_addresses.sql");
+    let fill = &step[step.find("UPDATE").unwrap()..];
+    let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
+    by_hand.execute("UPDATE account SET address_proven = 0", []).unwrap();
+    let findings = house.store.inspect_ledger(Box::new(|_, _| {})).await.unwrap().findings;
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    by_hand.execute_batch(fill).unwrap();
+    house.is_sound().await;
+}
+
+#[tokio::test]
+async fn an_account_has_so_many_sessions_at_most() {
+    let house = House::with_member().await;
+    house.made(create_account(3)).await;
+    // Number 1 is half, number 2 another account's.
+    for n in 1..=MOST + 3 {
+        assert!(house.begins(session(n, if n == 2 { 3 } else { 1 })).await);
+    }
+    let is_there = async |n| house.session(n).await.is_some();
+    assert!(is_there(1).await && is_there(2).await);
+    assert!(!is_there(3).await && is_there(4).await && is_there(MOST + 3).await);
+    // One that takes another's place is one of them.
+    let next = session(MOST + 4, 1);
+    assert!(house.store.replace_session(session_id(MOST + 3), next).await.unwrap());
+    assert!(is_there(4).await);
+    // Halves make room among themselves.
+    for n in MOST + 5..=2 * MOST + 5 {
+        assert!(house.begins(StoredSession { is_complete: false, ..session(n, 1) }).await);
+    }
+    assert!(!is_there(1).await && !is_there(MOST + 5).await && is_there(MOST + 6).await);
+    assert!(is_there(4).await);
 }

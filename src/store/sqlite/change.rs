@@ -1,11 +1,12 @@
 //! What each change does to the tables, and under which condition.
 
 use super::{sessions, write::to_sql};
+use crate::store::Standing;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email, Rank},
     id::{AccountId, OrganizationId},
-    ledger::Change,
+    ledger::{Actor, Change},
     token::Token,
 };
 use rusqlite::{Connection, ToSql, params};
@@ -32,9 +33,11 @@ impl From<rusqlite::Error> for ApplyError {
 pub(super) fn apply(
     connection: &Connection,
     at: Timestamp,
+    actor: Actor,
     change: &Change,
 ) -> Result<(), ApplyError> {
     let at = at.as_millis();
+    let by_operator = actor == Actor::Operator;
     let rows = match change {
         Change::OrganizationCreated { organization, name, external_id } => run(
             connection,
@@ -54,15 +57,17 @@ pub(super) fn apply(
         ),
         Change::AccountCreated { account, account_kind, email, name, external_id } => run(
             connection,
-            "INSERT INTO account (id, kind, email, name, external_id, created_at)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO account (id, kind, email, name, external_id, created_at, address_proven)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
             params![
                 account.as_bytes(),
                 kind_name(*account_kind),
                 email.as_ref().map(Email::as_str),
                 name,
                 external_id,
-                at
+                at,
+                // Whoever else makes one has an address of their own choice.
+                by_operator && email.is_some(),
             ],
         ),
         Change::AccountChanged { account, revision, name, external_id } => run(
@@ -85,27 +90,52 @@ pub(super) fn apply(
             "UPDATE account SET disabled_at = NULL WHERE id = ?1 AND disabled_at IS NOT NULL",
             params![account.as_bytes()],
         ),
-        Change::PasswordSet { account, hash } => {
+        Change::PasswordSet { account, hash, by_mail } => {
             // With it, so that nothing can come between: whoever is in with the old one is out.
             sessions::end_all(connection, *account, None)?;
             run(
                 connection,
-                "UPDATE account SET password_hash = ?2 WHERE id = ?1",
-                params![account.as_bytes(), hash],
+                "UPDATE account SET password_hash = ?2,
+                    address_proven = address_proven OR (?3 AND email IS NOT NULL) WHERE id = ?1",
+                params![account.as_bytes(), hash, by_operator || *by_mail],
             )
         }
         // The factor itself is kept beside the ledger, and what became of it may have to be
         // said once more: see `SignInStore::keep_second_factor`.
-        Change::SecondFactorSet { account } => run(
-            connection,
-            "UPDATE account SET second_factor_at = ?2 WHERE id = ?1",
-            params![account.as_bytes(), at],
-        ),
+        Change::SecondFactorSet { account } => {
+            // Who is in without it is out.
+            sessions::end_all(connection, *account, None)?;
+            run(
+                connection,
+                "UPDATE account SET second_factor_at = ?2 WHERE id = ?1",
+                params![account.as_bytes(), at],
+            )
+        }
         Change::SecondFactorRemoved { account } => run(
             connection,
             "UPDATE account SET second_factor_at = NULL WHERE id = ?1",
             params![account.as_bytes()],
         ),
+        Change::MembershipAdded { .. }
+        | Change::MembershipRankChanged { .. }
+        | Change::MembershipEnded { .. } => apply_to_membership(connection, at, change),
+        Change::InvitationMade { .. }
+        | Change::InvitationWithdrawn { .. }
+        | Change::InvitationAccepted { .. } => {
+            return apply_to_invitation(connection, at, change);
+        }
+        _ => return apply_to_token(connection, at, change),
+    }?;
+    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+}
+
+/// Changes a membership; how many that were.
+fn apply_to_membership(
+    connection: &Connection,
+    at: i64,
+    change: &Change,
+) -> Result<usize, rusqlite::Error> {
+    match change {
         Change::MembershipAdded { organization, account, rank } => run(
             connection,
             "INSERT INTO membership (organization, account, rank, joined_at)
@@ -127,14 +157,9 @@ pub(super) fn apply(
              WHERE organization = ?1 AND account = ?2 AND ended_at IS NULL",
             params![organization.as_bytes(), account.as_bytes(), at],
         ),
-        Change::InvitationMade { .. }
-        | Change::InvitationWithdrawn { .. }
-        | Change::InvitationAccepted { .. } => {
-            return apply_to_invitation(connection, at, change);
-        }
-        _ => return apply_to_token(connection, at, change),
-    }?;
-    if rows == 1 { Ok(()) } else { Err(ApplyError::Conflict) }
+        // `apply` makes all others.
+        _ => Ok(0),
+    }
 }
 
 fn apply_to_invitation(
@@ -352,6 +377,14 @@ fn is_live(
     organization: OrganizationId,
     account: AccountId,
 ) -> Result<bool, rusqlite::Error> {
+    stands(connection, &Standing { organization, account, rank: Rank::Member })
+}
+
+/// Whether somebody is a live member of an organization now, with this rank or more.
+pub(super) fn stands(
+    connection: &Connection,
+    Standing { organization, account, rank }: &Standing,
+) -> Result<bool, rusqlite::Error> {
     connection
         .prepare_cached(
             "SELECT EXISTS (
@@ -360,9 +393,11 @@ fn is_live(
                 JOIN organization ON organization.id = membership.organization
                 WHERE membership.organization = ?1 AND membership.account = ?2
                 AND membership.ended_at IS NULL AND account.disabled_at IS NULL
-                AND organization.closed_at IS NULL)",
+                AND organization.closed_at IS NULL AND rank IN (?3, 'administrator'))",
         )?
-        .query_row(params![organization.as_bytes(), account.as_bytes()], |row| row.get(0))
+        .query_row(params![organization.as_bytes(), account.as_bytes(), rank_name(*rank)], |row| {
+            row.get(0)
+        })
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, rusqlite::Error> {

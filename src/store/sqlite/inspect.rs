@@ -125,7 +125,7 @@ fn follow(
             findings.push(format!("entry {number}: it is not filed where it belongs"));
             return Ok(head);
         }
-        match apply(replayed, entry.at, &change) {
+        match apply(replayed, entry.at, entry.actor, &change) {
             Ok(()) => head = next,
             Err(ApplyError::Conflict) => {
                 findings.push(format!("entry {number}: it cannot follow the entries before it"));

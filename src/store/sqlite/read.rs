@@ -26,7 +26,7 @@ use std::{collections::HashMap, fmt::Write as _};
 const ORGANIZATION: &str = "SELECT id, name, created_at, closed_at, external_id, revision \
      FROM organization";
 const ACCOUNT: &str = "SELECT id, kind, email, name, password_hash IS NOT NULL, created_at, \
-     disabled_at, external_id, revision, second_factor_at IS NOT NULL FROM account";
+     disabled_at, external_id, revision, second_factor_at IS NOT NULL, address_proven FROM account";
 const MEMBERSHIP: &str = "SELECT organization, account, rank, joined_at, ended_at FROM membership";
 pub(super) const TOKEN: &str = "SELECT id, api, organization, owner, name, note, granted, \
      allowed_networks, prefix, last_four, digest, previous_digest, previous_until, created_at, \
@@ -273,6 +273,7 @@ fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
         external_id: row.get(7)?,
         revision: revision(row, 8)?,
         has_second_factor: row.get(9)?,
+        address_proven: row.get(10)?,
     })
 }
 

@@ -4,7 +4,7 @@ use super::{
     change::run,
     read::{Query, kind, one, time, unreadable},
 };
-use crate::store::{Credentials, LinkPurpose, Page, StoredLink, StoredSession};
+use crate::store::{Credentials, LinkPurpose, MOST_SESSIONS, Page, StoredLink, StoredSession};
 use counterfoil_core::{
     Timestamp,
     account::Email,
@@ -69,6 +69,14 @@ pub(super) fn keep(
             session.is_complete,
             password_hash,
         ],
+    )?;
+    // A half one takes no whole one's place: whoever knows the password alone would end them.
+    run(
+        connection,
+        "DELETE FROM session WHERE account = ?1 AND is_complete = ?2 AND id IN (
+            SELECT id FROM session WHERE account = ?1 AND is_complete = ?2
+            ORDER BY id DESC LIMIT -1 OFFSET ?3)",
+        params![session.account.as_bytes(), session.is_complete, MOST_SESSIONS],
     )?;
     Ok(kept == 1)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Follower,
-    change::{ApplyError, apply, run},
+    change::{ApplyError, apply, run, stands},
     describe, once, refusals,
 };
 use crate::refusals::StoredRefusal;
@@ -300,6 +300,7 @@ fn transact(
 fn refused(error: MakeError) -> Result<StoreError, rusqlite::Error> {
     match error {
         MakeError::Conflict => Ok(StoreError::Conflict),
+        MakeError::Outranked => Ok(StoreError::Outranked),
         MakeError::Unfit(error) => {
             tracing::error!(%error, "a change was refused");
             Ok(StoreError::Unavailable(error.to_string()))
@@ -318,6 +319,8 @@ fn set_cache(connection: &Connection, size: u32) -> Result<(), rusqlite::Error> 
 enum MakeError {
     /// A change's condition does not hold (any more).
     Conflict,
+    /// Whoever decided may not do so any more.
+    Outranked,
     /// The ledger could not tell of a change.
     Unfit(ledger::Unfit),
     Sqlite(rusqlite::Error),
@@ -334,6 +337,12 @@ impl<E: Into<ApplyError>> From<E> for MakeError {
 
 fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<Head, MakeError> {
     let Watched { order, progress } = watched;
+    // Once for all of them, and before: an administrator may well end their own rank.
+    if let Some(standing) = &order.standing
+        && !stands(connection, standing)?
+    {
+        return Err(MakeError::Outranked);
+    }
     let total = order.changes.len() as u64;
     for (done, (change, salt)) in (0u64..).zip(&order.changes) {
         if done > 0 && done.is_multiple_of(PROGRESS_EVERY) {
@@ -342,7 +351,7 @@ fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<He
         let stored =
             ledger::append(head, order.at, order.actor, change, *salt).map_err(MakeError::Unfit)?;
         super::ledger::append(connection, order.actor, change, &stored)?;
-        apply(connection, order.at, change)?;
+        apply(connection, order.at, order.actor, change)?;
         head = stored.head;
     }
     if let Some(once) = &order.once {
@@ -387,7 +396,7 @@ mod tests {
             external_id: None,
         };
         let changes = numbers.iter().map(|number| (change(number), [0; 16])).collect();
-        let order = Order { at, actor: Actor::Operator, changes, once: None };
+        let order = Order { at, actor: Actor::Operator, standing: None, changes, once: None };
         Watched { order, progress: Box::new(|_, _| {}) }
     }
 

@@ -4,6 +4,7 @@ use super::{
     ADA, BOB, OTHER, PASSWORD, Visitor, entries, goes_to, is_in, says, sessions, sign_in, start,
     start_with,
 };
+use counterfoil_support::visitor::hidden;
 
 #[test]
 fn a_new_password_ends_the_other_sessions() {
@@ -80,9 +81,11 @@ fn names() {
     assert_eq!(server.cli(["account", "show", BOB, "--json"]).done().json()["name"], "<b>Bob</b>");
 
     says(&ada.get("/settings"), 200, "value=\"Acme\"");
-    goes_to(&ada.post("/settings", &[("name", "Acme Ltd")]), "/settings?done=saved");
+    let acme = hidden(&ada.get("/settings"), "organization");
+    let rename = |name: &str| ada.post("/settings", &[("organization", &*acme), ("name", name)]);
+    goes_to(&rename("Acme Ltd"), "/settings?done=saved");
     says(&ada.get("/settings?done=saved"), 200, "Acme Ltd");
-    says(&ada.post("/settings", &[("name", "a\u{200b}")]), 422, "invisible");
+    says(&rename("a\u{200b}"), 422, "invisible");
     // For a member it is there to be read.
     let page = bob.get("/settings");
     says(&page, 200, "Acme Ltd");

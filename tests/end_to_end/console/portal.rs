@@ -27,11 +27,13 @@ schemes = ["basic"]
 struct Browser {
     server: SocketAddr,
     cookie: String,
+    /// The organization that its forms are of.
+    home: String,
 }
 
 impl Browser {
     fn nobody(server: &Server) -> Self {
-        Self { server: server.main, cookie: String::new() }
+        Self { server: server.main, cookie: String::new(), home: String::new() }
     }
 
     #[track_caller]
@@ -40,6 +42,8 @@ impl Browser {
         let answer = browser.post("/sign-in", &[("email", email), ("password", PASSWORD)]);
         assert_eq!(answer.status, 303, "{answer:?}");
         browser.keep(&answer);
+        let settings = browser.page("/settings");
+        between(&settings, "<dt>ID</dt><dd><code>", "</code>").clone_into(&mut browser.home);
         browser
     }
 
@@ -53,6 +57,7 @@ impl Browser {
     }
 
     fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let fields = &[fields, &[("organization", &self.home)]].concat();
         self.post_from(&format!("origin: {URL}\r\nsec-fetch-site: same-origin\r\n"), path, fields)
     }
 

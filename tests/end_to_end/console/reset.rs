@@ -2,13 +2,20 @@
 
 use super::{ADA, BOB, OTHER, PASSWORD, Visitor, face, goes_to, is_in, says, sign_in, start};
 use crate::server::Server;
-use counterfoil_support::mail::{MailServer, Security};
+use counterfoil_support::{
+    mail::{MailServer, Security},
+    visitor::hidden,
+};
 
 /// The server, with a mail server beside it.
-fn start_with_mail() -> (Server, MailServer) {
+pub(super) fn start_with_mail() -> (Server, MailServer) {
+    start_with_mail_and("")
+}
+
+fn start_with_mail_and(more: &str) -> (Server, MailServer) {
     let mail = MailServer::start(Security::Plain);
     let configuration = format!(
-        "[mail]\nsmtp = \"smtp://{}\"\nfrom = \"Counterfoil <tokens@example.com>\"",
+        "[mail]\nsmtp = \"smtp://{}\"\nfrom = \"Counterfoil <tokens@example.com>\"\n{more}",
         mail.address
     );
     (super::start_with(&configuration), mail)
@@ -127,4 +134,45 @@ fn without_mail_the_page_says_who_helps() {
     says(&browser.get("/forgotten"), 200, "counterfoil account set-password");
     says(&browser.post("/forgotten", &[("email", ADA)]), 200, "counterfoil account set-password");
     says(&browser.get("/reset/x"), 404, "This link does not work");
+}
+
+/// An administrator invites whatever address, and may open the link themselves.
+#[test]
+fn an_address_is_the_operators_once_it_is_shown_to_be() {
+    let ops = ["ops@example.com", "root@example.com"];
+    let (server, mail) = start_with_mail_and(&format!("[console]\noperators = {ops:?}"));
+    let ada = sign_in(&server, ADA, PASSWORD);
+    let [mallory, other] = ops.map(|email| {
+        let home = hidden(&ada.get("/settings"), "organization");
+        let fields = [("organization", &*home), ("email", email), ("rank", "member")];
+        let made = ada.post("/portal/invitations/new", &fields);
+        assert_eq!(mail.next().to, [email]);
+        let link = made.text().split_once(&format!("{}/invitations/", ada.origin())).unwrap().1;
+        let path = format!("/invitations/{}", link.split('<').next().unwrap());
+        let browser = Visitor::stranger(server.main);
+        let fields = [("name", "Ops"), ("password", PASSWORD)];
+        goes_to(&browser.post(&path, &fields), "/tokens?done=joined");
+        assert!(is_in(&browser));
+        browser
+    });
+    let change = [("current", PASSWORD), ("password", OTHER)];
+    goes_to(&mallory.post("/account/password", &change), "/account?done=password&ended=0");
+    assert!(mail.next().text.contains("Your password was changed"));
+    for browser in [&mallory, &other] {
+        assert_eq!(browser.get("/operator").status, 404);
+        assert_eq!(browser.post("/operator/verify", &[]).status, 404);
+        assert!(!browser.get("/tokens").text().contains("/operator"));
+    }
+    // Whoever reads the mail there is who it names, and has the account from then on.
+    let link = link(&server, &mail, ops[0]);
+    let owner = Visitor::stranger(server.main);
+    goes_to(&owner.post(&link, &[("password", "mine from now on")]), "/tokens");
+    assert_eq!(owner.get("/operator").status, 200);
+    assert!(!is_in(&mallory));
+    assert!(mail.next().text.contains("Your password was changed"));
+    // So is whom the operator gives a password.
+    server.cli_reading(OTHER, ["account", "set-password", ops[1], "--password-file", "-"]).done();
+    assert!(!is_in(&other));
+    assert_eq!(sign_in(&server, ops[1], OTHER).get("/operator").status, 200);
+    server.cli(["ledger", "verify"]).done();
 }

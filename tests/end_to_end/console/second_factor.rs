@@ -1,7 +1,8 @@
 //! The second factor.
 
-use super::{ADA, BOB, PASSWORD, Server, Visitor, goes_to, is_in, says, sign_in, start};
-use counterfoil_support::authenticator::code;
+use super::{ADA, BOB, PASSWORD, Server, Visitor, entries, goes_to, is_in, says, sign_in, start};
+use crate::response::Response;
+use counterfoil_support::{authenticator::code, visitor::hidden};
 
 /// The key on the page, without its spaces.
 pub(crate) fn key(page: &str) -> String {
@@ -15,10 +16,18 @@ pub(crate) fn recovery_codes(page: &str) -> Vec<String> {
     part.split("<span>").skip(1).map(|rest| rest.split(' ').next().unwrap().to_owned()).collect()
 }
 
+/// Shows a code made with this key, and a password.
+fn confirm(ada: &Visitor, key: &str, password: &str, code: &str) -> Response {
+    let fields = [("key", key), ("current", password), ("code", code)];
+    ada.post("/account/second-factor", &fields)
+}
+
 /// Turns Ada's on: her key, and her recovery codes.
 pub(super) fn turn_on(ada: &Visitor) -> (String, Vec<String>) {
-    let key = key(ada.get("/account/second-factor").text());
-    let page = ada.post("/account/second-factor", &[("code", &code(&key, 0))]);
+    let page = ada.get("/account/second-factor");
+    let key = key(page.text());
+    assert_eq!(hidden(&page, "key"), key);
+    let page = confirm(ada, &key, PASSWORD, &code(&key, 0));
     assert_eq!(page.status, 200, "{}", page.text());
     (key, recovery_codes(page.text()))
 }
@@ -35,25 +44,42 @@ fn from_the_key_to_the_code() {
     let server = start();
     let ada = sign_in(&server, ADA, PASSWORD);
     let first = key(ada.get("/account/second-factor").text());
-    // A wrong code changes nothing, and the key stays.
-    let again = ada.post("/account/second-factor", &[("code", "12345x")]);
-    says(&again, 422, "This code is wrong");
-    assert_eq!(key(again.text()), first);
-    // One that somebody may have seen is not the one that counts.
+    // What is wrong changes nothing, and the key stays.
+    let before = entries(&server);
+    for (password, code, text) in [
+        (PASSWORD, "12345x", "This code is wrong"),
+        (PASSWORD, "", "This code is wrong"),
+        ("wrong", &*code(&first, 0), "This is not your password."),
+        ("", &*code(&first, 0), "This is not your password."),
+    ] {
+        let again = confirm(&ada, &first, password, code);
+        says(&again, 422, text);
+        assert_eq!((key(again.text()), hidden(&again, "key")), (first.clone(), first.clone()));
+        assert!(!again.text().contains("value=\"wrong\""));
+    }
+    // Each time that somebody looks there is another, and that takes none away.
     let second = key(ada.get("/account/second-factor").text());
     assert_ne!(first, second);
-    assert_eq!(ada.post("/account/second-factor", &[("code", &code(&first, 0))]).status, 422);
-    assert!(is_in(&sign_in(&server, ADA, PASSWORD)), "it is not asked for yet");
+    says(&confirm(&ada, &second, PASSWORD, &code(&first, 0)), 422, "This code is wrong");
+    for no_key in ["", "GEZDGNBV", &second.to_lowercase()] {
+        assert_eq!(confirm(&ada, no_key, PASSWORD, &code(&second, 0)).status, 400);
+    }
+    let other = sign_in(&server, ADA, PASSWORD);
+    assert!(is_in(&other), "it is not asked for yet");
+    assert_eq!(entries(&server), before);
 
-    let page = ada.post("/account/second-factor", &[("code", &code(&second, 0))]);
+    // Whoever is in without it is out, with a copy of this very cookie, too.
+    let copied = Visitor::showing(server.main, &ada.secret().unwrap());
+    let page = confirm(&ada, &second, PASSWORD, &code(&second, 0));
     says(&page, 200, "Recovery codes");
+    assert!(is_in(&ada) && !is_in(&other) && !is_in(&copied));
     let codes = recovery_codes(page.text());
     assert_eq!(codes.len(), 10);
     assert!(codes.iter().all(|code| code.len() == 19), "{codes:?}");
     says(&ada.get("/account"), 200, "10 of 10 recovery codes are left.");
     // Neither is shown again.
     says(&ada.get("/account/second-factor"), 409, "there is a second factor already");
-    let again = ada.post("/account/second-factor", &[("code", &code(&second, 1))]);
+    let again = confirm(&ada, &second, PASSWORD, &code(&second, 1));
     says(&again, 409, "there is a second factor already");
     assert_eq!(
         server.cli(["account", "show", ADA, "--json"]).done().json()["has_second_factor"],
@@ -77,6 +103,26 @@ fn from_the_key_to_the_code() {
     let other = half(&server);
     says(&other.post("/sign-in/code", &[("code", &shown)]), 422, "it has been used");
     assert!(!is_in(&other));
+}
+
+/// A session that somebody else has by now turns nothing on that would lock its owner out.
+#[test]
+fn a_copied_cookie_is_not_enough() {
+    let server = start();
+    let ada = sign_in(&server, ADA, PASSWORD);
+    let thief = Visitor::showing(server.main, &ada.secret().unwrap());
+    let shown = key(ada.get("/account/second-factor").text());
+    let stolen = key(thief.get("/account/second-factor").text());
+    // Nobody sees the key that another page shows.
+    assert_ne!(shown, stolen);
+    let tried = confirm(&thief, &stolen, "guessed", &code(&stolen, 0));
+    says(&tried, 422, "This is not your password.");
+    assert!(!tried.text().contains(&shown));
+    assert!(is_in(&sign_in(&server, ADA, PASSWORD)));
+    let page = confirm(&ada, &shown, PASSWORD, &code(&shown, 0));
+    says(&page, 200, "Recovery codes");
+    assert!(!is_in(&thief));
+    server.cli(["ledger", "verify"]).done();
 }
 
 #[test]

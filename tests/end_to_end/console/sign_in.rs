@@ -138,7 +138,7 @@ fn nothing_that_comes_from_elsewhere_changes_anything() {
         ("/organization", &[("organization", "x")]),
         ("/account/password", &[("current", PASSWORD), ("password", "attacker's own")]),
         ("/account/sessions/end", &[]),
-        ("/account/second-factor", &[("code", "000000")]),
+        ("/account/second-factor", &[("current", PASSWORD), ("code", "000000")]),
         ("/account/second-factor/remove", &[("current", PASSWORD), ("code", "000000")]),
         ("/profile", &[("name", "Eve")]),
         ("/settings", &[("name", "Evil")]),

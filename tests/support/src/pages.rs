@@ -184,6 +184,7 @@ pub const PAGES: &[Page] = &[
             sign_in(browser, EVE);
             browser.go("/account/second-factor");
             let key = browser.text_of("//*[@id='key']").replace(' ', "");
+            browser.fill("Password", PASSWORD);
             browser.fill("Six digits", &code(&key, 0));
             browser.press("Turn on");
             browser.sees("recovery codes");

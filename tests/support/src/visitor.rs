@@ -130,7 +130,7 @@ impl Visitor {
 #[track_caller]
 pub fn hidden(page: &Response, name: &str) -> String {
     let text = page.text();
-    let start = format!("name=\"{name}\" value=\"");
+    let start = format!("type=\"hidden\" name=\"{name}\" value=\"");
     let at = text.find(&start).unwrap_or_else(|| panic!("no {name} in {text}")) + start.len();
     text[at..].split('"').next().unwrap().to_owned()
 }

@@ -85,6 +85,10 @@ pub enum Change {
         account: AccountId,
         /// The Argon2id hash, in PHC string form.
         hash: String,
+        /// Whether by a link that was mailed to the account's address: whoever did it reads
+        /// the mail there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_mail: bool,
     },
     /// An account has a second factor from now on. Its secret is not in the ledger.
     SecondFactorSet {

@@ -135,7 +135,11 @@ impl Plain {
             }
             Attempt::SetPassword(n) => {
                 self.accounts.get(&account(n))?;
-                Some(Change::PasswordSet { account: account(n), hash: "$argon2id$".into() })
+                Some(Change::PasswordSet {
+                    account: account(n),
+                    hash: "$argon2id$".into(),
+                    by_mail: false,
+                })
             }
             Attempt::Join(o, a) => {
                 let (organization, account) = (organization(o), account(a));

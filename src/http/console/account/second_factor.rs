@@ -32,7 +32,10 @@ struct KeyPage {
     page: Frame,
     account: Account,
     key: Zeroizing<String>,
+    /// The same, as the form brings it back: it is kept nowhere before it counts.
+    sent: Zeroizing<String>,
     qr: Option<Picture>,
+    password_error: &'static str,
     error: &'static str,
 }
 
@@ -41,11 +44,11 @@ impl KeyPage {
         console: &Console,
         visitor: &Visitor,
         secret: &TotpSecret,
-        error: &'static str,
     ) -> Result<Self, Trouble> {
         let AccountPage { page, account } = AccountPage::of(console, visitor).await?;
-        let qr = qr::picture(&secret.uri(&account.email));
-        Ok(Self { page, account, key: in_groups(&secret.base32()), qr, error })
+        let (sent, qr) = (secret.base32(), qr::picture(&secret.uri(&account.email)));
+        let key = in_groups(&sent);
+        Ok(Self { page, account, key, sent, qr, password_error: "", error: "" })
     }
 }
 
@@ -115,25 +118,44 @@ async fn begin(
     State(console): State<Arc<Console>>,
     visitor: Visitor,
 ) -> Result<Page<KeyPage>, Trouble> {
-    let secret = console.service.begin_second_factor(&visitor.here).await?;
-    KeyPage::of(&console, &visitor, &secret, "").await.map(Page)
+    let secret = console.service.new_second_factor(&visitor.here).await?;
+    KeyPage::of(&console, &visitor, &secret).await.map(Page)
 }
 
 async fn confirm(
     State(console): State<Arc<Console>>,
     request: Request,
 ) -> Result<Response, Trouble> {
-    let Sent { visitor, form, .. } = Sent::read(&console, request).await?;
+    let Sent { mut visitor, form, client, .. } = Sent::read(&console, request).await?;
     let (service, here) = (console.service.clone(), visitor.here.clone());
-    let code = Zeroizing::new(form.text("code").to_owned());
-    let confirmed =
-        console.wholly(async move { service.confirm_second_factor(&here, &code).await }).await?;
+    let (password, code) = (form.password("current"), Zeroizing::new(form.text("code").to_owned()));
+    let no_key = || Trouble::Wrong("The form has lost its key. Open it once more.".into());
+    let secret = TotpSecret::read(form.text("key")).ok_or_else(no_key)?;
+    let shown = secret.clone();
+    let confirmed = console
+        .wholly(async move {
+            service.confirm_second_factor(&here, &secret, password, &code, &client).await
+        })
+        .await?;
     match confirmed.map_err(wrong) {
-        Ok(codes) => Ok(Page(CodesPage::of(&console, &visitor, &codes).await?).into_response()),
-        Err(trouble) => {
-            trouble?;
-            let secret = console.service.pending_second_factor(&visitor.here).await?;
-            Ok(Again(KeyPage::of(&console, &visitor, &secret, WRONG_CODE).await?).into_response())
+        Ok((codes, begun)) => {
+            if let Some(begun) = &begun {
+                visitor.here.session = begun.session.clone();
+            }
+            let page = Page(CodesPage::of(&console, &visitor, &codes).await?).into_response();
+            Ok(match begun {
+                Some(begun) => console.with_session(&begun, page),
+                None => page,
+            })
+        }
+        Err(error) => {
+            let error = error?;
+            let mut page = KeyPage::of(&console, &visitor, &shown).await?;
+            match error {
+                Wrong::Password => page.password_error = WRONG_PASSWORD,
+                Wrong::Code | Wrong::Field(_) => page.error = WRONG_CODE,
+            }
+            Ok(Again(page).into_response())
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     service::{
         ServiceError,
         invitations::{LIFETIME, Opened},
+        links::Unsent,
     },
 };
 use askama::Template;
@@ -43,8 +44,6 @@ struct InvitePage {
     email: String,
     error: String,
     ranks: Vec<Choice>,
-    /// Whether there is mail.
-    mails: bool,
     made: Option<Made>,
 }
 
@@ -53,6 +52,8 @@ struct Made {
     email: String,
     link: String,
     expires: When,
+    /// What became of it by mail, in a sentence; empty where there is none.
+    mail: &'static str,
 }
 
 async fn ask(
@@ -68,6 +69,7 @@ async fn invite(
     form: Form,
 ) -> Result<Response, Trouble> {
     let caller = visitor.administers()?;
+    visitor.still_looks(&form)?;
     let (typed, rank) = (form.text("email"), form.text("rank"));
     let again = async |error: String| {
         let page = console.invite_page(&visitor, typed, rank, error, None).await?;
@@ -84,19 +86,45 @@ async fn invite(
         Err(error) => return again(about_form(error)?).await,
     };
     let link = format!("{}/invitations/{}", console.public_url, &*invited.secret);
-    if console.service.post.is_configured() {
-        let home = visitor.here.home().map(|home| &*home.organization_name).unwrap_or_default();
-        let by = &visitor.here.account.name;
-        let letter = letters::invitation(&email, by, home, &link, LIFETIME);
-        console.service.send_later(Some(letter));
-    }
+    let mail = console.mail_invitation(&visitor, &email, &link)?;
     let expires = when(invited.invitation.expires_at, clock::now());
-    let made = Made { email: email.to_string(), link, expires };
+    let made = Made { email: email.to_string(), link, expires, mail };
     Ok(Page(console.invite_page(&visitor, "", "member", String::new(), Some(made)).await?)
         .into_response())
 }
 
 impl Console {
+    /// Has a link mailed, where there is mail and there was not too much of it.
+    fn mail_invitation(
+        &self,
+        visitor: &Visitor,
+        email: &Email,
+        link: &str,
+    ) -> Result<&'static str, Trouble> {
+        let service = &self.service;
+        if !service.post.is_configured() {
+            return Ok("");
+        }
+        let organization = visitor.organization()?;
+        Ok(match service.requests.for_invitation(organization, email, clock::steady()) {
+            Ok(()) => {
+                let home = visitor.here.home().map(|home| &*home.organization_name);
+                let (by, home) = (&visitor.here.account.name, home.unwrap_or_default());
+                let letter = letters::invitation(email, by, home, link, LIFETIME);
+                service.send_later(Some(letter));
+                "It is also on its way by mail."
+            }
+            Err(Unsent::Address) => {
+                "No mail was sent: the address was sent several invitations just now. Hand the \
+                 link over."
+            }
+            Err(Unsent::Organization) => {
+                "No mail was sent: your organization has had many invitations mailed just now. \
+                 Hand the link over."
+            }
+        })
+    }
+
     async fn invite_page(
         &self,
         visitor: &Visitor,
@@ -112,7 +140,6 @@ impl Console {
             email: email.to_owned(),
             error,
             ranks: ranks(rank),
-            mails: self.service.post.is_configured(),
             made,
         })
     }

@@ -89,6 +89,7 @@ async fn act(
 ) -> Result<Response, Trouble> {
     let caller = visitor.administers()?;
     let leaver = console.person(caller, &account).await?.account.id;
+    visitor.still_looks(&form)?;
     let (picked, heir) = (picked(&form)?, form.text("heir"));
     let ends = form.text("end") == "yes";
     if leaver == visitor.here.account.id {

@@ -137,6 +137,7 @@ async fn change_rank(
 ) -> Result<Response, Trouble> {
     let caller = visitor.administers()?;
     let member = console.person(caller, &account).await?;
+    visitor.still_looks(&form)?;
     let again = async |error: &str| {
         let typed = form.text("rank");
         let page = console.member_page(&visitor, &account, Some(typed), error.into()).await?;

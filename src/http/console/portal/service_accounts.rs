@@ -111,6 +111,7 @@ async fn make(
     form: Form,
 ) -> Result<Response, Trouble> {
     let caller = visitor.administers()?;
+    visitor.still_looks(&form)?;
     let new = NewAccount {
         kind: AccountKind::Service,
         email: None,

@@ -60,6 +60,7 @@ fn account(kind: AccountKind, name: &str, email: Option<&str>) -> StoredAccount 
         external_id: None,
         has_password: false,
         has_second_factor: false,
+        address_proven: true,
         created_at: NOW,
         disabled_at: None,
         revision: 0,
