@@ -8,6 +8,7 @@ use crate::{
 };
 use counterfoil_core::{
     Admitted, Refusal, Timestamp,
+    access_token::NoAccessTokens,
     credential::Headers,
     id::{OrganizationId, TokenId},
     ledger::Change,
@@ -253,6 +254,7 @@ fn judge<'w, H: Headers>(
 ) -> Result<Admitted<'w>, Refusal> {
     let api = &world.apis[request.api];
     let question = Question {
+        access_tokens: &NoAccessTokens,
         headers: black_box(headers),
         client: None,
         requirement: api.requirement(black_box("GET"), black_box("/v1/things")),

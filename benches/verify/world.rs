@@ -189,6 +189,7 @@ fn api(prefix: &Prefix, number: u64) -> Api {
             max_lifetime: None,
             never: true,
         },
+        access_tokens: None,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use counterfoil_core::{
+    access_token::NoAccessTokens,
     credential::{self, Credential, Headers as _, Malformed, Scheme, Schemes},
     id::TokenId,
     index::Index,
@@ -226,7 +227,8 @@ pub(crate) fn verify(input: &[u8]) {
     let lines = Lines::read(rest);
     let client = (format < 128).then_some(IpAddr::from([10, 1, 2, 3]));
     let requirement = api.requirement(method, &path);
-    let question = Question { headers: &lines, client, requirement };
+    let question =
+        Question { access_tokens: &NoAccessTokens, headers: &lines, client, requirement };
     let read = credential::read(&api.schemes, &lines);
     match verify::verify(api, &INDEX, &question, NOW) {
         Err(refusal) => {

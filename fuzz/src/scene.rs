@@ -71,6 +71,7 @@ pub(crate) fn api(schemes: Schemes, errors: ErrorFormat) -> Api {
             max_lifetime: None,
             never: true,
         },
+        access_tokens: None,
     }
 }
 

@@ -9,7 +9,9 @@ use super::{
     url,
 };
 use counterfoil_core::{
+    access_token::AccessTokenPolicy,
     api::{Api, TokenPolicy},
+    credential::{Scheme, Schemes},
     time::{NotASpan, Seconds},
     token::Prefix,
 };
@@ -45,6 +47,10 @@ pub(super) fn read(
     let roles = access::roles(&settings.roles, &scopes, &at.key("roles"), report);
     let routes = access::routes(&settings.routes, &scopes, &at.key("routes"), report);
     let tokens = tokens(name, settings.tokens, &at.key("tokens"), report);
+    let access_tokens = settings
+        .access_tokens
+        .map(|settings| access_tokens(&settings, &schemes, &at.key("access_tokens"), report))
+        .transpose();
     let has = Has { roles: !settings.roles.is_empty(), scopes: !settings.scopes.is_empty() };
     let console = console(settings.console, &has, &at.key("console"), report);
     if settings.words.menu.is_empty() {
@@ -60,6 +66,7 @@ pub(super) fn read(
         roles,
         issuers: settings.issuers.into(),
         tokens: tokens?,
+        access_tokens: access_tokens?,
     };
     Ok(ProtectedApi {
         api: Arc::new(api),
@@ -169,6 +176,35 @@ fn tokens(
         given => given,
     };
     Ok(TokenPolicy { prefix: prefix?, default_lifetime, max_lifetime, never })
+}
+
+/// How long an access token lives where nobody says, and at most: they cannot be taken back
+/// from whoever verifies them elsewhere, and keys stay published as long.
+const ACCESS_TOKENS: (Seconds, Seconds) = (Seconds::HOUR, Seconds::days(7));
+
+fn access_tokens(
+    settings: &settings::AccessTokens,
+    schemes: &Result<Schemes, Noted>,
+    at: &KeyPath,
+    report: &mut Report<'_>,
+) -> Result<AccessTokenPolicy, Noted> {
+    if schemes.as_ref().is_ok_and(|schemes| !schemes.accepted.contains(&Scheme::Bearer)) {
+        return Err(report.add_key(
+            at,
+            "access tokens travel as bearer, which schemes does not have",
+            None,
+        ));
+    }
+    let (usual, most) = ACCESS_TOKENS;
+    let at = at.key("lifetime");
+    let lifetime = match &settings.lifetime {
+        None => usual,
+        Some(text) => report.accept(&at, read_span(text))?,
+    };
+    if lifetime > most {
+        return Err(report.add(&at, format_args!("expected {most} at most")));
+    }
+    Ok(AccessTokenPolicy { lifetime, algorithm: settings.algorithm.into() })
 }
 
 pub(super) fn read_span(text: &str) -> Result<Seconds, String> {

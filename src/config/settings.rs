@@ -6,7 +6,7 @@
 //! reference calls a key of the operator's choice, `x-default` a default that
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
-use counterfoil_core::{api, credential, error_format};
+use counterfoil_core::{access_token, api, credential, error_format};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -278,6 +278,9 @@ pub(super) struct Api {
     /// its own. Tokens follow when a role changes.
     #[schemars(extend("x-key" = "ROLE"))]
     pub(super) roles: BTreeMap<String, Vec<String>>,
+    /// Short-lived tokens, signed, which are obtained with a token and never outlive it. With
+    /// this table, even an empty one, there are some; they travel as `bearer`.
+    pub(super) access_tokens: Option<AccessTokens>,
     /// How the console issues tokens.
     pub(super) console: Dialog,
     /// What the console calls things when they are this API's.
@@ -404,6 +407,37 @@ pub(super) struct Lifetime {
     /// Whether anybody may ask for a token that never expires.
     #[schemars(extend("x-default" = "`true` unless there is a `max`"))]
     pub(super) never: Option<bool>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AccessTokens {
+    /// How long one lives, as in `"24h"`, where its token lives as long; `"7d"` at most.
+    #[schemars(extend("x-default" = "`\"1h\"`"))]
+    pub(super) lifetime: Option<String>,
+    /// How they are signed.
+    pub(super) algorithm: Algorithm,
+}
+
+/// How access tokens are signed.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+pub(super) enum Algorithm {
+    /// Ed25519.
+    #[default]
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// ECDSA with P-256 and SHA-256, for clients that do not know the other.
+    #[serde(rename = "ES256")]
+    Es256,
+}
+
+impl From<Algorithm> for access_token::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::EdDsa => Self::EdDsa,
+            Algorithm::Es256 => Self::Es256,
+        }
+    }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]

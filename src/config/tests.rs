@@ -132,7 +132,6 @@ fn capabilities_to_come_are_unknown() {
     for (text, path) in [
         ("in_flight = 5", "api.a.in_flight"),
         ("rate = [\"1000/60s\"]", "api.a.rate"),
-        ("access_tokens.lifetime = \"24h\"", "api.a.access_tokens"),
         ("[limiter]", "limiter"),
     ] {
         let found = mistakes(&in_api(text));

@@ -102,7 +102,12 @@ impl Door {
         requirement: Requirement<'_>,
     ) -> Result<Admitted<'_>, Refusal> {
         let index = self.replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
-        let question = Question { headers: &seen.headers, client: seen.client, requirement };
+        let question = Question {
+            access_tokens: &*self.access_tokens,
+            headers: &seen.headers,
+            client: seen.client,
+            requirement,
+        };
         let timed = self.latency.begin();
         let outcome = verify::verify(&self.api, index, &question, seen.at);
         timed.done();

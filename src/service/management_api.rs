@@ -57,6 +57,7 @@ pub(crate) fn beside<'a>(others: impl Iterator<Item = &'a Api>) -> Result<Api, U
             max_lifetime: None,
             never: true,
         },
+        access_tokens: None,
     })
 }
 

@@ -4,6 +4,7 @@ use super::{find::Wrapping, lesson::Mistake, *};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use counterfoil_core::{
     Code,
+    access_token::NoAccessTokens,
     account::Rank,
     credential::{Scheme, Schemes},
     id::OrganizationId,
@@ -120,7 +121,8 @@ impl Scene {
         let own = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
         let fields = Fields(fields.iter().map(own).collect());
         let client = request().client;
-        let question = Question { headers: &fields, client, requirement };
+        let question =
+            Question { access_tokens: &NoAccessTokens, headers: &fields, client, requirement };
         let refusal = verify::verify(api, &self.index, &question, now()).unwrap_err();
         let id = RequestId::new(now(), [9; 10]);
         self.watches.refused(api, &refusal, &fields, &request(), id);

@@ -1,6 +1,7 @@
 //! A protected API: what it accepts, what it asks for, and how it says no.
 
 use crate::{
+    access_token::AccessTokenPolicy,
     credential::Schemes,
     error_format::ErrorFormat,
     route::{Requirement, Route, access},
@@ -32,6 +33,8 @@ pub struct Api {
     pub issuers: Issuers,
     /// What its tokens look like.
     pub tokens: TokenPolicy,
+    /// How its access tokens are made, where there are any.
+    pub access_tokens: Option<AccessTokenPolicy>,
 }
 
 /// A named set of scopes of one API.

@@ -5,6 +5,7 @@
 //! a digest, the digest a token in the [`index`], and [`verify()`] turns token
 //! and request into [`Admitted`] or a [`Refusal`].
 
+pub mod access_token;
 pub mod account;
 pub mod api;
 pub mod credential;

@@ -21,6 +21,7 @@ use crate::{
 };
 use counterfoil_core::{
     Admitted, Timestamp,
+    access_token::NoAccessTokens,
     account::{AccountKind, Rank},
     api::Api,
     credential::Headers,
@@ -243,7 +244,12 @@ impl World {
         let headers = Bearer(format!("Bearer {}", secret.reveal()));
         ADDRESSES.iter().find_map(|address| {
             let client = Some(address.parse().unwrap());
-            let question = Question { headers: &headers, client, requirement: Requirement::Any };
+            let question = Question {
+                access_tokens: &NoAccessTokens,
+                headers: &headers,
+                client,
+                requirement: Requirement::Any,
+            };
             verify(api, self.index(), &question, clock::now()).ok()
         })
     }

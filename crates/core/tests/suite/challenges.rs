@@ -3,6 +3,7 @@
 use crate::scene::{FORMATS, SCHEMES, Scene, api, request_id, route};
 use counterfoil_core::{
     Code, Refusal,
+    access_token::NoAccessTokens,
     api::Api,
     credential::{Malformed, Scheme},
     error_format::{Answer, ErrorFormat, answer},
@@ -87,6 +88,7 @@ fn refused_for(path: &str, errors: ErrorFormat) -> Option<Answer> {
     scene.api.errors = errors;
     scene.api.routes = vec![route("* /v1/{resource}/** -> {resource}:write")];
     let question = Question {
+        access_tokens: &NoAccessTokens,
         headers: &scene.headers(),
         client: scene.client,
         requirement: scene.api.requirement("GET", path),

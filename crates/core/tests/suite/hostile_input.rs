@@ -3,6 +3,7 @@
 use crate::scene::{FORMATS, Lines, SCHEMES, Scene, request_id, route};
 use counterfoil_core::{
     Code,
+    access_token::NoAccessTokens,
     api::Api,
     credential::{self, Scheme},
     error_format::answer,
@@ -124,7 +125,7 @@ proptest! {
     fn no_path_and_no_method_panics(raw in "(/[a-z%{}:*.;?#\\\\ä]{0,6}){0,6}|.*", method in "[A-Z]{0,8}|.*") {
         let scene = Scene::new(Scheme::Bearer);
         if let Ok(path) = path::canonical(&raw) {
-            let question = Question {
+            let question = Question { access_tokens: &NoAccessTokens,
                 headers: &scene.headers(),
                 client: scene.client,
                 requirement: scene.api.requirement(&method, &path),

@@ -7,6 +7,7 @@ use crate::{
 };
 use counterfoil_core::{
     Timestamp,
+    access_token::NoAccessTokens,
     api::Api,
     credential::Scheme,
     id::TokenId,
@@ -57,7 +58,12 @@ fn of_secret(api: &Api, index: &Index, secret: &str) -> Told {
     let mut headers = Lines::default();
     headers.add("x-api-key", secret.as_bytes());
     let client = Some(IpAddr::from([10, 0, 0, 1]));
-    let question = Question { headers: &headers, client, requirement: Requirement::Any };
+    let question = Question {
+        access_tokens: &NoAccessTokens,
+        headers: &headers,
+        client,
+        requirement: Requirement::Any,
+    };
     Told::of(&match verify(api, index, &question, MOMENT) {
         Ok(admitted) => {
             let identity = admitted.identity().unwrap();

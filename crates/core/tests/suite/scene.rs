@@ -5,6 +5,7 @@
 
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
+    access_token::{AccessToken, AccessTokenPolicy, AccessTokens, Algorithm},
     account::{Email, Rank},
     api::{Api, Issuers, Role, TokenPolicy},
     credential::{Headers, Scheme, Schemes},
@@ -15,12 +16,16 @@ use counterfoil_core::{
     path,
     route::Route,
     scope::Scope,
+    time::Seconds,
     token::{Digest, Grant, Prefix, Secret, State, Token},
     verify::{Question, verify},
 };
 use std::{
     net::IpAddr,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// When everything here happens, unless a test says otherwise.
@@ -61,6 +66,8 @@ pub(crate) struct Scene {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     pub(crate) now: Timestamp,
+    /// What [`ACCESS_TOKEN`] stands for.
+    pub(crate) access_token: Option<AccessToken>,
     /// The number of the secret that the token has now.
     rotated_to: AtomicU32,
 }
@@ -95,6 +102,7 @@ impl Scene {
             method: "GET",
             path: "/v1/costs/7",
             now: NOW,
+            access_token: None,
             rotated_to: AtomicU32::new(1),
         }
     }
@@ -103,6 +111,21 @@ impl Scene {
     pub(crate) fn reissue(&mut self, change: impl FnOnce(&mut Token)) {
         change(&mut self.token);
         self.index = index_with(&self.token);
+    }
+
+    /// Presents an access token that was obtained with the secret of this number.
+    pub(crate) fn present_access_token(&mut self, n: u32) {
+        self.api.access_tokens =
+            Some(AccessTokenPolicy { lifetime: Seconds::HOUR, algorithm: Algorithm::EdDsa });
+        self.secret = ACCESS_TOKEN.into();
+        self.access_token = Some(AccessToken {
+            audience: self.api.name.clone(),
+            token: self.token.id,
+            secret: secret(n).digest(),
+            account: self.token.owner,
+            expires_at: NOW.plus(Seconds(600)),
+            scopes: [scope("costs:read")].into(),
+        });
     }
 
     /// Presents the secret of this number.
@@ -161,7 +184,7 @@ impl Scene {
     pub(crate) fn judge_with(&self, headers: &Lines) -> Result<Admitted<'_>, Refusal> {
         let path = path::canonical(self.path).unwrap();
         let requirement = self.api.requirement(self.method, &path);
-        let question = Question { headers, client: self.client, requirement };
+        let question = Question { access_tokens: self, headers, client: self.client, requirement };
         verify(&self.api, &self.index, &question, self.now)
     }
 
@@ -180,6 +203,15 @@ impl Scene {
         let refusal = self.judge_with(headers).err()?;
         let api = Api { errors: format, ..self.api.clone() };
         Some(error_format::answer(&api, &refusal, request_id()))
+    }
+}
+
+/// An access token, signed or not.
+pub(crate) const ACCESS_TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl";
+
+impl AccessTokens for Scene {
+    fn open(&self, text: &str) -> Option<Arc<AccessToken>> {
+        self.access_token.clone().filter(|_| text == ACCESS_TOKEN).map(Arc::new)
     }
 }
 
@@ -257,6 +289,7 @@ pub(crate) fn api(name: &str, accepted: &[Scheme]) -> Api {
             max_lifetime: None,
             never: true,
         },
+        access_tokens: None,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::scene::{
 };
 use counterfoil_core::{
     Code, Timestamp,
+    access_token::NoAccessTokens,
     account::Rank,
     api::{Api, Role},
     credential::Scheme,
@@ -380,6 +381,7 @@ fn it_admits_exactly_what_the_table_admits() {
         for attempt in &attempts {
             let door = door(&world, attempt);
             let question = Question {
+                access_tokens: &NoAccessTokens,
                 headers: &headers(&world, attempt),
                 client: CLIENTS[attempt.client].map(|text| text.parse().unwrap()),
                 requirement: NEEDS[attempt.need],

@@ -128,6 +128,7 @@ fn api(accepted: &[Scheme]) -> Api {
             max_lifetime: None,
             never: true,
         },
+        access_tokens: None,
     }
 }
 
