@@ -2,7 +2,7 @@
 //! not much to load.
 
 use counterfoil_support::{
-    browser::Browser,
+    browser::{Browser, Key},
     pages::{PAGES, sign_in, stage},
     upstream::Upstream,
 };
@@ -59,4 +59,44 @@ fn in_the_light() {
 #[test]
 fn in_the_dark() {
     look_through(Browser::dark);
+}
+
+/// Where the focus is, beside the dialog that there is: in it, on the page behind, or nowhere.
+const WHERE: &str = "const at = document.activeElement;\
+    return at === document.body ? 'nowhere' : at.closest('dialog') ? 'within' : 'behind'";
+
+#[test]
+fn every_dialog_begins_with_the_focus_keeps_it_and_closes_on_escape() {
+    let upstream = Upstream::start();
+    let server = stage(&upstream);
+    let it = Browser::at(server.main);
+    let mut dialogs = 0;
+    for page in PAGES {
+        let name = page.name;
+        match page.signed_in {
+            Some(email) => sign_in(&it, email),
+            None => it.forget_cookies(),
+        }
+        it.go(page.path);
+        (page.before)(&it, &server);
+        if !it.has("//dialog[@data-close]") {
+            continue;
+        }
+        let close = it.attribute("//dialog[@data-close]", "data-close").unwrap();
+        dialogs += 1;
+        assert_eq!(it.script(WHERE, &[]), "within", "{name}");
+        for _ in 0..40 {
+            it.key(Key::Tab);
+            // Between its last and its first stands the browser itself.
+            assert_ne!(it.script(WHERE, &[]), "behind", "{name}");
+        }
+        it.key(Key::Escape);
+        if it.has("//dialog//*[@data-ask]") {
+            // Whoever has not copied is asked, once.
+            it.key(Key::Escape);
+        }
+        let close = close.split('#').next().unwrap();
+        it.until(name, || (it.path().split('#').next() == Some(close)).then_some(()));
+    }
+    assert!(dialogs > 15, "{dialogs}");
 }

@@ -9,9 +9,9 @@ whoever has turned TLS on and has signed in; "tls" the same, with TLS from the b
 import asyncio
 import json
 import os
+import quopri
 import ssl
 import sys
-from email import message_from_bytes, policy
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
@@ -20,10 +20,11 @@ class Printing:
     """Takes every message, and prints it."""
 
     async def handle_DATA(self, server, session, envelope):
-        # As whoever it is for reads it: long lines are cut for the way only.
-        parsed = message_from_bytes(envelope.content, policy=policy.default)
-        fields = "".join(f"{name}: {value}\n" for name, value in parsed.items())
-        text = f"{fields}\n{parsed.get_content()}"
+        content = envelope.content
+        # Long lines are cut for the way only; whoever it is for reads them whole.
+        if b"\r\nContent-Transfer-Encoding: quoted-printable\r\n" in content:
+            content = quopri.decodestring(content)
+        text = content.decode("utf-8", "backslashreplace")
         message = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "text": text}
         print(json.dumps(message), flush=True)
         return "250 taken"

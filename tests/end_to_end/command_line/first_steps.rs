@@ -17,7 +17,7 @@ fn with_no_configuration_there_is_an_api_to_try() {
     let server = Running::start(&mut installation.command(["serve"]));
     let lines = server.wait_for_output(3);
     let (_, link) = lines[0].split_once("/set-up/").unwrap_or_else(|| panic!("{lines:?}"));
-    assert_eq!(link.len(), 43);
+    assert_eq!(link.len(), 64);
     assert!(lines[1].ends_with(" init --email you@example.com"), "{lines:?}");
     paste(&installation, &lines[1]).done();
     let answer = paste(&installation, &lines[2]).done();
