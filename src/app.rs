@@ -72,6 +72,7 @@ impl App {
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
             took: token_history::Took::default(),
+            access_tokens: Arc::default(),
             inspections: Inspections::default(),
             under_way: TaskTracker::new(),
         });

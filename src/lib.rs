@@ -3,6 +3,7 @@
 //! Direction: `main → lib → cli → http → app → {service, replica} → store → core`.
 //! A library only so that fuzzing reaches its parsers; nothing else is for others.
 
+mod access_tokens;
 mod app;
 mod cli;
 mod clock;

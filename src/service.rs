@@ -34,6 +34,7 @@ pub(crate) use leaks::Leaked;
 pub(crate) use streams::Streams;
 
 use crate::{
+    access_tokens::AccessTokenKeys,
     clock, entropy,
     loggable::loggable,
     mail::{Letter, Post},
@@ -76,6 +77,7 @@ pub(crate) struct Service {
     pub(crate) initialising: tokio::sync::Mutex<()>,
     pub(crate) leaked: Leaked,
     pub(crate) took: token_history::Took,
+    pub(crate) access_tokens: Arc<AccessTokenKeys>,
     pub(crate) inspections: inspections::Inspections,
     /// Work that nobody waits for until the end.
     pub(crate) under_way: TaskTracker,

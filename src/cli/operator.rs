@@ -4,7 +4,7 @@
 use super::{Failure, Global, configuration, progress::progress};
 use crate::{
     app::App,
-    http::{api, operator, verify::Verifier},
+    http::{api, door::Common, operator, verify::Verifier},
     store::sqlite::{DataDirectory, DirectoryError},
     telemetry::Metrics,
 };
@@ -97,17 +97,10 @@ impl Operator {
                 app?
             }
         };
-        let (replica, service) = (app.replica.clone(), &app.service);
-        let metrics = Metrics::new(replica.clone());
-        let verifier = Verifier::new(
-            &config,
-            &replica,
-            &metrics,
-            &service.refusals,
-            &service.usage,
-            &service.watches,
-        );
-        let operator = api::for_operator(service.clone(), Arc::new(verifier), replica);
+        let metrics = Arc::new(Metrics::new(app.replica.clone()));
+        let verifier = Verifier::new(&config, &Common::of(&app, &metrics));
+        let (service, replica) = (app.service.clone(), app.replica.clone());
+        let operator = api::for_operator(service, Arc::new(verifier), replica);
         Ok(Self::Here(operator, app))
     }
 

@@ -573,6 +573,7 @@ impl Default for Api {
             tokens: Tokens::default(),
             scopes: BTreeMap::new(),
             roles: BTreeMap::new(),
+            access_tokens: None,
             console: Dialog::default(),
             words: Words::default(),
         }

@@ -2,6 +2,8 @@
 
 use super::{hush::Hush, loggable::loggable};
 use crate::{
+    access_tokens::AccessTokenKeys,
+    app::App,
     clock,
     config::Config,
     latency::Latency,
@@ -35,6 +37,32 @@ pub(crate) struct Door {
     refusals: Arc<Refusals>,
     usage: Arc<Usage>,
     watches: Arc<Watches>,
+    access_tokens: Arc<AccessTokenKeys>,
+}
+
+/// What all doors have in common.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) usage: Arc<Usage>,
+    pub(crate) watches: Arc<Watches>,
+    pub(crate) access_tokens: Arc<AccessTokenKeys>,
+}
+
+impl Common {
+    pub(crate) fn of(app: &App, metrics: &Arc<Metrics>) -> Self {
+        let service = &app.service;
+        Self {
+            replica: app.replica.clone(),
+            metrics: metrics.clone(),
+            refusals: service.refusals.clone(),
+            usage: service.usage.clone(),
+            watches: service.watches.clone(),
+            access_tokens: service.access_tokens.clone(),
+        }
+    }
 }
 
 /// What a door saw of a request.
@@ -53,19 +81,9 @@ pub(crate) struct Seen<'a, H = Lines<'a>> {
 pub(crate) struct Doors(BTreeMap<Box<str>, Door>);
 
 impl Doors {
-    pub(crate) fn new(
-        place: &'static str,
-        config: &Config,
-        replica: &Arc<Replica>,
-        metrics: &Metrics,
-        refusals: &Arc<Refusals>,
-        usage: &Arc<Usage>,
-        watches: &Arc<Watches>,
-    ) -> Self {
+    pub(crate) fn new(place: &'static str, config: &Config, common: &Common) -> Self {
         let doors = config.apis.iter().map(|protected| {
-            let api = &protected.api;
-            let door = Door::new(place, api, replica, metrics, refusals, usage, watches);
-            (protected.api.name.clone(), door)
+            (protected.api.name.clone(), Door::new(place, &protected.api, common))
         });
         Self(doors.collect())
     }
@@ -78,20 +96,20 @@ impl Doors {
 
 impl Door {
     /// The place called `name` where requests to `api` are checked.
-    pub(crate) fn new(
-        name: &'static str,
-        api: &Arc<Api>,
-        replica: &Arc<Replica>,
-        metrics: &Metrics,
-        refusals: &Arc<Refusals>,
-        usage: &Arc<Usage>,
-        watches: &Arc<Watches>,
-    ) -> Self {
-        let counters = metrics.of_api(name, &api.name);
-        let (api, replica) = (api.clone(), replica.clone());
-        let (refusals, usage, watches) = (refusals.clone(), usage.clone(), watches.clone());
-        let (hush, latency) = (Hush::default(), metrics.latency.clone());
-        Self { name, api, replica, hush, counters, latency, refusals, usage, watches }
+    pub(crate) fn new(name: &'static str, api: &Arc<Api>, common: &Common) -> Self {
+        let Common { replica, metrics, refusals, usage, watches, access_tokens } = common.clone();
+        Self {
+            name,
+            api: api.clone(),
+            replica,
+            hush: Hush::default(),
+            counters: metrics.of_api(name, &api.name),
+            latency: metrics.latency.clone(),
+            refusals,
+            usage,
+            watches,
+            access_tokens,
+        }
     }
 
     /// Judges a request. Reads memory only. What comes of it is counted by

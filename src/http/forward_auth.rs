@@ -9,7 +9,7 @@ mod replays;
 
 use super::{
     client_address::{self, FORWARDED_FOR},
-    door::{self, Doors, Seen},
+    door::{self, Common, Doors, Seen},
     head, hush, identity,
     loggable::loggable,
     problem::{Problem, REQUEST_ID},
@@ -18,11 +18,7 @@ use crate::{
     clock,
     config::{Config, ProxyKind},
     entropy,
-    refusals::Refusals,
     replica::Replica,
-    telemetry::Metrics,
-    usage::Usage,
-    watch::Watches,
 };
 use bytes::Bytes;
 use counterfoil_core::{
@@ -69,14 +65,7 @@ pub(crate) struct Original<'a> {
 }
 
 impl ForwardAuth {
-    pub(crate) fn new(
-        config: &Config,
-        replica: Arc<Replica>,
-        metrics: &Metrics,
-        refusals: &Arc<Refusals>,
-        usage: &Arc<Usage>,
-        watches: &Arc<Watches>,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, common: &Common) -> Self {
         let mounts = config.apis.iter().filter_map(|protected| {
             let mount = protected.mount.stripped().filter(|_| config.forward_auth.strip_mounts)?;
             Some((protected.api.name.clone(), mount.to_owned()))
@@ -85,8 +74,8 @@ impl ForwardAuth {
             stripped: mounts.collect(),
             proxy: config.forward_auth.proxy,
             trusted_proxies: config.forward_auth.trusted_proxies.clone(),
-            doors: Doors::new("forward_auth", config, &replica, metrics, refusals, usage, watches),
-            replica,
+            doors: Doors::new("forward_auth", config, common),
+            replica: common.replica.clone(),
             replays: Replays::default(),
         }
     }

@@ -15,16 +15,13 @@ use crate::{
     entropy,
     http::{
         client_address,
-        door::{self, Seen},
+        door::{self, Common, Seen},
         head, hush, identity,
         loggable::loggable,
         problem::{Problem, REQUEST_ID},
     },
-    refusals::Refusals,
     replica::Replica,
     telemetry::Metrics,
-    usage::Usage,
-    watch::Watches,
 };
 use bytes::Bytes;
 use counterfoil_core::{
@@ -81,21 +78,14 @@ enum Stop<'a> {
 }
 
 impl Gateway {
-    pub(crate) fn new(
-        config: &Config,
-        replica: Arc<Replica>,
-        metrics: Arc<Metrics>,
-        refusals: &Arc<Refusals>,
-        usage: &Arc<Usage>,
-        watches: &Arc<Watches>,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &Config, common: &Common) -> anyhow::Result<Self> {
         let apis = &config.apis;
         Ok(Self {
-            mounts: Mounts::new(apis, &replica, &metrics, refusals, usage, watches)?,
+            mounts: Mounts::new(apis, common)?,
             fields: Fields::new(apis),
             trusted_proxies: config.gateway.trusted_proxies.clone(),
-            replica,
-            metrics,
+            replica: common.replica.clone(),
+            metrics: common.metrics.clone(),
         })
     }
 

@@ -4,7 +4,7 @@
 use super::{
     api::{self, Protection},
     console::{self, Console, live::EventStreams},
-    door::Door,
+    door::{Common, Door},
     forward_auth::ForwardAuth,
     gateway::Gateway,
     leaks::{self, Leaks},
@@ -34,15 +34,14 @@ pub(crate) type Current = Arc<ArcSwap<Live>>;
 impl Live {
     /// What `config` asks for, on what `app` has.
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
-        let (replica, refusals) = (&app.replica, &app.service.refusals);
-        let (usage, watches) = (&app.service.usage, &app.service.watches);
-        let gateway =
-            Gateway::new(config, replica.clone(), metrics.clone(), refusals, usage, watches)?;
-        let verifier = Verifier::new(config, replica, metrics, refusals, usage, watches);
+        let replica = &app.replica;
+        let common = Common::of(app, metrics);
+        let gateway = Gateway::new(config, &common)?;
+        let verifier = Verifier::new(config, &common);
         let verifier = Arc::new(verifier);
         let api = App::management(config)?;
         let protection = Protection {
-            door: Door::new("management", &api, replica, metrics, refusals, usage, watches),
+            door: Door::new("management", &api, &common),
             trusted_proxies: config.server.trusted_proxies.clone(),
         };
         let protection = Arc::new(protection);
@@ -78,14 +77,7 @@ impl Live {
             .layer(middleware::from_fn_with_state(replica.clone(), problem::name_answers));
         Ok(Self {
             gateway: Arc::new(gateway),
-            forward_auth: ForwardAuth::new(
-                config,
-                replica.clone(),
-                metrics,
-                refusals,
-                usage,
-                watches,
-            ),
+            forward_auth: ForwardAuth::new(config, &common),
             server: Arc::new(Server {
                 router,
                 verifier: verifier.clone(),

@@ -8,7 +8,7 @@ pub(crate) use question::{Asked, Batch, Read};
 use super::{
     api::Asking,
     calls::{self, Call, Calls, WrittenJson},
-    door::{Door, Doors, Seen},
+    door::{Common, Door, Doors, Seen},
     extract::{JsonBytes, read_body},
     loggable::loggable,
     problem::Problem,
@@ -17,12 +17,7 @@ use crate::{
     clock,
     config::Config,
     entropy,
-    refusals::Refusals,
-    replica::Replica,
     service::{Caller, management_api::verify_scope},
-    telemetry::Metrics,
-    usage::Usage,
-    watch::Watches,
 };
 use answer::{Several, Verified};
 use axum::extract::State;
@@ -145,15 +140,8 @@ impl Asker<'_> {
 }
 
 impl Verifier {
-    pub(crate) fn new(
-        config: &Config,
-        replica: &Arc<Replica>,
-        metrics: &Metrics,
-        refusals: &Arc<Refusals>,
-        usage: &Arc<Usage>,
-        watches: &Arc<Watches>,
-    ) -> Self {
-        Self { doors: Doors::new("verify", config, replica, metrics, refusals, usage, watches) }
+    pub(crate) fn new(config: &Config, common: &Common) -> Self {
+        Self { doors: Doors::new("verify", config, common) }
     }
 
     /// The answer to what was asked, in JSON.

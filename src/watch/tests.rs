@@ -51,6 +51,7 @@ fn api(name: &str, schemes: &[Scheme], exact_token_keyword: bool) -> Arc<Api> {
             max_lifetime: None,
             never: true,
         },
+        access_tokens: None,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::{
     id::{AccountId, TokenId},
     scope::{Need, Scope},
     time::Seconds,
-    token::Digest,
+    token::Mark,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct AccessToken {
     /// The token that it was obtained with.
     pub token: TokenId,
     /// Which of that token's secrets it was obtained with.
-    pub secret: Digest,
+    pub secret: Mark,
     /// Whose that token was.
     pub account: AccountId,
     /// From when on it is refused.

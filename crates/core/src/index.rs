@@ -21,7 +21,7 @@ use crate::{
     id::{AccountId, OrganizationId, TokenId},
     ledger::Change,
     network::Network,
-    token::{Digest, Grant, Previous, State, Token},
+    token::{Digest, Grant, Mark, Previous, State, Token},
 };
 use hash::ByTail;
 use holders::{Registry, RegistryContents};
@@ -171,6 +171,21 @@ impl Index {
     /// The token of this id.
     pub fn find_by_id(&self, id: TokenId) -> Option<Entry<'_>> {
         self.in_one_version(|| self.entry(self.row(id)?.into()))
+    }
+
+    /// The token of this id, as the secret with this mark leads to it: the present one or the
+    /// one before. For what was obtained with a secret, and does not hold it.
+    ///
+    /// Readers wait for no writer, with one exception: the secret before the last rotation is
+    /// known to writers alone, so that who asks for it may wait for a change to be made.
+    pub fn find_secret(&self, id: TokenId, mark: Mark) -> Option<Entry<'_>> {
+        let is_meant = |row: &Row| row.digest.mark() == mark;
+        let present = self.in_one_version(|| self.entry(self.row(id).filter(is_meant)?.into()));
+        present.or_else(|| {
+            let previous = self.write().previous.get(&id).copied()?;
+            // It may go meanwhile, and then it leads nowhere.
+            self.find(&previous.digest).filter(|_| previous.digest.mark() == mark)
+        })
     }
 
     /// How many tokens it holds, whatever their state.

@@ -191,9 +191,8 @@ fn verify_access_token<'i, H>(
         return refuse(Code::WrongApi);
     }
     // A secret that was rotated away has taken what was obtained with it along.
-    let entry = index.find(&access_token.secret).filter(|entry| {
-        entry.id() == access_token.token && entry.holder().account == access_token.account
-    });
+    let entry = index.find_secret(access_token.token, access_token.secret);
+    let entry = entry.filter(|entry| entry.holder().account == access_token.account);
     let Some(entry) = entry else { return refuse(Code::Revoked) };
     if now >= access_token.expires_at {
         return Err(of(Refusal::new(Code::Expired), &entry));
@@ -201,7 +200,7 @@ fn verify_access_token<'i, H>(
     prove(api, &entry, credential, now)
         .and_then(|()| allow(api, &entry, Some(&access_token), question))
         .map_err(|refusal| of(refusal, &entry))?;
-    let secret = access_token.secret.mark();
+    let secret = access_token.secret;
     Ok(Admitted { proven: Some(Proven { entry, secret, access_token: Some(access_token) }) })
 }
 

@@ -3,12 +3,10 @@
 use super::upstream::Upstream;
 use crate::{
     config::{Mount, ProtectedApi},
-    http::{door::Door, places::Places},
-    refusals::Refusals,
-    replica::Replica,
-    telemetry::Metrics,
-    usage::Usage,
-    watch::Watches,
+    http::{
+        door::{Common, Door},
+        places::Places,
+    },
 };
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use prometheus_client::metrics::counter::Counter;
@@ -34,21 +32,12 @@ pub(super) struct Mounted {
 }
 
 impl Mounts {
-    pub(super) fn new(
-        apis: &[ProtectedApi],
-        replica: &Arc<Replica>,
-        metrics: &Metrics,
-        refusals: &Arc<Refusals>,
-        usage: &Arc<Usage>,
-        watches: &Arc<Watches>,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(apis: &[ProtectedApi], common: &Common) -> anyhow::Result<Self> {
         let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
         // All of them together take no more than the places allow for.
         let links = Places::in_all() / apis.len().max(1);
         for protected in apis {
-            let mounted =
-                Mounted::new(protected, links, replica, metrics, refusals, usage, watches)?;
-            let mounted = Arc::new(mounted);
+            let mounted = Arc::new(Mounted::new(protected, links, common)?);
             match &protected.mount {
                 Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
                 Mount::Path { path, strip } => {
@@ -90,23 +79,15 @@ impl Mounts {
 }
 
 impl Mounted {
-    fn new(
-        protected: &ProtectedApi,
-        links: usize,
-        replica: &Arc<Replica>,
-        metrics: &Metrics,
-        refusals: &Arc<Refusals>,
-        usage: &Arc<Usage>,
-        watches: &Arc<Watches>,
-    ) -> anyhow::Result<Self> {
+    fn new(protected: &ProtectedApi, links: usize, common: &Common) -> anyhow::Result<Self> {
         let upstream = &protected.upstream;
         let authority = upstream
             .authority()
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
-            door: Door::new("gateway", &protected.api, replica, metrics, refusals, usage, watches),
+            door: Door::new("gateway", &protected.api, common),
             upstream: Upstream::new(authority, links)?,
-            upstream_failures: metrics.upstream_failures(&protected.api.name),
+            upstream_failures: common.metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,
             base: upstream.path().trim_end_matches('/').to_owned(),
         })

@@ -2,7 +2,7 @@
 
 use crate::scene::{ACCESS_TOKEN, EXPIRY, NOW, SCHEMES, Scene, account, organization, scope};
 use counterfoil_core::{
-    Code, Timestamp, credential::Scheme, ledger::Change, time::Seconds, token::Grant,
+    Code, Timestamp, credential::Scheme, ledger::Change, scope::Scope, time::Seconds, token::Grant,
 };
 
 fn scene() -> Scene {
@@ -20,17 +20,19 @@ fn one_that_is_right_is_let_through_as_its_token() {
     assert_eq!(identity.account(), scene.token.owner);
     assert_eq!(identity.expires_at(), Some(NOW.plus(Seconds(600))));
     assert!(identity.access_token().is_some());
-    let scopes: Vec<&str> = identity.scopes(&scene.api).map(|scope| scope.as_str()).collect();
+    let scopes: Vec<&str> = identity.scopes(&scene.api).map(Scope::as_str).collect();
     assert_eq!(scopes, ["costs:read"]);
 }
 
+type Spoil = fn(&mut Scene);
+
 #[test]
 fn it_is_refused_for_its_true_reason() {
-    let spoils: [(Code, fn(&mut Scene)); 13] = [
+    let spoils: [(Code, Spoil); 13] = [
         (Code::UnknownToken, |scene| scene.access_token = None),
         (Code::WrongApi, |scene| said(scene).audience = "other".into()),
         (Code::Expired, |scene| said(scene).expires_at = NOW),
-        (Code::Revoked, |scene| said(scene).secret = crate::scene::secret(2).digest()),
+        (Code::Revoked, |scene| said(scene).secret = crate::scene::secret(2).digest().mark()),
         (Code::Revoked, |scene| said(scene).account = account(2)),
         (Code::Revoked, |scene| said(scene).token = crate::scene::token_id(2)),
         (Code::Revoked, |scene| scene.revoke()),

@@ -121,7 +121,7 @@ impl Scene {
         self.access_token = Some(AccessToken {
             audience: self.api.name.clone(),
             token: self.token.id,
-            secret: secret(n).digest(),
+            secret: secret(n).digest().mark(),
             account: self.token.owner,
             expires_at: NOW.plus(Seconds(600)),
             scopes: [scope("costs:read")].into(),
