@@ -1,8 +1,10 @@
-//! What fuzzing reaches of the server's parsers; only `fuzz/` builds it.
+//! What fuzzing and benchmarks reach of the server; no other program is built with it.
 //!
 //! Each function hands on to what the server itself calls, and says what came of
 //! it in types that are everybody's. All are `#[inline]`, so that what is generic
 //! below them is compiled, and optimised, where it is called.
+
+pub use crate::signing::AccessTokens;
 
 use crate::{
     config::{Config, Environment, ProxyKind, Source},

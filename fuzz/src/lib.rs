@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "where a target cannot go on, it says so")]
 
+mod access_tokens;
 mod answers;
 mod campaign;
 mod configuration;
@@ -42,6 +43,7 @@ macro_rules! targets {
 }
 
 targets! {
+    "access_token": access_tokens::access_token, access_tokens::access_token_seeds;
     "account_name": words::account_name, words::account_name_seeds;
     "answer": answers::answer, answers::answer_seeds;
     "body": management::body, management::body_seeds;

@@ -1,0 +1,212 @@
+//! Signing keys: made, published before they sign, retired, and withdrawn when one has leaked.
+//! And what they are for: access tokens are signed here, and opened.
+//!
+//! What changes keys writes files: call it where blocking is allowed.
+
+#[cfg(feature = "fuzzing")]
+mod bare;
+mod claims;
+mod files;
+#[cfg(test)]
+mod forgeries;
+mod key;
+mod opened;
+mod published;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "fuzzing")]
+pub use bare::AccessTokens;
+pub(crate) use claims::Claims;
+pub(crate) use files::{KeyFileError, KeyFiles};
+pub(crate) use key::Algorithm;
+pub(crate) use published::CannotSign;
+pub(crate) use schedule::{Policy, Standing};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use counterfoil_core::Timestamp;
+use key::Key;
+use published::Published;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The keys of this installation, in memory and on the disk. Signing and opening read one
+/// snapshot of them, and wait for nobody.
+#[derive(Debug)]
+pub(crate) struct SigningKeys {
+    files: KeyFiles,
+    published: ArcSwap<Published>,
+    /// Held by whoever changes them.
+    changing: Mutex<()>,
+}
+
+/// Something that was done to a key, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) what: What,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Box<str>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// It was made, and is published.
+    Made,
+    /// It is not published any more, and its file is gone.
+    Removed,
+}
+
+/// A published key, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Box<str>,
+    pub(crate) made_at: Timestamp,
+    pub(crate) standing: Standing,
+}
+
+impl SigningKeys {
+    /// Reads the keys, and does what is due: at the first start that is to make one for each
+    /// algorithm.
+    pub(crate) fn load(
+        files: KeyFiles,
+        now: Timestamp,
+        policy: Policy,
+    ) -> Result<(Self, Vec<Done>), KeyFileError> {
+        let keys = files.load()?.into_iter().map(Arc::new).collect();
+        let published = ArcSwap::from_pointee(Published::new(keys, policy, None));
+        let keys = Self { files, published, changing: Mutex::new(()) };
+        let done = keys.tick(now, policy)?;
+        Ok((keys, done))
+    }
+
+    /// Does what is due by now: makes next keys, removes those that have done their work. What
+    /// could be done has been done, also where something else has failed.
+    pub(crate) fn tick(&self, now: Timestamp, policy: Policy) -> Result<Vec<Done>, KeyFileError> {
+        let _changing = self.change();
+        let before = self.published.load_full();
+        let (mut keys, mut over, mut made) = (Vec::new(), Vec::new(), Vec::new());
+        let mut failure = None;
+        for algorithm in Algorithm::ALL {
+            let times = before.made(algorithm);
+            let due = schedule::due(&times, now, policy);
+            let (old, rest) = before.of(algorithm).split_at(due.over);
+            over.extend_from_slice(old);
+            keys.extend_from_slice(rest);
+            if due.make {
+                match self.files.make(algorithm, schedule::next(&times, now)) {
+                    Ok(key) => made.push(Arc::new(key)),
+                    Err(error) => failure = Some(error),
+                }
+            }
+        }
+        keys.extend_from_slice(&made);
+        if !made.is_empty() || !over.is_empty() || policy != before.policy {
+            self.published.store(Arc::new(Published::new(keys, policy, Some(&before))));
+        }
+        self.remove(&over).and(failure.map_or(Ok(()), Err))?;
+        Ok(told(What::Made, &made).chain(told(What::Removed, &over)).collect())
+    }
+
+    /// Makes the next key now, of each algorithm of which none waits already. It signs when it
+    /// has been published for as long as the policy says.
+    pub(crate) fn rotate(&self, now: Timestamp) -> Result<Vec<Done>, KeyFileError> {
+        let _changing = self.change();
+        let before = self.published.load_full();
+        let policy = before.policy;
+        let waits = |algorithm| schedule::is_waiting(&before.made(algorithm), now, policy);
+        let made = self.make(Algorithm::ALL.into_iter().filter(|at| !waits(*at)), &before, now)?;
+        let keys = before.keys.iter().chain(&made).cloned().collect();
+        self.published.store(Arc::new(Published::new(keys, policy, Some(&before))));
+        Ok(told(What::Made, &made).collect())
+    }
+
+    /// Makes keys that sign from now on, and withdraws all others: they lie side by side, so who
+    /// has one may have them all. Once this returns, everything that they have signed is refused.
+    ///
+    /// Where a withdrawn key's file cannot be removed, it is withdrawn all the same, until the
+    /// next start reads it again: the error names the file.
+    pub(crate) fn rotate_at_once(&self, now: Timestamp) -> Result<Vec<Done>, KeyFileError> {
+        let _changing = self.change();
+        let before = self.published.load_full();
+        let made = self.make(Algorithm::ALL, &before, now)?;
+        let published = Published::new(made.clone(), before.policy, Some(&before));
+        self.published.store(Arc::new(published));
+        self.remove(&before.keys)?;
+        Ok(told(What::Made, &made).chain(told(What::Removed, &before.keys)).collect())
+    }
+
+    /// All published keys (RFC 7517), as JSON.
+    pub(crate) fn jwks(&self) -> Bytes {
+        self.published.load().jwks.clone()
+    }
+
+    /// All published keys, and what each is there for.
+    pub(crate) fn list(&self, now: Timestamp) -> Vec<Listed> {
+        let published = self.published.load();
+        let mut list = Vec::new();
+        for algorithm in Algorithm::ALL {
+            let made = published.made(algorithm);
+            let standings = schedule::standings(&made, now, published.policy);
+            list.extend(published.of(algorithm).iter().zip(standings).map(|(key, standing)| {
+                Listed { algorithm, kid: key.kid.clone(), made_at: key.made_at, standing }
+            }));
+        }
+        list
+    }
+
+    /// An access token that says this (RFC 9068), signed by the key whose turn it is now.
+    pub(crate) fn sign(
+        &self,
+        algorithm: Algorithm,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<String, CannotSign> {
+        // It cannot fail: there is nothing in claims that JSON has no form for.
+        let payload = serde_json::to_vec(claims).map_err(|_| CannotSign::TooLong)?;
+        self.published.load().sign(algorithm, &payload, now)
+    }
+
+    /// What an access token says, where a published key has signed exactly this text. Whether it
+    /// is meant for somebody, and still alive, is for the reader of its claims to judge.
+    pub(crate) fn open(&self, text: &str) -> Option<Arc<Claims>> {
+        self.published.load().open(text)
+    }
+
+    /// One of each of these algorithms, or none at all.
+    fn make(
+        &self,
+        algorithms: impl IntoIterator<Item = Algorithm>,
+        before: &Published,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Key>>, KeyFileError> {
+        let mut made = Vec::new();
+        for algorithm in algorithms {
+            let made_at = schedule::next(&before.made(algorithm), now);
+            match self.files.make(algorithm, made_at) {
+                Ok(key) => made.push(Arc::new(key)),
+                Err(error) => {
+                    // The first failure is the one to tell of.
+                    let _ = self.remove(&made);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Removes the files of all of these; the first failure is told of, when all were tried.
+    fn remove(&self, keys: &[Arc<Key>]) -> Result<(), KeyFileError> {
+        keys.iter().map(|key| self.files.remove(key)).fold(Ok(()), Result::and)
+    }
+
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn told(what: What, keys: &[Arc<Key>]) -> impl Iterator<Item = Done> {
+    keys.iter().map(move |key| Done { what, algorithm: key.algorithm, kid: key.kid.clone() })
+}
