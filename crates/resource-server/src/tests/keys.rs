@@ -229,6 +229,17 @@ async fn a_wrong_issuer_shows_at_the_start() {
 }
 
 #[tokio::test]
+async fn nothing_is_said_in_the_clear_to_an_issuer_by_https() {
+    let issuer = Issuer::start().await;
+    issuer.publish(&[SigningKey::ed25519().jwk("ed")]);
+    let url = issuer.url().replace("http:", "https:");
+    let error = Verifier::builder(url, AUDIENCE).build().await.unwrap_err();
+    // Certificates are missing where the machine has none.
+    assert!(matches!(error, BuildError::Keys(_) | BuildError::Certificates(_)), "{error}");
+    assert_eq!(issuer.asked(), 0);
+}
+
+#[tokio::test]
 async fn an_issuer_that_says_nothing_is_not_waited_for() {
     let issuer = Issuer::start().await;
     issuer.is_silent();
