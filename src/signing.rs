@@ -18,15 +18,17 @@ mod tests;
 
 #[cfg(feature = "fuzzing")]
 pub use bare::AccessTokens;
-pub(crate) use claims::Claims;
 pub(crate) use files::{KeyFileError, KeyFiles};
-pub(crate) use key::Algorithm;
 pub(crate) use published::CannotSign;
 pub(crate) use schedule::{Policy, Standing};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use counterfoil_core::Timestamp;
+use claims::Claims;
+use counterfoil_core::{
+    Timestamp,
+    access_token::{AccessToken, Algorithm},
+};
 use key::Key;
 use published::Published;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -161,17 +163,18 @@ impl SigningKeys {
     pub(crate) fn sign(
         &self,
         algorithm: Algorithm,
-        claims: &Claims,
+        access_token: &AccessToken,
         now: Timestamp,
     ) -> Result<String, CannotSign> {
         // It cannot fail: there is nothing in claims that JSON has no form for.
-        let payload = serde_json::to_vec(claims).map_err(|_| CannotSign::TooLong)?;
+        let payload =
+            serde_json::to_vec(&Claims::from(access_token)).map_err(|_| CannotSign::TooLong)?;
         self.published.load().sign(algorithm, &payload, now)
     }
 
     /// What an access token says, where a published key has signed exactly this text. Whether it
     /// is meant for somebody, and still alive, is for the reader of its claims to judge.
-    pub(crate) fn open(&self, text: &str) -> Option<Arc<Claims>> {
+    pub(crate) fn open(&self, text: &str) -> Option<Arc<AccessToken>> {
         self.published.load().open(text)
     }
 

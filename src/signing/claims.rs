@@ -2,7 +2,9 @@
 
 use counterfoil_core::{
     Timestamp,
+    access_token::AccessToken,
     id::{AccountId, OrganizationId, TokenId},
+    scope::{NotAScope, Scope},
     token::Mark,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -41,18 +43,54 @@ pub(crate) struct Claims {
     pub(crate) secret_mark: Mark,
 }
 
-impl Claims {
-    /// From when on it is refused.
-    pub(crate) fn expires_at(&self) -> Timestamp {
-        let millis = self.exp.saturating_mul(1000);
-        Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).min(Timestamp::MAX)
+impl From<&AccessToken> for Claims {
+    fn from(it: &AccessToken) -> Self {
+        let scopes: Vec<&str> = it.scopes.iter().map(Scope::as_str).collect();
+        Self {
+            iss: it.issuer.clone(),
+            sub: it.account,
+            aud: it.audience.clone(),
+            exp: seconds(it.expires_at),
+            iat: seconds(it.issued_at),
+            jti: it.id.clone(),
+            client_id: it.token,
+            scope: scopes.join(" ").into(),
+            organization: it.organization,
+            role: it.role.clone(),
+            secret_mark: it.secret,
+        }
     }
+}
 
-    /// How many bytes its texts take.
-    pub(super) fn texts(&self) -> usize {
-        let role = self.role.as_ref().map_or(0, |role| role.len());
-        self.iss.len() + self.aud.len() + self.jti.len() + self.scope.len() + role
+impl TryFrom<Claims> for AccessToken {
+    type Error = NotAScope;
+
+    fn try_from(claims: Claims) -> Result<Self, NotAScope> {
+        let scopes = claims.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::parse);
+        Ok(Self {
+            issuer: claims.iss,
+            id: claims.jti,
+            audience: claims.aud,
+            token: claims.client_id,
+            secret: claims.secret_mark,
+            account: claims.sub,
+            organization: claims.organization,
+            scopes: scopes.collect::<Result<_, _>>()?,
+            role: claims.role,
+            issued_at: instant(claims.iat),
+            expires_at: instant(claims.exp),
+        })
     }
+}
+
+/// Whole seconds; it ends no later than was said.
+fn seconds(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millis() / 1000).unwrap_or_default()
+}
+
+fn instant(seconds: u64) -> Timestamp {
+    let millis = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    Timestamp::from_millis(millis).min(Timestamp::MAX)
 }
 
 /// A mark as sixteen digits, small ones, as [`Digest`](counterfoil_core::token::Digest) is written.
@@ -95,6 +133,20 @@ pub(super) mod tests {
             role: None,
             secret_mark: [0, 1, 2, 3, 4, 5, 6, 0xff],
         }
+    }
+
+    /// The same, read.
+    pub(crate) fn access_token() -> AccessToken {
+        claims().try_into().unwrap()
+    }
+
+    #[test]
+    fn what_is_written_says_the_same_when_it_is_read() {
+        assert_eq!(Claims::from(&access_token()), claims());
+        let none = Claims { scope: "".into(), ..claims() };
+        assert_eq!(AccessToken::try_from(none).unwrap().scopes.len(), 0);
+        let wrong = Claims { scope: "a:b:c".into(), ..claims() };
+        assert!(AccessToken::try_from(wrong).is_err());
     }
 
     #[test]
@@ -141,7 +193,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_end_beyond_all_times_is_the_last_of_them() {
-        let ends = |exp| Claims { exp, ..claims() }.expires_at();
+        let ends = instant;
         assert_eq!(ends(2), Timestamp::from_millis(2000));
         assert_eq!(ends(u64::MAX), Timestamp::MAX);
     }

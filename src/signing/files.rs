@@ -3,8 +3,9 @@
 //! One file a key, in PKCS#8, called for its algorithm and for the millisecond in which it was
 //! made: `EdDSA-1790000000000.pkcs8`. A file is complete before it has that name.
 
-use super::key::{Algorithm, Key, NoRandomness};
+use super::key::{Key, NoRandomness};
 use counterfoil_core::Timestamp;
+use counterfoil_core::access_token::Algorithm;
 use rustix::fs::OFlags;
 use std::{
     fs::{DirBuilder, File, Metadata},

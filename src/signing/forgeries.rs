@@ -1,7 +1,7 @@
 //! Tokens that are not ours, of every known kind.
 
 use super::{
-    claims::tests::claims,
+    claims::tests::{access_token, claims},
     tests::{NOW, fresh},
     *,
 };
@@ -25,7 +25,8 @@ struct Scene {
 
 static SCENE: LazyLock<Scene> = LazyLock::new(|| {
     let (data, keys) = fresh();
-    let tokens = Algorithm::ALL.map(|algorithm| keys.sign(algorithm, &claims(), NOW).unwrap());
+    let tokens =
+        Algorithm::ALL.map(|algorithm| keys.sign(algorithm, &access_token(), NOW).unwrap());
     Scene { _data: data, keys, tokens }
 });
 
@@ -105,7 +106,7 @@ fn one_algorithm_for_the_other_and_one_key_for_another() {
     let (_data, other) = fresh();
     let published = SCENE.keys.published.load();
     for algorithm in Algorithm::ALL {
-        let theirs = other.sign(algorithm, &claims(), NOW).unwrap();
+        let theirs = other.sign(algorithm, &access_token(), NOW).unwrap();
         refused(&theirs);
         let [_, payload, signature] = parts(&theirs);
         for key in &published.keys {

@@ -2,7 +2,7 @@
 
 use crate::entropy;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
-use counterfoil_core::{Timestamp, token::Digest};
+use counterfoil_core::{Timestamp, access_token::Algorithm, token::Digest};
 use ring::{
     error::KeyRejected,
     pkcs8::Document,
@@ -11,28 +11,6 @@ use ring::{
         Ed25519KeyPair, KeyPair, UnparsedPublicKey,
     },
 };
-
-/// How access tokens are signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Algorithm {
-    /// Ed25519 (RFC 8037).
-    EdDsa,
-    /// ECDSA over P-256 with SHA-256 (RFC 7518 §3.4), for clients without the other.
-    Es256,
-}
-
-impl Algorithm {
-    /// Each of them.
-    pub(crate) const ALL: [Self; 2] = [Self::EdDsa, Self::Es256];
-
-    /// What JOSE calls it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::EdDsa => "EdDSA",
-            Self::Es256 => "ES256",
-        }
-    }
-}
 
 /// A signature, of either algorithm.
 pub(super) type Signature = [u8; 64];

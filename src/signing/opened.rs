@@ -1,8 +1,8 @@
 //! Access tokens whose signatures have been found right, so that looking again costs no more
 //! than what an opaque token costs.
 
-use super::claims::Claims;
 use crate::entropy;
+use counterfoil_core::access_token::AccessToken;
 use foldhash::{SharedSeed, quality::SeedableRandomState};
 use quick_cache::{
     Weighter,
@@ -24,18 +24,25 @@ static SEED: LazyLock<SharedSeed> =
 ///
 /// Nobody comes in here with what we have not signed: a flood of forgeries evicts nothing.
 #[derive(Debug)]
-pub(super) struct Opened(Cache<Box<str>, Arc<Claims>, ByMemory, SeedableRandomState>);
+pub(super) struct Opened(Cache<Box<str>, Arc<AccessToken>, ByMemory, SeedableRandomState>);
 
 /// An entry's share of [`BYTES`].
 #[derive(Debug, Clone)]
 struct ByMemory;
 
-impl Weighter<Box<str>, Arc<Claims>> for ByMemory {
-    fn weight(&self, text: &Box<str>, claims: &Arc<Claims>) -> u64 {
-        let bytes = text.len() + size_of::<Claims>() + claims.texts() + BESIDE;
+impl Weighter<Box<str>, Arc<AccessToken>> for ByMemory {
+    fn weight(&self, text: &Box<str>, claims: &Arc<AccessToken>) -> u64 {
+        let bytes = text.len() + size_of::<AccessToken>() + texts(claims) + BESIDE;
         // However small, it is one of so many.
         (bytes as u64).max(BYTES.div_ceil(MOST))
     }
+}
+
+/// How many bytes its texts take.
+fn texts(it: &AccessToken) -> usize {
+    let scopes = it.scopes.iter().map(|scope| size_of_val(scope) + scope.as_str().len());
+    let role = it.role.as_ref().map_or(0, |role| role.len());
+    it.issuer.len() + it.audience.len() + it.id.len() + role + scopes.sum::<usize>()
 }
 
 impl Opened {
@@ -45,12 +52,12 @@ impl Opened {
         Self(Cache::with(1024, BYTES, ByMemory, hasher, DefaultLifecycle::default()))
     }
 
-    pub(super) fn find(&self, text: &str) -> Option<Arc<Claims>> {
+    pub(super) fn find(&self, text: &str) -> Option<Arc<AccessToken>> {
         self.0.get(text)
     }
 
     /// Remembers a token that one of our keys has signed.
-    pub(super) fn remember(&self, text: &str, claims: &Arc<Claims>) {
+    pub(super) fn remember(&self, text: &str, claims: &Arc<AccessToken>) {
         self.0.insert(text.into(), claims.clone());
     }
 
@@ -62,12 +69,12 @@ impl Opened {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::claims::tests::claims, *};
+    use super::{super::claims::tests::access_token, *};
 
     #[test]
     fn what_is_remembered_is_found_by_its_whole_text() {
         let opened = Opened::new();
-        let claims = Arc::new(claims());
+        let claims = Arc::new(access_token());
         opened.remember("a.b.c", &claims);
         assert_eq!(opened.find("a.b.c"), Some(claims));
         for other in ["", "a.b", "a.b.", "a.b.d", "a.b.c.", "A.b.c"] {
@@ -77,7 +84,7 @@ mod tests {
 
     #[test]
     fn there_are_so_many_and_they_take_so_much() {
-        let claims = Arc::new(claims());
+        let claims = Arc::new(access_token());
         for length in [0, 7_000] {
             let opened = Opened::new();
             let padding = "x".repeat(length);

@@ -2,13 +2,16 @@
 
 use super::{
     claims::Claims,
-    key::{Algorithm, Key, NoRandomness, Signature},
+    key::{Key, NoRandomness, Signature},
     opened::Opened,
     schedule::{self, Policy},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use bytes::Bytes;
-use counterfoil_core::Timestamp;
+use counterfoil_core::{
+    Timestamp,
+    access_token::{AccessToken, Algorithm},
+};
 use std::sync::Arc;
 
 /// No token is longer: our own are a tenth of it.
@@ -89,14 +92,15 @@ impl Published {
     }
 
     /// What a token says, where it is one that a published key has signed.
-    pub(super) fn open(&self, text: &str) -> Option<Arc<Claims>> {
+    pub(super) fn open(&self, text: &str) -> Option<Arc<AccessToken>> {
         if text.len() > LONGEST {
             return None;
         }
         if let Some(claims) = self.opened.find(text) {
             return Some(claims);
         }
-        let claims = Arc::new(serde_json::from_slice(&self.payload(text)?).ok()?);
+        let claims: Claims = serde_json::from_slice(&self.payload(text)?).ok()?;
+        let claims = Arc::new(AccessToken::try_from(claims).ok()?);
         self.opened.remember(text, &claims);
         Some(claims)
     }

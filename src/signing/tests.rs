@@ -1,6 +1,9 @@
 //! Keys over time, with files below them.
 
-use super::{claims::tests::claims, *};
+use super::{
+    claims::tests::{access_token, claims},
+    *,
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use counterfoil_core::time::Seconds;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
@@ -38,7 +41,7 @@ fn kid(token: &str) -> String {
 }
 
 fn signs(keys: &SigningKeys, now: Timestamp) -> [String; 2] {
-    Algorithm::ALL.map(|algorithm| kid(&keys.sign(algorithm, &claims(), now).unwrap()))
+    Algorithm::ALL.map(|algorithm| kid(&keys.sign(algorithm, &access_token(), now).unwrap()))
 }
 
 fn published(keys: &SigningKeys) -> Vec<String> {
@@ -60,9 +63,9 @@ fn a_token_is_signed_opened_and_verified_by_what_is_published() {
     let (_data, keys) = fresh();
     let jwks: serde_json::Value = serde_json::from_slice(&keys.jwks()).unwrap();
     for (at, algorithm) in Algorithm::ALL.into_iter().enumerate() {
-        let token = keys.sign(algorithm, &claims(), NOW).unwrap();
+        let token = keys.sign(algorithm, &access_token(), NOW).unwrap();
         for _ in 0..2 {
-            assert_eq!(*keys.open(&token).unwrap(), claims());
+            assert_eq!(*keys.open(&token).unwrap(), access_token());
         }
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let payload = BASE64.decode(signed.split_once('.').unwrap().1).unwrap();
@@ -87,7 +90,7 @@ fn a_token_is_signed_opened_and_verified_by_what_is_published() {
 #[test]
 fn keys_are_made_once_and_survive_a_restart() {
     let (data, keys) = fresh();
-    let token = keys.sign(Algorithm::Es256, &claims(), NOW).unwrap();
+    let token = keys.sign(Algorithm::Es256, &access_token(), NOW).unwrap();
     let (first, jwks) = (signs(&keys, NOW), keys.jwks());
     drop(keys);
     let keys = load(data.path(), after(1));
@@ -106,7 +109,7 @@ fn a_key_is_published_then_signs_then_is_retired_then_is_gone() {
     assert_eq!((count(&made, What::Made), made.len()), (2, 2));
     assert_eq!(keys.tick(after(90), POLICY).unwrap(), []);
     assert_eq!(published(&keys).len(), 4);
-    let old = keys.sign(Algorithm::EdDsa, &claims(), after(90)).unwrap();
+    let old = keys.sign(Algorithm::EdDsa, &access_token(), after(90)).unwrap();
     assert!(keys.open(&old).is_some());
 
     // It signs by the time alone, whenever somebody looks at what is due.
@@ -146,7 +149,8 @@ fn a_key_that_leaked_is_withdrawn_at_once() {
     let (data, keys) = fresh();
     keys.rotate(NOW).unwrap();
     let before = published(&keys);
-    let tokens = Algorithm::ALL.map(|algorithm| keys.sign(algorithm, &claims(), NOW).unwrap());
+    let tokens =
+        Algorithm::ALL.map(|algorithm| keys.sign(algorithm, &access_token(), NOW).unwrap());
     assert!(tokens.iter().all(|token| keys.open(token).is_some()));
     let then = keys.published.load_full();
 
@@ -170,7 +174,7 @@ fn a_key_that_leaked_is_withdrawn_at_once() {
 #[test]
 fn what_is_remembered_stays_as_long_as_no_key_goes() {
     let (_data, keys) = fresh();
-    let token = keys.sign(Algorithm::EdDsa, &claims(), NOW).unwrap();
+    let token = keys.sign(Algorithm::EdDsa, &access_token(), NOW).unwrap();
     keys.open(&token).unwrap();
     keys.rotate(NOW).unwrap();
     keys.tick(NOW, Policy { lead: Seconds(5), ..POLICY }).unwrap();
@@ -182,7 +186,8 @@ fn what_is_remembered_stays_as_long_as_no_key_goes() {
 #[test]
 fn where_nothing_can_be_written_nothing_changes() {
     let (data, keys) = fresh();
-    let (first, token) = (signs(&keys, NOW), keys.sign(Algorithm::EdDsa, &claims(), NOW).unwrap());
+    let (first, token) =
+        (signs(&keys, NOW), keys.sign(Algorithm::EdDsa, &access_token(), NOW).unwrap());
     // Moved away, which stops root as well.
     let (at, aside) = (data.path().join("keys"), data.path().join("aside"));
     std::fs::rename(&at, &aside).unwrap();
@@ -198,7 +203,7 @@ fn where_nothing_can_be_written_nothing_changes() {
 #[test]
 fn a_key_that_cannot_be_removed_is_withdrawn_all_the_same_and_named() {
     let (data, keys) = fresh();
-    let token = keys.sign(Algorithm::EdDsa, &claims(), NOW).unwrap();
+    let token = keys.sign(Algorithm::EdDsa, &access_token(), NOW).unwrap();
     let path = data.path().join("keys/EdDSA-1790000000000.pkcs8");
     std::fs::remove_file(&path).unwrap();
     // A directory in its place is something that cannot be removed as a file.
@@ -244,7 +249,7 @@ fn a_key_with_another_ones_mode_stops_the_start() {
 #[test]
 fn a_token_that_we_would_not_take_is_not_signed() {
     let (_data, keys) = fresh();
-    let long = |length| Claims { scope: "x".repeat(length).into(), ..claims() };
+    let long = |length| AccessToken { role: Some("x".repeat(length).into()), ..access_token() };
     let sign = |length| keys.sign(Algorithm::EdDsa, &long(length), NOW);
     assert_eq!(sign(6_000), Err(CannotSign::TooLong));
     let most = (5_000..6_000).rev().find_map(|length| sign(length).ok()).unwrap();

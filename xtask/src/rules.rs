@@ -143,7 +143,9 @@ fn driver(source: &Source) -> Vec<usize> {
 }
 
 fn status_code(source: &Source) -> Vec<usize> {
-    if !is_product(source) || source.is_in("src/http") {
+    const GUARD: &str = "crates/resource-server/src/guard";
+    const EXTRACT: &str = "crates/resource-server/src/extract";
+    if !is_product(source) || ["src/http", GUARD, EXTRACT].iter().any(|room| source.is_in(room)) {
         return vec![];
     }
     mentioned(source, &["StatusCode"])
@@ -177,7 +179,8 @@ fn core_io(source: &Source) -> Vec<usize> {
 }
 
 fn clock(source: &Source) -> Vec<usize> {
-    if !is_product(source) || source.is_in("src/clock") {
+    const ROOMS: [&str; 2] = ["src/clock", "crates/resource-server/src/clock"];
+    if !is_product(source) || ROOMS.iter().any(|room| source.is_in(room)) {
         return vec![];
     }
     mentioned(
@@ -367,7 +370,9 @@ mod tests {
     #[test]
     fn status_codes_are_for_http() {
         breaks(status_code, "src/service.rs", "StatusCode::OK");
+        breaks(status_code, "crates/resource-server/src/verifier.rs", "StatusCode::OK");
         keeps(status_code, "src/http/error.rs", "StatusCode::OK");
+        keeps(status_code, "crates/resource-server/src/guard.rs", "StatusCode::OK");
         keeps(status_code, "src/service.rs", "// A StatusCode is not ours.");
     }
 
@@ -391,7 +396,9 @@ mod tests {
     fn time_has_one_room() {
         breaks(clock, "src/replica.rs", "let now = Instant::now();");
         breaks(clock, "crates/core/src/x.rs", "std::time::SystemTime::now()");
+        breaks(clock, "crates/resource-server/src/keeper.rs", "Instant::now()");
         keeps(clock, "src/clock.rs", "SystemTime::now()");
+        keeps(clock, "crates/resource-server/src/clock.rs", "SystemTime::now()");
         keeps(clock, "xtask/src/test.rs", "Instant::now()");
         keeps(clock, "src/replica.rs", "clock.now()");
     }

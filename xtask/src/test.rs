@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Of members, what is not built unless it is asked for.
+const FEATURES: [&str; 2] = ["--features", "counterfoil-resource-server/axum"];
 /// A database that has not come by then will not come.
 const FETCH: Duration = Duration::from_mins(2);
 
@@ -22,11 +24,11 @@ pub(crate) fn run() -> Result<bool> {
     report.step("house rules", rules::run);
     report.step("clippy", || {
         let mut clippy = cargo(&["clippy", "--workspace", "--all-targets"]);
-        succeeds(clippy.args(["--", "-D", "warnings"]))
+        succeeds(clippy.args(FEATURES).args(["--", "-D", "warnings"]))
     });
     report.step("documentation", || {
         let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
-        doc.arg("--document-private-items");
+        doc.arg("--document-private-items").args(FEATURES);
         succeeds(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     dependencies(&mut report);
@@ -186,6 +188,7 @@ impl Counts {
 /// Runs the tests, passing their output on line by line.
 fn tests() -> Result<Counts> {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    command.args(FEATURES);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()

@@ -6,7 +6,7 @@
 
 use crate::{
     Timestamp,
-    id::{AccountId, TokenId},
+    id::{AccountId, OrganizationId, TokenId},
     scope::{Need, Scope},
     time::Seconds,
     token::Mark,
@@ -34,9 +34,26 @@ pub enum Algorithm {
     Es256,
 }
 
-/// An access token whose signature is one of ours.
+impl Algorithm {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::EdDsa, Self::Es256];
+
+    /// What JOSE calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Es256 => "ES256",
+        }
+    }
+}
+
+/// An access token whose signature is one of ours: what it says (RFC 9068 §2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessToken {
+    /// Who issued it, as a URL.
+    pub issuer: Box<str>,
+    /// Its own name.
+    pub id: Box<str>,
     /// The one API that it is for.
     pub audience: Box<str>,
     /// The token that it was obtained with.
@@ -45,10 +62,16 @@ pub struct AccessToken {
     pub secret: Mark,
     /// Whose that token was.
     pub account: AccountId,
-    /// From when on it is refused.
-    pub expires_at: Timestamp,
+    /// That token's organization.
+    pub organization: OrganizationId,
     /// What it may do at most; all that its token may, where that API has no scopes.
     pub scopes: Box<[Scope]>,
+    /// The role that its token had.
+    pub role: Option<Box<str>>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// From when on it is refused.
+    pub expires_at: Timestamp,
 }
 
 impl AccessToken {

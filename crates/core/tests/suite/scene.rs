@@ -119,10 +119,15 @@ impl Scene {
             Some(AccessTokenPolicy { lifetime: Seconds::HOUR, algorithm: Algorithm::EdDsa });
         self.secret = ACCESS_TOKEN.into();
         self.access_token = Some(AccessToken {
+            issuer: "https://tokens.example.com".into(),
+            id: String::new().into(),
             audience: self.api.name.clone(),
             token: self.token.id,
             secret: secret(n).digest().mark(),
             account: self.token.owner,
+            organization: self.token.organization,
+            role: None,
+            issued_at: NOW,
             expires_at: NOW.plus(Seconds(600)),
             scopes: [scope("costs:read")].into(),
         });
