@@ -79,9 +79,22 @@ impl SigningKeys {
     ) -> Result<(Self, Vec<Done>), KeyFileError> {
         let keys = files.load()?.into_iter().map(Arc::new).collect();
         let published = ArcSwap::from_pointee(Published::new(keys, policy, None));
-        let keys = Self { files, published, changing: Mutex::new(()) };
-        let done = keys.tick(now, policy)?;
-        Ok((keys, done))
+        Self { files, published, changing: Mutex::new(()) }.begin(now, policy)
+    }
+
+    /// Where each algorithm has a key, a full disk is no reason to stop: the next tick tells.
+    fn begin(self, now: Timestamp, policy: Policy) -> Result<(Self, Vec<Done>), KeyFileError> {
+        let done = match self.tick(now, policy) {
+            Ok(done) => done,
+            Err(error) => {
+                let published = self.published.load();
+                if Algorithm::ALL.into_iter().any(|algorithm| published.of(algorithm).is_empty()) {
+                    return Err(error);
+                }
+                Vec::new()
+            }
+        };
+        Ok((self, done))
     }
 
     /// Does what is due by now: makes next keys, removes those that have done their work. What

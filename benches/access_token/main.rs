@@ -44,12 +44,11 @@ impl World {
         let keys = jwks["keys"].as_array().unwrap();
         let key = keys.iter().find(|key| key["alg"] == algorithm).unwrap();
         let coordinate = |name: &str| BASE64.decode(key[name].as_str().unwrap()).unwrap();
-        let (how, public): (&'static dyn VerificationAlgorithm, _) = match algorithm {
-            "EdDSA" => (&ED25519, coordinate("x")),
-            _ => {
-                let point = [vec![4], coordinate("x"), coordinate("y")].concat();
-                (&ECDSA_P256_SHA256_FIXED, point)
-            }
+        let (how, public): (&'static dyn VerificationAlgorithm, _) = if algorithm == "EdDSA" {
+            (&ED25519, coordinate("x"))
+        } else {
+            let point = [vec![4], coordinate("x"), coordinate("y")].concat();
+            (&ECDSA_P256_SHA256_FIXED, point)
         };
         let public = UnparsedPublicKey::new(how, public);
         Self { tokens, algorithm, public, number: Cell::new(0) }
@@ -58,14 +57,16 @@ impl World {
     /// A token that nobody has seen yet.
     fn token(&self) -> String {
         let number = self.number.replace(self.number.get() + 1);
-        let payload = format!(
-            r#"{{"iss":"https://tokens.example.com","sub":"018bcfe5-6800-7101-8101-010101010101","#
-        ) + r#""aud":"ingest","exp":1700086400,"iat":1700000000,"#
-            + &format!(r#""jti":"018bcfe5-6800-7909-8909-{number:012x}","#)
-            + r#""client_id":"018bcfe5-6800-7202-8202-020202020202","#
-            + r#""scope":"events:write feedback:write","#
-            + r#""organization":"018bcfe5-6800-7303-8303-030303030303","#
-            + r#""secret_mark":"00010203040506ff"}"#;
+        let payload = [
+            r#"{"iss":"https://tokens.example.com","sub":"018bcfe5-6800-7101-8101-010101010101","#,
+            r#""aud":"ingest","exp":1700086400,"iat":1700000000,"#,
+            &format!(r#""jti":"018bcfe5-6800-7909-8909-{number:012x}","#),
+            r#""client_id":"018bcfe5-6800-7202-8202-020202020202","#,
+            r#""scope":"events:write feedback:write","#,
+            r#""organization":"018bcfe5-6800-7303-8303-030303030303","#,
+            r#""secret_mark":"00010203040506ff"}"#,
+        ]
+        .concat();
         self.tokens.sign(self.algorithm, payload.as_bytes()).unwrap()
     }
 }

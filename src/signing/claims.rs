@@ -98,6 +98,7 @@ mod hexadecimal {
     use super::{Cow, Deserialize as _, Deserializer, Mark, Serializer};
     use serde::de::Error as _;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(mark: &Mark, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format!("{:016x}", u64::from_be_bytes(*mark)))
     }

@@ -201,6 +201,24 @@ fn where_nothing_can_be_written_nothing_changes() {
 }
 
 #[test]
+fn a_start_that_cannot_write_goes_on_with_the_keys_that_there_are() {
+    let (data, keys) = fresh();
+    let first = signs(&keys, NOW);
+    std::fs::rename(data.path().join("keys"), data.path().join("aside")).unwrap();
+    let (keys, done) = keys.begin(after(90), POLICY).unwrap();
+    assert_eq!((signs(&keys, after(90)), done), (first, vec![]));
+    // Without any there is nothing to go on with.
+    let files = KeyFiles::open(data.path()).unwrap();
+    let none = SigningKeys {
+        files,
+        published: ArcSwap::from_pointee(Published::new(vec![], POLICY, None)),
+        changing: Mutex::new(()),
+    };
+    std::fs::remove_dir(data.path().join("keys")).unwrap();
+    assert!(none.begin(NOW, POLICY).is_err());
+}
+
+#[test]
 fn a_key_that_cannot_be_removed_is_withdrawn_all_the_same_and_named() {
     let (data, keys) = fresh();
     let token = keys.sign(Algorithm::EdDsa, &access_token(), NOW).unwrap();
@@ -237,7 +255,7 @@ fn a_crash_between_two_steps_is_made_good_at_the_next_start() {
 }
 
 #[test]
-fn a_key_with_another_ones_mode_stops_the_start() {
+fn a_key_that_others_can_read_stops_the_start() {
     let (data, keys) = fresh();
     drop(keys);
     let path = data.path().join("keys/ES256-1790000000000.pkcs8");

@@ -26,6 +26,7 @@ use table::Row;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
     InProcess,
+    AccessToken,
     IndexMemory,
     ForwardAuth,
     Verify,
@@ -37,8 +38,9 @@ enum What {
     Issue,
 }
 
-const NAMES: [(&str, What); 10] = [
+const NAMES: [(&str, What); 11] = [
     ("in-process", What::InProcess),
+    ("access-token", What::AccessToken),
     ("index-memory", What::IndexMemory),
     ("forward-auth", What::ForwardAuth),
     ("verify", What::Verify),
@@ -119,7 +121,9 @@ impl Options {
 
     /// Whether a running server is asked for.
     fn serves(&self) -> bool {
-        self.what.iter().any(|what| !matches!(what, What::InProcess | What::IndexMemory))
+        self.what
+            .iter()
+            .any(|what| !matches!(what, What::InProcess | What::AccessToken | What::IndexMemory))
     }
 }
 
@@ -127,7 +131,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // Everything is built before anything is measured.
     let benches = in_process::benches(options);
     for bench in &benches {
-        build(&["bench", "--bench", bench, "--no-run"])?;
+        build(&["bench", "--features", in_process::FEATURES, "--bench", bench, "--no-run"])?;
     }
     let mut rows = Vec::new();
     if options.serves() {

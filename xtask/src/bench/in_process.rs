@@ -9,15 +9,27 @@ use std::time::Duration;
 /// Long enough for ten million tokens on a busy machine.
 const AN_HOUR: Duration = Duration::from_hours(1);
 
+/// One set for all of them, so that they are built once.
+pub(crate) const FEATURES: &str = "fuzzing";
+
 /// Builds what is asked for, so that nothing is measured while something is built.
 pub(crate) fn benches(options: &Options) -> Vec<&'static str> {
     let of = |what, bench| options.has(what).then_some(bench);
-    [of(What::InProcess, "verify"), of(What::IndexMemory, "memory")].into_iter().flatten().collect()
+    [
+        of(What::InProcess, "verify"),
+        of(What::AccessToken, "access_token"),
+        of(What::IndexMemory, "memory"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Runs one and reads the lines that begin with `figure:`.
 pub(crate) fn run(options: &Options, bench: &str) -> Result<Vec<Row>> {
-    let mut command = cargo(&["bench", "--quiet", "--bench", bench, "--", "turns"]);
+    let features = ["--features", FEATURES];
+    let mut command =
+        cargo(&[&["bench", "--quiet"], &features[..], &["--bench", bench, "--", "turns"]].concat());
     if options.quick {
         command.arg("--quick");
     }
