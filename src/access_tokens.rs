@@ -1,14 +1,140 @@
-//! Access tokens of this installation.
+//! Access tokens of this installation: what signs them, and what opens them.
 
-use counterfoil_core::access_token::{AccessToken, AccessTokens};
-use std::sync::Arc;
+use crate::{
+    clock,
+    config::Config,
+    signing::{CannotSign, Done, KeyFileError, KeyFiles, Policy, SigningKeys},
+};
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use counterfoil_core::{
+    Timestamp,
+    access_token::{AccessToken, AccessTokens, Algorithm},
+    time::Seconds,
+};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-/// What signs them and opens them.
+/// How long a key is published before it signs: longer than anybody keeps a list of keys.
+const LEAD: Seconds = Seconds::days(1);
+/// The longest that any API's access tokens may live.
+const LONGEST: Seconds = Seconds::days(7);
+
+/// The keys, from the moment on that some API has access tokens.
 #[derive(Debug, Default)]
-pub(crate) struct AccessTokenKeys;
+pub(crate) struct AccessTokenKeys {
+    /// The data directory; there is none where nothing is kept.
+    directory: Option<PathBuf>,
+    ready: ArcSwapOption<Ready>,
+    /// Held by whoever reads the configuration.
+    configuring: Mutex<()>,
+}
+
+/// Keys, and in whose name they sign.
+#[derive(Debug)]
+struct Ready {
+    signing: Arc<SigningKeys>,
+    issuer: Box<str>,
+    policy: Policy,
+}
+
+/// Why there is no access token.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoAccessToken {
+    #[error("this installation has no access tokens")]
+    None,
+    #[error(transparent)]
+    CannotSign(#[from] CannotSign),
+}
+
+impl AccessTokenKeys {
+    /// Those of the data directory, once they are needed.
+    pub(crate) fn of(directory: Option<PathBuf>) -> Self {
+        Self { directory, ..Self::default() }
+    }
+
+    /// Reads the keys where an API has access tokens, making the first ones; blocks.
+    ///
+    /// # Errors
+    /// Where the keys cannot be read or made: what they sign would be good for nothing.
+    pub(crate) fn configure(&self, config: &Config) -> Result<(), KeyFileError> {
+        let _configuring = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = config.apis.iter().any(|protected| protected.api.access_tokens.is_some());
+        let Some(directory) = self.directory.as_ref().filter(|_| needed) else {
+            self.ready.store(None);
+            return Ok(());
+        };
+        let policy =
+            Policy { rotate_every: config.signing.rotate, lead: LEAD, longest_lifetime: LONGEST };
+        let now = clock::now();
+        let signing = match self.ready.load_full() {
+            Some(ready) => {
+                told(&ready.signing.tick(now, policy)?);
+                ready.signing.clone()
+            }
+            None => {
+                let (signing, done) = SigningKeys::load(KeyFiles::open(directory)?, now, policy)?;
+                told(&done);
+                Arc::new(signing)
+            }
+        };
+        let issuer = config.server.public_url.clone().into();
+        self.ready.store(Some(Arc::new(Ready { signing, issuer, policy })));
+        Ok(())
+    }
+
+    /// Makes and removes keys as it is time for; blocks.
+    pub(crate) fn tick(&self, now: Timestamp) {
+        let Some(ready) = self.ready.load_full() else { return };
+        match ready.signing.tick(now, ready.policy) {
+            Ok(done) => told(&done),
+            Err(error) => tracing::error!(%error, "signing keys cannot be kept up"),
+        }
+    }
+
+    /// All published keys (RFC 7517), as JSON; none where there are no access tokens.
+    pub(crate) fn jwks(&self) -> Bytes {
+        self.ready
+            .load()
+            .as_ref()
+            .map_or_else(|| Bytes::from_static(br#"{"keys":[]}"#), |ready| ready.signing.jwks())
+    }
+
+    /// The keys themselves, for who has them rotated.
+    pub(crate) fn signing(&self) -> Option<Arc<SigningKeys>> {
+        self.ready.load().as_ref().map(|ready| ready.signing.clone())
+    }
+
+    /// In whose name they sign.
+    pub(crate) fn issuer(&self) -> Option<Box<str>> {
+        self.ready.load().as_ref().map(|ready| ready.issuer.clone())
+    }
+
+    /// Signs an access token.
+    pub(crate) fn sign(
+        &self,
+        algorithm: Algorithm,
+        access_token: &AccessToken,
+        now: Timestamp,
+    ) -> Result<String, NoAccessToken> {
+        let ready = self.ready.load();
+        let ready = ready.as_ref().ok_or(NoAccessToken::None)?;
+        Ok(ready.signing.sign(algorithm, access_token, now)?)
+    }
+}
 
 impl AccessTokens for AccessTokenKeys {
-    fn open(&self, _: &str) -> Option<Arc<AccessToken>> {
-        None
+    fn open(&self, text: &str) -> Option<Arc<AccessToken>> {
+        let ready = self.ready.load();
+        let ready = ready.as_ref()?;
+        ready.signing.open(text).filter(|access_token| access_token.issuer == ready.issuer)
+    }
+}
+
+fn told(done: &[Done]) {
+    for Done { what, algorithm, kid } in done {
+        tracing::info!(?what, algorithm = algorithm.name(), %kid, "signing key");
     }
 }

@@ -4,6 +4,7 @@
 mod confinement;
 
 use crate::{
+    access_tokens::AccessTokenKeys,
     clock,
     config::Config,
     mail::Post,
@@ -21,7 +22,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use counterfoil_core::api::Api;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Everything that the interfaces stand on.
@@ -40,13 +41,13 @@ impl App {
         directory: Arc<DataDirectory>,
     ) -> anyhow::Result<Self> {
         let replica = Arc::new(Replica::default());
-        let follower = replica.clone();
+        let (follower, path) = (replica.clone(), directory.path().to_owned());
         let store = Arc::new(Sqlite::open(
             directory,
             &config.database.file,
             Box::new(move |order, head| follower.follow(order, head)),
         )?);
-        Self::on(config, store, replica)
+        Self::on(config, store, replica, Some(path))
     }
 
     /// Everything that stands on this store and this replica of it.
@@ -54,6 +55,7 @@ impl App {
         config: &Config,
         store: Arc<dyn Store>,
         replica: Arc<Replica>,
+        directory: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let service = Arc::new(Service {
@@ -72,10 +74,11 @@ impl App {
             initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
             took: token_history::Took::default(),
-            access_tokens: Arc::default(),
+            access_tokens: Arc::new(AccessTokenKeys::of(directory)),
             inspections: Inspections::default(),
             under_way: TaskTracker::new(),
         });
+        service.access_tokens.configure(config)?;
         Ok(Self { service, replica, stop: CancellationToken::new() })
     }
 
@@ -84,6 +87,7 @@ impl App {
     pub(crate) fn configure(&self, config: &Config) -> anyhow::Result<()> {
         let apis = Self::apis(config)?;
         self.service.post.configure(config)?;
+        self.service.access_tokens.configure(config)?;
         self.service.apis.store(Arc::new(apis));
         self.service.lifetimes.store(Arc::new(Lifetimes::from(&config.console)));
         Ok(())

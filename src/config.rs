@@ -63,8 +63,17 @@ pub(crate) struct Config {
     pub(crate) console: Console,
     /// How mail is sent, if it is.
     pub(crate) mail: Option<Mail>,
+    /// How access tokens are signed.
+    pub(crate) signing: Signing,
     /// The protected APIs, sorted by name.
     pub(crate) apis: Vec<ProtectedApi>,
+}
+
+/// How access tokens are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Signing {
+    /// How long after a key was made the next one is.
+    pub(crate) rotate: Seconds,
 }
 
 /// Console, management API and OAuth.

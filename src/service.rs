@@ -3,6 +3,7 @@
 //! A function here authorises, decides and commits. What it decided on may
 //! have changed by the time it commits; the store notices, and it decides again.
 
+pub(crate) mod access_tokens;
 pub(crate) mod accounts;
 pub(crate) mod attempts;
 mod audit;

@@ -1,7 +1,7 @@
 //! The settings become a [`Config`]: each value its type, and all of them together consistent.
 
 use super::{
-    Config, Console, Database, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, api,
+    Config, Console, Database, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, Signing, api,
     document::Document,
     key_path::KeyPath,
     mail,
@@ -9,7 +9,7 @@ use super::{
     settings::{self, Settings},
     url,
 };
-use counterfoil_core::network::Network;
+use counterfoil_core::{network::Network, time::Seconds};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +31,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let file = database(&settings.database.url, report);
     let level = level(settings.log.level, report);
     let console = console(&settings.console, report);
+    let signing = signing(&settings.signing, report);
     let mail = mail::read(settings.mail, report);
     unique_prefixes(&settings.api, report);
     unique_mounts(&settings.api, report);
@@ -54,6 +55,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
         database: Database { file: file? },
         log: Log { format: settings.log.format, level: level? },
         console: console?,
+        signing: signing?,
         mail: mail?,
         apis,
     })
@@ -187,6 +189,18 @@ fn console(settings: &settings::Console, report: &mut Report<'_>) -> Result<Cons
         .filter_map(|(index, text)| report.accept(&path.index(index), text.parse()).ok())
         .collect();
     Ok(Console { docs: settings.docs, operators, session: session?, session_max: session_max? })
+}
+
+/// The shortest time between two keys: a key is published a day before it signs.
+const ROTATE: Seconds = Seconds::days(2);
+
+fn signing(settings: &settings::Signing, report: &mut Report<'_>) -> Result<Signing, Noted> {
+    let at = KeyPath::of(["signing", "rotate"]);
+    let rotate = report.accept(&at, api::read_span(&settings.rotate))?;
+    if rotate < ROTATE {
+        return Err(report.add(&at, format_args!("expected {ROTATE} at least")));
+    }
+    Ok(Signing { rotate })
 }
 
 /// A secret's prefix says which API it is for.

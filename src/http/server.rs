@@ -241,7 +241,7 @@ mod tests {
         let locked = Arc::new(DataDirectory::lock(directory.path()).unwrap());
         let store = Sqlite::open(locked, Path::new("test.db"), Box::new(|_, _| {})).unwrap();
         let replica = Arc::new(Replica::trusting(index()));
-        let app = App::on(&config, Arc::new(store), replica.clone()).unwrap();
+        let app = App::on(&config, Arc::new(store), replica.clone(), None).unwrap();
         let live = Live::new(&config, &app, &Arc::new(Metrics::new(replica))).unwrap();
         let peer = SocketAddr::from(([127, 0, 0, 1], 7));
 

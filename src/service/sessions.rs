@@ -503,7 +503,7 @@ mod tests {
         let locked = Arc::new(DataDirectory::lock(directory.path()).unwrap());
         let store = Sqlite::open(locked, Path::new("test.db"), Box::new(|_, _| {})).unwrap();
         let config = Config::load(None, &Environment::default()).unwrap().config;
-        let app = App::on(&config, Arc::new(store), Arc::new(Replica::default())).unwrap();
+        let app = App::on(&config, Arc::new(store), Arc::new(Replica::default()), None).unwrap();
         let password = Some(Zeroizing::new("correct horse".to_owned()));
         let service = &app.service;
         service

@@ -103,7 +103,7 @@ impl World {
         let follow = Box::new(move |order: &Order, head| follower.follow(order, head));
         let store = Arc::new(Sqlite::open(locked, Path::new("world.db"), follow).unwrap());
         replica.load(&*store, Box::new(|_, _| {})).await.unwrap();
-        let app = App::on(&config, store.clone(), replica).unwrap();
+        let app = App::on(&config, store.clone(), replica, None).unwrap();
         let mut world = Self {
             directory,
             store,

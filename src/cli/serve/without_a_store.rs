@@ -93,7 +93,7 @@ impl House {
         let store = Untouchable::default();
         let touched = store.0.clone();
         let replica = Arc::new(Replica::trusting(index()));
-        let app = App::on(&config, Arc::new(store), replica.clone()).unwrap();
+        let app = App::on(&config, Arc::new(store), replica.clone(), None).unwrap();
         let metrics = Arc::new(Metrics::new(replica));
         let live = Live::new(&config, &app, &metrics).unwrap();
         let live = Arc::new(ArcSwap::from_pointee(live));

@@ -92,7 +92,7 @@ impl House {
         let follow = Box::new(move |order: &Order, head| follower.follow(order, head));
         let store = Arc::new(Sqlite::open(locked, Path::new("house.db"), follow).unwrap());
         replica.load(&*store, Box::new(|_, _| {})).await.unwrap();
-        let app = App::on(&config, store, replica.clone()).unwrap();
+        let app = App::on(&config, store, replica.clone(), None).unwrap();
         let live = Live::new(&config, &app, &Arc::new(Metrics::new(replica))).unwrap();
 
         let service = app.service.clone();
