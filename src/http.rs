@@ -16,6 +16,7 @@ pub(crate) mod in_time;
 pub(crate) mod leaks;
 pub(crate) mod listen;
 pub(crate) mod live;
+pub(crate) mod oauth;
 pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod places;

@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 /// How often the ledger's head is logged.
 const HEAD_EVERY: Duration = Duration::from_mins(1);
 
+/// How often it is looked whether a signing key is due.
+const KEYS_EVERY: Duration = Duration::from_mins(10);
+
 /// How often what is too old is deleted.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
@@ -50,6 +53,23 @@ pub(crate) async fn keep_books(service: Arc<Service>, stop: CancellationToken) {
                 service.forget_sessions(clock::now()).await;
             }
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Makes the next signing keys and removes those that have done their work, when it is time.
+pub(crate) async fn keep_keys(service: Arc<Service>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(KEYS_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let service = service.clone();
+        // It writes files, and waits until they are on the disk.
+        let ticked = tokio::task::spawn_blocking(move || service.access_tokens.tick(clock::now()));
+        if let Err(error) = ticked.await {
+            tracing::error!(%error, "signing keys cannot be kept up");
         }
     }
 }

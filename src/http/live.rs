@@ -8,6 +8,7 @@ use super::{
     forward_auth::ForwardAuth,
     gateway::Gateway,
     leaks::{self, Leaks},
+    oauth::{self, Exchange},
     openapi, problem,
     server::Server,
     status,
@@ -59,12 +60,14 @@ impl Live {
             operators: config.console.operators.clone(),
             docs: config.console.docs,
         });
+        let exchange = Arc::new(Exchange::new(config, &common, app.service.clone()));
         let is_secure = console.is_secure();
         let router = Router::new()
             .merge(console::routes(console))
             .merge(status::calls().with_state(replica.clone()))
             .merge(openapi::calls().with_state(()))
             .merge(leaks::routes(Arc::new(leaks)))
+            .merge(oauth::routes(exchange.clone()))
             .merge(api::for_tokens(
                 app.service.clone(),
                 verifier.clone(),

@@ -82,6 +82,11 @@ impl<'i> Entry<'i> {
         self.id
     }
 
+    /// The API that it is for.
+    pub fn api(&self) -> &'i str {
+        &self.terms.api
+    }
+
     /// Active, paused or revoked.
     pub fn state(&self) -> State {
         self.life.state()

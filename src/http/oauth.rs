@@ -1,0 +1,154 @@
+//! Access tokens over HTTP: `POST /authenticate`, and the keys that verify them.
+
+use super::{
+    api::Peer,
+    client_address,
+    door::{self, Common, Door, Doors, Seen},
+    problem::Problem,
+};
+use crate::{
+    clock,
+    config::Config,
+    entropy,
+    service::{Service, access_tokens::NotIssued},
+};
+use axum::{
+    Router,
+    extract::{Extension, Request, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use counterfoil_core::{
+    Code, Refusal,
+    access_token::{self, AccessTokens as _},
+    credential::{self, Credential, Scheme, Schemes},
+    id::RequestId,
+    network::Network,
+    route::Requirement,
+    token::Digest,
+};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use std::sync::Arc;
+
+/// What exchanges tokens for access tokens.
+pub(crate) struct Exchange {
+    doors: Doors,
+    common: Common,
+    service: Arc<Service>,
+    trusted_proxies: Vec<Network>,
+    /// In whose words those are refused whose API is not known: the first that has any.
+    first: Option<Box<str>>,
+    /// How a secret comes to `/authenticate`.
+    schemes: Schemes,
+}
+
+impl Exchange {
+    pub(crate) fn new(config: &Config, common: &Common, service: Arc<Service>) -> Self {
+        let has = |protected: &&crate::config::ProtectedApi| protected.api.access_tokens.is_some();
+        Self {
+            doors: Doors::new("authenticate", config, common),
+            common: common.clone(),
+            service,
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            first: config.apis.iter().find(has).map(|protected| protected.api.name.clone()),
+            schemes: Schemes {
+                accepted: vec![Scheme::Bearer],
+                header: None,
+                header_pair: None,
+                exact_token_keyword: false,
+            },
+        }
+    }
+
+    /// Exchanges a token, which comes as a bearer token, for an access token of its API; an
+    /// access token for itself.
+    pub(crate) fn authenticate(
+        &self,
+        seen: Seen<'_>,
+        request_id: RequestId,
+    ) -> Result<Response, Problem> {
+        let none = || {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "no_access_tokens",
+                "no API here has short-lived tokens",
+            )
+        };
+        let presented = match credential::read(&self.schemes, &seen.headers) {
+            Ok(Some(Credential::Bearer(text))) => Some(text),
+            _ => None,
+        };
+        let door = presented.and_then(|text| self.door_of(text));
+        let first = || self.first.as_deref().and_then(|name| self.doors.find(name));
+        let door = door.or_else(first).ok_or_else(none)?;
+        let judged = door.judge(seen, Requirement::Any);
+        let outcome = judged.and_then(|admitted| {
+            // Nobody is let in without: this is no route of the API's.
+            let Some(identity) = admitted.identity() else {
+                return Err(Refusal::new(Code::MissingCredential));
+            };
+            door.let_through(&admitted, seen);
+            // One is never exchanged for a longer life.
+            if identity.access_token().is_some() {
+                return Ok(Ok(presented.unwrap_or_default().to_owned().into()));
+            }
+            let issued = self.service.issue_access_token(&door.api, identity, None, seen.at);
+            Ok(issued.map(|issued| issued.text))
+        });
+        match outcome {
+            Ok(Ok(text)) => Ok(no_store(json!({"token": text.as_str()}).to_string())),
+            Ok(Err(NotIssued::None(_) | NotIssued::Scope(_))) => Err(none()),
+            Ok(Err(NotIssued::Service(error))) => Err(error.into()),
+            Err(refusal) => {
+                Ok(door::response::<axum::body::Body>(door.refuse(&refusal, request_id, seen)))
+            }
+        }
+    }
+
+    /// The door of the API that a secret or an access token is for.
+    fn door_of(&self, text: &str) -> Option<&Door> {
+        if access_token::is_plausible(text) {
+            return self.doors.find(&self.common.access_tokens.open(text)?.audience);
+        }
+        self.doors.find(self.common.replica.index()?.find(&Digest::of(text))?.api())
+    }
+}
+
+/// The calls of the server's own listener.
+pub(crate) fn routes(exchange: Arc<Exchange>) -> Router {
+    Router::new()
+        .route("/authenticate", post(authenticate))
+        .route("/.well-known/jwks.json", get(jwks))
+        .with_state(exchange)
+}
+
+async fn authenticate(
+    State(exchange): State<Arc<Exchange>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (head, _) = request.into_parts();
+    let proxies = &exchange.trusted_proxies;
+    let client = client_address::forwarded_for(peer.ip(), &head.headers, proxies);
+    let now = clock::now();
+    let seen = Seen::at(now, head.method.as_str(), head.uri.path(), client, &head.headers);
+    exchange.authenticate(seen, entropy::request_id_at(now))
+}
+
+async fn jwks(State(exchange): State<Arc<Exchange>>) -> Response {
+    let fields = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        // A key is published a day before it signs.
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+    ];
+    (fields, exchange.common.access_tokens.jwks()).into_response()
+}
+
+fn no_store(json: String) -> Response {
+    let fields = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (fields, json).into_response()
+}
