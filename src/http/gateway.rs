@@ -18,6 +18,7 @@ use crate::{
         door::{self, Common, Seen},
         head, hush, identity,
         loggable::loggable,
+        oauth::{self, Exchange},
         problem::{Problem, REQUEST_ID},
     },
     replica::Replica,
@@ -58,6 +59,7 @@ pub(crate) struct Gateway {
     trusted_proxies: Vec<Network>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
+    exchange: Arc<Exchange>,
 }
 
 /// A request that may go on, and where to.
@@ -75,10 +77,16 @@ enum Stop<'a> {
     Problem(Problem),
     /// The API says no.
     Refused(&'a Mounted, Refusal),
+    /// It asks us, and not the upstream, for an access token.
+    Exchange,
 }
 
 impl Gateway {
-    pub(crate) fn new(config: &Config, common: &Common) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        common: &Common,
+        exchange: Arc<Exchange>,
+    ) -> anyhow::Result<Self> {
         let apis = &config.apis;
         Ok(Self {
             mounts: Mounts::new(apis, common)?,
@@ -86,6 +94,7 @@ impl Gateway {
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             replica: common.replica.clone(),
             metrics: common.metrics.clone(),
+            exchange,
         })
     }
 
@@ -123,7 +132,11 @@ impl Gateway {
             )));
         }
         let path = path::canonical(request.uri().path()).map_err(ambiguous)?;
+        let asks_us = |path: &str| path == oauth::EXCHANGE && request.method() == Method::POST;
         let (mounted, inner_path) = self.mounts.find(host, &path).ok_or_else(|| {
+            if asks_us(&path) {
+                return Stop::Exchange;
+            }
             Stop::Problem(Problem::new(
                 StatusCode::NOT_FOUND,
                 "unknown_api",
@@ -131,6 +144,9 @@ impl Gateway {
             ))
         })?;
         let api = &*mounted.door.api;
+        if api.access_tokens.is_some() && asks_us(inner_path) {
+            return Err(Stop::Exchange);
+        }
         let client = self.client(peer, request.headers());
         let method = request.method().as_str();
         let requirement = api.requirement(method, inner_path);
@@ -215,6 +231,15 @@ impl Gateway {
                         .insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response
+            }
+            Stop::Exchange => {
+                let client = self.client(peer, request.headers());
+                let (method, path) = (request.method().as_str(), request.uri().path());
+                let seen = Seen::at(at, method, path, client, request.headers());
+                match self.exchange.authenticate(seen, request_id) {
+                    Ok(answer) => answer.map(|text| Either::Left(Full::from(text))),
+                    Err(problem) => problem_response(&problem, request_id),
+                }
             }
             Stop::Refused(mounted, refusal) => {
                 let client = self.client(peer, request.headers());

@@ -37,7 +37,8 @@ impl Live {
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
         let replica = &app.replica;
         let common = Common::of(app, metrics);
-        let gateway = Gateway::new(config, &common)?;
+        let exchange = Arc::new(Exchange::new(config, &common, app.service.clone()));
+        let gateway = Gateway::new(config, &common, exchange.clone())?;
         let verifier = Verifier::new(config, &common);
         let verifier = Arc::new(verifier);
         let api = App::management(config)?;
@@ -60,7 +61,6 @@ impl Live {
             operators: config.console.operators.clone(),
             docs: config.console.docs,
         });
-        let exchange = Arc::new(Exchange::new(config, &common, app.service.clone()));
         let is_secure = console.is_secure();
         let router = Router::new()
             .merge(console::routes(console))

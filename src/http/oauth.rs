@@ -31,6 +31,9 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use std::sync::Arc;
 
+/// Where a token is exchanged for an access token.
+pub(crate) const EXCHANGE: &str = "/authenticate";
+
 /// What exchanges tokens for access tokens.
 pub(crate) struct Exchange {
     doors: Doors,
@@ -67,7 +70,7 @@ impl Exchange {
         &self,
         seen: Seen<'_>,
         request_id: RequestId,
-    ) -> Result<Response, Problem> {
+    ) -> Result<http::Response<String>, Problem> {
         let none = || {
             Problem::new(
                 StatusCode::NOT_FOUND,
@@ -100,9 +103,7 @@ impl Exchange {
             Ok(Ok(text)) => Ok(no_store(json!({"token": text.as_str()}).to_string())),
             Ok(Err(NotIssued::None(_) | NotIssued::Scope(_))) => Err(none()),
             Ok(Err(NotIssued::Service(error))) => Err(error.into()),
-            Err(refusal) => {
-                Ok(door::response::<axum::body::Body>(door.refuse(&refusal, request_id, seen)))
-            }
+            Err(refusal) => Ok(door::response(door.refuse(&refusal, request_id, seen))),
         }
     }
 
@@ -118,7 +119,7 @@ impl Exchange {
 /// The calls of the server's own listener.
 pub(crate) fn routes(exchange: Arc<Exchange>) -> Router {
     Router::new()
-        .route("/authenticate", post(authenticate))
+        .route(EXCHANGE, post(authenticate))
         .route("/.well-known/jwks.json", get(jwks))
         .with_state(exchange)
 }
@@ -133,7 +134,8 @@ async fn authenticate(
     let client = client_address::forwarded_for(peer.ip(), &head.headers, proxies);
     let now = clock::now();
     let seen = Seen::at(now, head.method.as_str(), head.uri.path(), client, &head.headers);
-    exchange.authenticate(seen, entropy::request_id_at(now))
+    let answer = exchange.authenticate(seen, entropy::request_id_at(now))?;
+    Ok(answer.map(axum::body::Body::from))
 }
 
 async fn jwks(State(exchange): State<Arc<Exchange>>) -> Response {
@@ -145,10 +147,11 @@ async fn jwks(State(exchange): State<Arc<Exchange>>) -> Response {
     (fields, exchange.common.access_tokens.jwks()).into_response()
 }
 
-fn no_store(json: String) -> Response {
-    let fields = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (fields, json).into_response()
+/// An answer with a secret in it.
+fn no_store(json: String) -> http::Response<String> {
+    let mut response = http::Response::new(json);
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
 
+mod access_tokens;
 mod command_line;
 mod console;
 mod contracts;
