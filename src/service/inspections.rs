@@ -70,7 +70,14 @@ impl Service {
         progress: Progress,
     ) -> Result<Inspection, ServiceError> {
         caller.is_operator()?;
-        let under_way = self.inspections.begin();
+        self.inspect(self.inspections.begin(), progress).await
+    }
+
+    async fn inspect(
+        &self,
+        under_way: UnderWay,
+        progress: Progress,
+    ) -> Result<Inspection, ServiceError> {
         let inspections = self.inspections.clone();
         let told = move |checked, of| {
             *inspections.lock() = Inspected::UnderWay { checked, of };
@@ -91,10 +98,11 @@ impl Service {
         if matches!(self.inspections.last(), Inspected::UnderWay { .. }) {
             return Ok(());
         }
-        let (service, caller) = (self.clone(), caller.clone());
+        // Whoever looks from now on sees that it is under way.
+        let (service, under_way) = (self.clone(), self.inspections.begin());
         // It changes nothing: stopping doesn't wait for it.
         tokio::spawn(async move {
-            if let Err(error) = service.inspect_ledger(&caller, Box::new(|_, _| {})).await {
+            if let Err(error) = service.inspect(under_way, Box::new(|_, _| {})).await {
                 tracing::error!(%error, "the ledger could not be verified");
             }
         });

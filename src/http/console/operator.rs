@@ -21,6 +21,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::time::MissedTickBehavior;
 
 /// How often the page is told what is new.
 const EVERY: Duration = Duration::from_secs(2);
@@ -152,8 +153,13 @@ async fn events(
 impl Console {
     async fn tell_operator(&self, events: &Events, session: SessionId) -> Option<()> {
         let mut before = self.moment().await;
+        // A rate is what came from one look to the next.
+        let mut looks = tokio::time::interval(EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first comes at once, and `before` is that one.
+        looks.tick().await;
         loop {
-            tokio::time::sleep(EVERY).await;
+            looks.tick().await;
             if !self.still_operates(session).await {
                 return events.end().await.ok();
             }
@@ -216,7 +222,7 @@ impl Console {
                 "half",
                 "Half are judged within",
                 within(50),
-                "since the start; one in 64 timed",
+                "since the start; one in 61 timed",
             ),
             figure("most", "99 of 100 within", within(99), "to the next power of two"),
             figure("database", "Database", database, "for one look"),

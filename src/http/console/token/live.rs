@@ -18,6 +18,7 @@ use counterfoil_core::{
     id::{SessionId, TokenId},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::MissedTickBehavior;
 
 /// How often a page is told what is new.
 const EVERY: Duration = Duration::from_secs(2);
@@ -69,50 +70,56 @@ struct Following {
 
 impl Following {
     async fn follow(mut self, events: &Events, mut watch: Option<Watch>) {
+        // What tokens do is counted without a word to anybody, so that whoever verifies waits
+        // for nobody; and a page costs no more however much goes on.
+        let mut looks = tokio::time::interval(EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let Some(stored) = self.look().await else {
-                // The page asks for itself again, and is told why.
-                let _ = events.end().await;
-                return;
-            };
-            let now = clock::now();
-            let mut parts = parts(&stored, now);
-            // What the light has said since is newer.
-            if let Some(last) = stored.present_last_used.as_ref().filter(|last| last.at > self.lit)
-            {
-                parts.push(good(last.route.as_deref()));
-                self.lit = last.at;
-            }
-            for part in parts {
-                if self.tell(events, part).await.is_none() {
-                    return;
-                }
-            }
-            if matches!(stored.state_at(now), TokenState::Revoked | TokenState::Expired) {
-                let _ = events.end().await;
-                return;
-            }
             let came = async {
                 match &mut watch {
                     Some(watch) => watch.next().await,
                     None => std::future::pending().await,
                 }
             };
-            let event = tokio::select! {
-                event = came => event,
-                () = tokio::time::sleep(EVERY) => continue,
-            };
-            match event {
-                Some(event) => {
+            let goes_on = tokio::select! {
+                event = came => if let Some(event) = event {
                     self.lit = clock::now();
-                    if self.tell(events, light(event)).await.is_none() {
-                        return;
-                    }
-                }
-                // Nothing more will come of it.
-                None => watch = None,
+                    self.tell(events, light(event)).await
+                } else {
+                    // Nothing more will come of it.
+                    watch = None;
+                    Some(())
+                },
+                _ = looks.tick() => self.tell_all(events).await,
+            };
+            if goes_on.is_none() {
+                return;
             }
         }
+    }
+
+    /// Tells how the token is now; nothing when there is no more to tell.
+    async fn tell_all(&mut self, events: &Events) -> Option<()> {
+        let Some(stored) = self.look().await else {
+            // The page asks for itself again, and is told why.
+            let _ = events.end().await;
+            return None;
+        };
+        let now = clock::now();
+        let mut parts = parts(&stored, now);
+        // What the light has said since is newer.
+        if let Some(last) = stored.present_last_used.as_ref().filter(|last| last.at > self.lit) {
+            parts.push(good(last.route.as_deref()));
+            self.lit = last.at;
+        }
+        for part in parts {
+            self.tell(events, part).await?;
+        }
+        if matches!(stored.state_at(now), TokenState::Revoked | TokenState::Expired) {
+            let _ = events.end().await;
+            return None;
+        }
+        Some(())
     }
 
     /// The token, if the session goes on and still sees it.
