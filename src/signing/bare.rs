@@ -2,11 +2,11 @@
 
 use super::{
     claims::Claims,
-    key::{Algorithm, Key},
+    key::Key,
     published::Published,
     schedule::Policy,
 };
-use counterfoil_core::{Timestamp, time::Seconds};
+use counterfoil_core::{Timestamp, access_token::Algorithm, time::Seconds};
 use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -50,7 +50,7 @@ impl AccessTokens {
 
     /// What a token of these keys says, as JSON.
     pub fn open(&self, text: &str) -> Option<String> {
-        serde_json::to_string(&*self.0.open(text)?).ok()
+        serde_json::to_string(&Claims::from(&*self.0.open(text)?)).ok()
     }
 
     /// A payload that says what access tokens say, written again.
