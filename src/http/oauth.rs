@@ -107,12 +107,14 @@ impl Exchange {
         }
     }
 
-    /// The door of the API that a secret or an access token is for.
+    /// The door of the API that a secret or an access token is for, where that has some.
     fn door_of(&self, text: &str) -> Option<&Door> {
-        if access_token::is_plausible(text) {
-            return self.doors.find(&self.common.access_tokens.open(text)?.audience);
-        }
-        self.doors.find(self.common.replica.index()?.find(&Digest::of(text))?.api())
+        let door = if access_token::is_plausible(text) {
+            self.doors.find(&self.common.access_tokens.open(text)?.audience)
+        } else {
+            self.doors.find(self.common.replica.index()?.find(&Digest::of(text))?.api())
+        };
+        door.filter(|door| door.api.access_tokens.is_some())
     }
 }
 
