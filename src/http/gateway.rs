@@ -77,8 +77,8 @@ enum Stop<'a> {
     Problem(Problem),
     /// The API says no.
     Refused(&'a Mounted, Refusal),
-    /// It asks us, and not the upstream, for an access token.
-    Exchange,
+    /// It asks us, and not the upstream, for an access token, of one API or of any.
+    Exchange(Option<&'a Mounted>),
 }
 
 impl Gateway {
@@ -135,7 +135,7 @@ impl Gateway {
         let asks_us = |path: &str| path == oauth::EXCHANGE && request.method() == Method::POST;
         let (mounted, inner_path) = self.mounts.find(host, &path).ok_or_else(|| {
             if asks_us(&path) {
-                return Stop::Exchange;
+                return Stop::Exchange(None);
             }
             Stop::Problem(Problem::new(
                 StatusCode::NOT_FOUND,
@@ -145,7 +145,7 @@ impl Gateway {
         })?;
         let api = &*mounted.door.api;
         if api.access_tokens.is_some() && asks_us(inner_path) {
-            return Err(Stop::Exchange);
+            return Err(Stop::Exchange(Some(mounted)));
         }
         let client = self.client(peer, request.headers());
         let method = request.method().as_str();
@@ -232,11 +232,12 @@ impl Gateway {
                 }
                 response
             }
-            Stop::Exchange => {
+            Stop::Exchange(mounted) => {
                 let client = self.client(peer, request.headers());
                 let (method, path) = (request.method().as_str(), request.uri().path());
                 let seen = Seen::at(at, method, path, client, request.headers());
-                match self.exchange.authenticate(seen, request_id) {
+                let api = mounted.map(|mounted| &*mounted.door.api.name);
+                match self.exchange.authenticate(api, seen, request_id) {
                     Ok(answer) => answer.map(|text| Either::Left(Full::from(text))),
                     Err(problem) => problem_response(&problem, request_id),
                 }

@@ -21,7 +21,9 @@ use axum::{
 use counterfoil_core::{
     Code, Refusal,
     access_token::{self, AccessTokens as _},
+    api::Api,
     credential::{self, Credential, Scheme, Schemes},
+    error_format,
     id::RequestId,
     network::Network,
     route::Requirement,
@@ -40,8 +42,8 @@ pub(crate) struct Exchange {
     common: Common,
     service: Arc<Service>,
     trusted_proxies: Vec<Network>,
-    /// In whose words those are refused whose API is not known: the first that has any.
-    first: Option<Box<str>>,
+    /// The APIs that have access tokens.
+    speaking: Vec<Arc<Api>>,
     /// How a secret comes to `/authenticate`.
     schemes: Schemes,
 }
@@ -54,7 +56,7 @@ impl Exchange {
             common: common.clone(),
             service,
             trusted_proxies: config.server.trusted_proxies.clone(),
-            first: config.apis.iter().find(has).map(|protected| protected.api.name.clone()),
+            speaking: config.apis.iter().filter(has).map(|it| it.api.clone()).collect(),
             schemes: Schemes {
                 accepted: vec![Scheme::Bearer],
                 header: None,
@@ -65,9 +67,10 @@ impl Exchange {
     }
 
     /// Exchanges a token, which comes as a bearer token, for an access token of its API; an
-    /// access token for itself.
+    /// access token for itself. `mounted` is the API that was asked for, where one was.
     pub(crate) fn authenticate(
         &self,
+        mounted: Option<&str>,
         seen: Seen<'_>,
         request_id: RequestId,
     ) -> Result<http::Response<String>, Problem> {
@@ -82,9 +85,13 @@ impl Exchange {
             Ok(Some(Credential::Bearer(text))) => Some(text),
             _ => None,
         };
-        let door = presented.and_then(|text| self.door_of(text));
-        let first = || self.first.as_deref().and_then(|name| self.doors.find(name));
-        let door = door.or_else(first).ok_or_else(none)?;
+        let named = |name: &str| self.doors.find(name);
+        let speaks = mounted.or_else(|| self.words_for(presented)).and_then(named);
+        let speaks = speaks.ok_or_else(none)?;
+        let door = match (mounted, presented) {
+            (None, Some(text)) => self.door_of(text).unwrap_or(speaks),
+            _ => speaks,
+        };
         let judged = door.judge(seen, Requirement::Any);
         let outcome = judged.and_then(|admitted| {
             // Nobody is let in without: this is no route of the API's.
@@ -103,7 +110,16 @@ impl Exchange {
             Ok(Ok(text)) => Ok(no_store(json!({"token": text.as_str()}).to_string())),
             Ok(Err(NotIssued::None(_) | NotIssued::Scope(_))) => Err(none()),
             Ok(Err(NotIssued::Service(error))) => Err(error.into()),
-            Err(refusal) => Ok(door::response(door.refuse(&refusal, request_id, seen))),
+            Err(refusal) => {
+                let answer = door.refuse(&refusal, request_id, seen);
+                // The words of the one that is known would tell that it is known.
+                let answer = if door.api.name == speaks.api.name {
+                    answer
+                } else {
+                    error_format::answer(&speaks.api, &refusal, request_id)
+                };
+                Ok(door::response(answer))
+            }
         }
     }
 
@@ -115,6 +131,21 @@ impl Exchange {
             self.doors.find(self.common.replica.index()?.find(&Digest::of(text))?.api())
         };
         door.filter(|door| door.api.access_tokens.is_some())
+    }
+
+    /// The API in whose words this is refused: the one that everybody can tell from it, by a
+    /// signature of ours or by how secrets begin; else the first.
+    fn words_for(&self, presented: Option<&str>) -> Option<&str> {
+        let has = |text: &str, api: &Api| {
+            text.strip_prefix(api.tokens.prefix.as_str()).is_some_and(|rest| rest.starts_with('_'))
+        };
+        let told = presented.and_then(|text| {
+            if access_token::is_plausible(text) {
+                return self.door_of(text).map(|door| &*door.api.name);
+            }
+            self.speaking.iter().find(|api| has(text, api)).map(|api| &*api.name)
+        });
+        told.or_else(|| self.speaking.first().map(|api| &*api.name))
     }
 }
 
@@ -136,7 +167,7 @@ async fn authenticate(
     let client = client_address::forwarded_for(peer.ip(), &head.headers, proxies);
     let now = clock::now();
     let seen = Seen::at(now, head.method.as_str(), head.uri.path(), client, &head.headers);
-    let answer = exchange.authenticate(seen, entropy::request_id_at(now))?;
+    let answer = exchange.authenticate(None, seen, entropy::request_id_at(now))?;
     Ok(answer.map(axum::body::Body::from))
 }
 

@@ -1,140 +1,181 @@
-//! Access tokens, as Togai's document has them: obtained with a secret, sent as a bearer token,
-//! gone with what they were obtained with.
+//! Access tokens: obtained with a token, taken at every door, and gone with that token.
+
+mod ends;
+mod exchange;
+mod forged;
+mod service;
 
 use crate::{
-    installation::{Installation, Token},
+    caller::Caller,
+    installation::{ADA, Installation, Token},
     response::Response,
     server::Server,
     upstream::Upstream,
+    wire::Wire,
 };
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use counterfoil_support::wire::Wire;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
-struct Togai {
+/// Two APIs with access tokens, signed each in its own way.
+const APIS: &str = r#"
+[api.ingest]
+upstream = "http://127.0.0.1:1"
+[api.ingest.tokens]
+prefix = "ing"
+[api.ingest.scopes]
+write = "Send events"
+read = "Read what was sent"
+[api.ingest.access_tokens]
+lifetime = "24h"
+
+[api.billing]
+upstream = "http://127.0.0.1:1"
+[api.billing.access_tokens]
+lifetime = "24h"
+algorithm = "ES256"
+"#;
+
+/// A place where access tokens are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Gateway,
+    ForwardAuth,
+    Verify,
+    Exchange,
+}
+
+const DOORS: [Door; 4] = [Door::Gateway, Door::ForwardAuth, Door::Verify, Door::Exchange];
+
+/// What a door answers: the status, and the whole of it without its number; and that number.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    face: String,
+    request_id: String,
+}
+
+/// A server with both APIs, and a token for each.
+struct Stage {
     server: Server,
-    token: Token,
-    _upstream: Upstream,
+    upstream: Upstream,
+    service: Caller,
+    ingest: Token,
+    billing: Token,
 }
 
-impl Togai {
-    fn start() -> Self {
+impl Stage {
+    fn set() -> Self {
         let upstream = Upstream::start();
-        let server = Installation::of_examples(&upstream).set_up().start();
-        let token = server.issue("togai", &["--name", "ingest"]);
-        Self { server, token, _upstream: upstream }
+        let mut installation = Installation::new(APIS);
+        for api in ["INGEST", "BILLING"] {
+            installation.set(&format!("COUNTERFOIL_API_{api}_UPSTREAM"), &upstream.url());
+        }
+        // In the name of which all of them sign: what tells them apart are their keys.
+        installation.set("COUNTERFOIL_SERVER_PUBLIC_URL", "https://tokens.example.com");
+        let server = installation.set_up().start();
+        let service = Caller::new(&server, ADA, &["ingest:verify", "billing:verify"], &[]);
+        let ingest = server.issue("ingest", &["--scope", "write"]);
+        let billing = server.issue("billing", &[]);
+        Self { server, upstream, service, ingest, billing }
     }
 
-    /// `POST /authenticate` on the server's listener.
-    fn authenticate(&self, bearer: &str) -> Response {
-        let request = format!(
-            "POST /authenticate HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {bearer}\r\n\
-             content-length: 0\r\nconnection: close\r\n\r\n",
-            self.server.main
-        );
-        Wire::connect(self.server.main).unwrap().exchange(request).unwrap()
+    fn access_token(&self, secret: &str) -> String {
+        access_token(self.server.main, secret)
     }
 
-    fn access_token(&self, bearer: &str) -> String {
-        let answer = self.authenticate(bearer);
+    /// What a door of `ingest` says to this bearer, who wants to write.
+    fn ask(&self, door: Door, bearer: &str) -> Answer {
+        let line = format!("authorization: Bearer {bearer}\r\n");
+        let exchange = |address, request: String| -> Response {
+            Wire::connect(address).unwrap().exchange(request).unwrap()
+        };
+        let response = match door {
+            Door::Gateway => {
+                let head = "POST /ingest/events HTTP/1.1\r\nhost: api\r\ncontent-length: 0\r\n";
+                exchange(self.server.gateway, format!("{head}{line}\r\n"))
+            }
+            Door::ForwardAuth => {
+                let says = "x-original-method: POST\r\nx-original-uri: /events\r\n\
+                            x-real-ip: 127.0.0.1\r\n";
+                let head = "GET /auth/ingest HTTP/1.1\r\nhost: counterfoil\r\n";
+                exchange(self.server.forward_auth, format!("{head}{says}{line}\r\n"))
+            }
+            Door::Exchange => authenticate(self.server.main, bearer),
+            Door::Verify => return self.verify(bearer),
+        };
+        let request_id = response.request_id().to_owned();
+        Answer { status: response.status, face: response.face(), request_id }
+    }
+
+    /// What a service is told that asks about such a request.
+    fn verify(&self, bearer: &str) -> Answer {
+        let question = json!({
+            "api": "ingest",
+            "headers": {"authorization": format!("Bearer {bearer}")},
+            "method": "POST",
+            "path": "/events",
+            "client_address": "127.0.0.1",
+        });
+        let answer = self.service.post("/v1/verify", &question);
         assert_eq!(answer.status, 200, "{answer:?}");
-        assert_eq!(answer.header("cache-control"), "no-store");
-        answer.json()["token"].as_str().unwrap().to_owned()
+        let answer = answer.json();
+        if answer["active"] == true {
+            return Answer { status: 200, face: answer.to_string(), request_id: String::new() };
+        }
+        let refusal = &answer["refusal"];
+        let request_id = refusal["headers"]["x-request-id"].as_str().unwrap();
+        Answer {
+            status: refusal["status"].as_u64().unwrap().try_into().unwrap(),
+            face: refusal.to_string().replace(request_id, "ID"),
+            request_id: request_id.to_owned(),
+        }
     }
 
-    /// What the API answers to a bearer.
-    fn status(&self, bearer: &str) -> u16 {
-        let line = format!("Authorization: Bearer {bearer}");
-        self.server.curl("/togai/events", ["--header", &line]).status
-    }
-}
-
-fn claims(access_token: &str) -> Value {
-    let payload = access_token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-}
-
-#[test]
-fn a_secret_is_exchanged_and_an_access_token_for_itself() {
-    let it = Togai::start();
-    let access_token = it.access_token(&it.token.secret);
-    let says = claims(&access_token);
-    assert_eq!(says["aud"], json!("togai"));
-    assert_eq!(says["client_id"], json!(it.token.id));
-    assert_eq!(says["exp"].as_u64().unwrap() - says["iat"].as_u64().unwrap(), 24 * 60 * 60);
-    assert_eq!(it.status(&access_token), 200);
-    assert_eq!(it.access_token(&access_token), access_token);
-    // The gateway exchanges too, at its root and where the API is.
-    for path in ["/authenticate", "/togai/authenticate"] {
-        let line = format!("Authorization: Bearer {}", it.token.secret);
-        let answer = it.server.curl(path, ["--request", "POST", "--header", &line]);
-        assert_eq!(answer.status, 200, "{path}");
-        assert_eq!(it.status(answer.json()["token"].as_str().unwrap()), 200, "{path}");
+    /// The true reason of a refusal.
+    fn true_code(&self, answer: &Answer) -> String {
+        let path = format!("/v1/refusals/{}", answer.request_id);
+        let told = self.server.operator().unwrap().call("GET", &path, "").unwrap();
+        told.json()["code"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
     }
 }
 
-#[test]
-fn it_ends_with_its_token() {
-    let it = Togai::start();
-    let access_token = it.access_token(&it.token.secret);
-    let token = &it.token.id;
-    it.server.cli(["token", "pause", token]).done();
-    assert_eq!(it.status(&access_token), 401);
-    assert_eq!(it.authenticate(&access_token).status, 401);
-    it.server.cli(["token", "resume", token]).done();
-    assert_eq!(it.status(&access_token), 200);
-    it.server.cli(["token", "rotate", token]).done();
-    assert_eq!(it.status(&access_token), 401);
-    let soon = it.server.issue("togai", &["--expires-in", "1h"]);
-    let says = claims(&it.access_token(&soon.secret));
-    assert!(says["exp"].as_u64().unwrap() - says["iat"].as_u64().unwrap() <= 60 * 60);
-    let access_token = it.access_token(&soon.secret);
-    it.server.cli(["token", "revoke", &soon.id]).done();
-    assert_eq!(it.status(&access_token), 401);
-}
-
-#[test]
-fn whoever_has_none_gets_none() {
-    let it = Togai::start();
-    let face = |bearer: &str| {
-        let answer = it.authenticate(bearer);
-        assert_eq!(answer.status, 401, "{bearer}");
-        answer.json()["message"].clone()
-    };
-    let unknown = face("tog_live_0000000000000000000000000000000000000000");
-    let access_token = it.access_token(&it.token.secret);
-    let (signed, _) = access_token.rsplit_once('.').unwrap();
-    for forged in
-        [format!("{signed}."), format!("{signed}.AAAA"), "eyJhbGciOiJub25lIn0.e30.".into()]
-    {
-        assert_eq!(face(&forged), unknown, "{forged}");
-        assert_eq!(it.status(&forged), 401, "{forged}");
-    }
-    // The token of an API without access tokens is good for none.
-    let other = it.server.issue("selectstar", &[]);
-    assert_eq!(face(&other.secret), unknown);
-    // An access token is for one API.
-    let line = format!("Authorization: Token {access_token}");
-    assert_eq!(it.server.curl("/selectstar/v1/tables/", ["--header", &line]).status, 401);
-}
-
-#[test]
-fn the_keys_are_published() {
-    let it = Togai::start();
+/// `POST /authenticate` on the server's listener.
+fn authenticate(main: SocketAddr, bearer: &str) -> Response {
     let request = format!(
-        "GET /.well-known/jwks.json HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-        it.server.main
+        "POST /authenticate HTTP/1.1\r\nhost: counterfoil\r\nauthorization: Bearer {bearer}\r\n\
+         content-length: 0\r\n\r\n",
     );
-    let answer = Wire::connect(it.server.main).unwrap().exchange(request).unwrap();
-    let header = it.access_token(&it.token.secret);
-    let header = header.split('.').next().unwrap();
-    let header: Value =
-        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
-    let keys = answer.json()["keys"].as_array().unwrap().clone();
-    let key = keys.iter().find(|key| key["kid"] == header["kid"]).unwrap();
-    assert_eq!(
-        (&key["kty"], &key["crv"], &header["typ"]),
-        (&json!("OKP"), &json!("Ed25519"), &json!("at+jwt"))
-    );
-    assert!(key.get("d").is_none());
+    Wire::connect(main).unwrap().exchange(request).unwrap()
+}
+
+/// The access token for a secret.
+#[track_caller]
+fn access_token(main: SocketAddr, secret: &str) -> String {
+    let answer = authenticate(main, secret);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    answer.json()["token"].as_str().unwrap().to_owned()
+}
+
+/// The three parts of an access token.
+fn parts(access_token: &str) -> [&str; 3] {
+    access_token.split('.').collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// What a part says.
+fn says(part: &str) -> Value {
+    serde_json::from_slice(&BASE64.decode(part).unwrap()).unwrap()
+}
+
+/// What an access token claims.
+fn claims(access_token: &str) -> Value {
+    says(parts(access_token)[1])
+}
+
+/// The published keys.
+fn published(main: SocketAddr) -> Vec<Value> {
+    let request = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: counterfoil\r\n\r\n";
+    let answer = Wire::connect(main).unwrap().exchange(request).unwrap();
+    answer.json()["keys"].as_array().unwrap().clone()
 }

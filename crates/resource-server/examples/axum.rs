@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(issuer), Some(audience), scope) =
         (arguments.next(), arguments.next(), arguments.next())
     else {
-        return Err("usage: axum ISSUER AUDIENCE [SCOPE]".into());
+        return Err("usage: axum ISSUER AUDIENCE [SCOPE [ADDRESS]]".into());
     };
     // The service may be started before Counterfoil; until then /readyz says that it is not.
     let verifier = Verifier::builder(issuer, audience).start_without_keys().build().await?;
@@ -36,7 +36,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new()
         .route("/ingest", post(ingest).route_layer(guard))
         .route("/readyz", get(ready));
-    let listener = TcpListener::bind("127.0.0.1:9000").await?;
+    let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:9000".to_owned());
+    let listener = TcpListener::bind(listen).await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app).await?;
     Ok(())
