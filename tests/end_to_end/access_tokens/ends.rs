@@ -36,7 +36,7 @@ impl Stage {
 fn with_its_token_its_owner_and_its_organization() {
     let stage = Stage::set();
     let server = &stage.server;
-    server.cli(["organization", "create", "Other"]).done();
+    server.cli(["organization", "create", "--name", "Other"]).done();
     server.cli(["account", "create", "--email", BOB, "--organization", "Other"]).done();
 
     let (token, bearer) = stage.of_bob();
