@@ -10,16 +10,11 @@ impl Service {
     pub(crate) async fn audit(
         &self,
         caller: &Caller,
-        mut filter: EntryFilter,
+        filter: EntryFilter,
         after: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, ServiceError> {
-        caller.may("audit:read")?;
-        caller.administers()?;
-        if filter.organization.is_some_and(|asked| !caller.reaches(asked)) {
-            return Ok(Vec::new());
-        }
-        filter.organization = caller.home().or(filter.organization);
+        let Some(filter) = concerning(caller, filter)? else { return Ok(Vec::new()) };
         Ok(self.store.entries(filter, after, limit).await?)
     }
 
@@ -27,16 +22,11 @@ impl Service {
     pub(crate) async fn audit_before(
         &self,
         caller: &Caller,
-        mut filter: EntryFilter,
+        filter: EntryFilter,
         before: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, ServiceError> {
-        caller.may("audit:read")?;
-        caller.administers()?;
-        if filter.organization.is_some_and(|asked| !caller.reaches(asked)) {
-            return Ok(Vec::new());
-        }
-        filter.organization = caller.home().or(filter.organization);
+        let Some(filter) = concerning(caller, filter)? else { return Ok(Vec::new()) };
         Ok(self.store.entries_before(filter, before, limit).await?)
     }
 
@@ -73,4 +63,14 @@ impl Service {
         caller.is_operator()?;
         Ok(self.store.chain(after, limit).await?)
     }
+}
+
+/// The same filter, for what concerns the caller; none where nothing does.
+fn concerning(caller: &Caller, filter: EntryFilter) -> Result<Option<EntryFilter>, ServiceError> {
+    caller.may("audit:read")?;
+    caller.administers()?;
+    if filter.organization.is_some_and(|asked| !caller.reaches(asked)) {
+        return Ok(None);
+    }
+    Ok(Some(EntryFilter { organization: caller.home().or(filter.organization), ..filter }))
 }
