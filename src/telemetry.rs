@@ -62,7 +62,8 @@ pub(crate) struct Metrics {
 }
 
 /// The doors, by the names that they have in what is counted.
-pub(crate) const DOORS: [&str; 4] = ["gateway", "forward_auth", "verify", "management"];
+pub(crate) const DOORS: [&str; 6] =
+    ["gateway", "forward_auth", "verify", "management", "authenticate", "oauth2"];
 
 /// How many requests there were since the start.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,6 +49,9 @@ pub(crate) struct Leads {
     pub(crate) to: &'static [&'static str],
 }
 
+/// How the paths of OAuth's calls begin.
+const OAUTH: [&str; 3] = ["/oauth2/", "/authenticate", "/.well-known/"];
+
 /// Who may make a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -56,6 +59,10 @@ pub(crate) enum Access {
     Scope(&'static str),
     /// The operator alone.
     Operator,
+    /// Whoever shows the secret of a token of an API that has access tokens.
+    Token,
+    /// Whoever shows the id and the secret of a token.
+    Client,
     /// Everybody.
     Anybody,
 }
@@ -121,10 +128,25 @@ impl Call {
         Self { access: Access::Operator, ..self }
     }
 
+    /// Whoever holds a token of an API that has access tokens may.
+    pub(crate) const fn for_tokens(self) -> Self {
+        Self { access: Access::Token, ..self }
+    }
+
+    /// Whoever shows a token as OAuth's clients do may.
+    pub(crate) const fn for_clients(self) -> Self {
+        Self { access: Access::Client, ..self }
+    }
+
     /// What it is about: the first word of its path.
     pub(crate) fn subject(&self) -> &'static str {
-        let below = self.path.strip_prefix("/v1/");
-        below.map_or("server", |below| below.split('/').next().unwrap_or_default())
+        let first = |below: &'static str| below.split('/').next().unwrap_or_default();
+        let is_oauth = |path: &str| OAUTH.iter().any(|begin| path.starts_with(begin));
+        match self.path.strip_prefix("/v1/") {
+            Some(below) => first(below),
+            None if is_oauth(self.path) => "oauth",
+            None => "server",
+        }
     }
 
     /// Problems beyond those that come with what the handler takes.

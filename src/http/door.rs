@@ -82,10 +82,16 @@ pub(crate) struct Doors(BTreeMap<Box<str>, Door>);
 
 impl Doors {
     pub(crate) fn new(place: &'static str, config: &Config, common: &Common) -> Self {
-        let doors = config.apis.iter().map(|protected| {
-            (protected.api.name.clone(), Door::new(place, &protected.api, common))
-        });
-        Self(doors.collect())
+        Self::of(place, config.apis.iter().map(|protected| protected.api.clone()), common)
+    }
+
+    /// Those of these APIs.
+    pub(crate) fn of(
+        place: &'static str,
+        apis: impl Iterator<Item = Arc<Api>>,
+        common: &Common,
+    ) -> Self {
+        Self(apis.map(|api| (api.name.clone(), Door::new(place, &api, common))).collect())
     }
 
     /// The door of the API of this name.

@@ -8,7 +8,7 @@ use super::{
     forward_auth::ForwardAuth,
     gateway::Gateway,
     leaks::{self, Leaks},
-    oauth::{self, Exchange},
+    oauth::{self, Exchange, OAuth},
     openapi, problem,
     server::Server,
     status,
@@ -48,6 +48,7 @@ impl Live {
         };
         let protection = Arc::new(protection);
         let proxies = config.server.trusted_proxies.clone();
+        let oauth = OAuth::new(config, &common, app.service.clone(), protection.clone());
         let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
         let console = Arc::new(Console {
             service: app.service.clone(),
@@ -67,7 +68,8 @@ impl Live {
             .merge(status::calls().with_state(replica.clone()))
             .merge(openapi::calls().with_state(()))
             .merge(leaks::routes(Arc::new(leaks)))
-            .merge(oauth::routes(exchange.clone()))
+            .merge(oauth::exchange_calls().with_state(exchange))
+            .merge(oauth::calls().with_state(Arc::new(oauth)))
             .merge(api::for_tokens(
                 app.service.clone(),
                 verifier.clone(),

@@ -3,7 +3,7 @@
 use super::{
     api,
     calls::{Answers, Calls, Operation, Schemas, Takes, get, problems},
-    leaks, status, verify,
+    leaks, oauth, status, verify,
 };
 use axum::{
     extract::FromRequestParts,
@@ -26,7 +26,8 @@ those that it does take.
 
 On the server's listener a caller shows a token of the API `counterfoil` and acts in its \
 organization, with its scopes and its owner's rank. On the operator's socket nothing need \
-be shown and everything may be done; reports of leaks and the server's health are not there.";
+be shown and everything may be done; reports of leaks, the server's health and OAuth are not \
+there.";
 
 pub(crate) fn calls() -> Calls {
     let call = get("/openapi.json", "describe")
@@ -104,6 +105,8 @@ fn written() -> String {
         api::calls().described(),
         leaks::calls().described(),
         verify::calls().described(),
+        oauth::exchange_calls().described(),
+        oauth::calls().described(),
         status::calls().described(),
         calls().described(),
     ];
@@ -139,11 +142,23 @@ fn written() -> String {
                 "required": true,
                 "schema": {"type": "string", "format": "uuid"},
             }},
-            "securitySchemes": {"bearer": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "A token of the API `counterfoil`. The operator's socket asks for none.",
-            }},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of the API `counterfoil`. The operator's socket asks for none.",
+                },
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of an API that has access tokens, or such an access token.",
+                },
+                "client": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "A token's id and its secret, each encoded as in a form first (RFC 6749 §2.3.1).",
+                },
+            },
         },
     });
     // What is made of texts and numbers alone is written without fail.

@@ -118,7 +118,7 @@ impl<'a> From<&'a Caller> for Asker<'a> {
 
 impl Asker<'_> {
     /// Passes where the who may ask about the API of this name.
-    fn may_ask_about(self, api: &str) -> Result<(), Problem> {
+    pub(crate) fn may_ask_about(self, api: &str) -> Result<(), Problem> {
         let need = Need { resource: Some(api), action: "verify" };
         let granted = match self {
             Self::Caller(caller) => caller.may(&verify_scope(api)),

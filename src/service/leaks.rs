@@ -1,11 +1,8 @@
 //! Ending tokens whose secrets have leaked.
 
-use super::{Service, ServiceError};
+use super::{Service, ServiceError, tokens::ended};
 use crate::store::LEAKED;
-use counterfoil_core::{
-    id::TokenId,
-    ledger::{Actor, Change},
-};
+use counterfoil_core::{id::TokenId, ledger::Actor};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -52,15 +49,9 @@ impl Service {
     }
 
     async fn end_one(&self, token: TokenId) -> Result<(), ServiceError> {
-        self.settle(Actor::LeakReport, async |_| {
-            let stored = self.stored_token(token).await?;
-            let change = stored.revoked_at.is_none().then(|| Change::TokenRevoked {
-                token,
-                organization: stored.token.organization,
-                reason: REASON.to_owned(),
-            });
-            Ok((change, ()))
-        })
-        .await
+        let ending = self.settle(Actor::LeakReport, async |at| {
+            Ok(ended(self.stored_token(token).await?, REASON, at))
+        });
+        ending.await.map(drop)
     }
 }

@@ -17,8 +17,8 @@ use counterfoil_core::{
     Timestamp,
     account::AccountKind,
     api::{Api, Issuers},
-    id::{OrganizationId, TokenId},
-    ledger::Change,
+    id::{AccountId, OrganizationId, TokenId},
+    ledger::{Actor, Change},
     network::Network,
     scope::Scope,
     time::Seconds,
@@ -32,6 +32,8 @@ pub(crate) const NAME: usize = 100;
 pub(crate) const NOTE: usize = 1000;
 /// The longest reason for a revocation, in characters.
 pub(crate) const REASON: usize = 500;
+/// What the ledger says of a token that its client gave back.
+const GIVEN_BACK: &str = "revoked by its client";
 /// How many scopes or networks one token may carry.
 pub(crate) const PARTS: usize = 64;
 
@@ -325,18 +327,18 @@ impl Service {
     ) -> Result<StoredToken, ServiceError> {
         caller.may("tokens:write")?;
         let reason = check_line("reason", reason, REASON)?;
-        self.settle(caller, async |at| {
-            let stored = self.seen_token(caller, id).await?;
-            if stored.revoked_at.is_some() {
-                return Ok((None, stored));
-            }
-            let change = Change::TokenRevoked {
-                token: id,
-                organization: stored.token.organization,
-                reason: reason.clone(),
-            };
-            let revoke_reason = reason.clone();
-            Ok((Some(change), StoredToken { revoked_at: Some(at), revoke_reason, ..stored }))
+        self.settle(caller, async |at| Ok(ended(self.seen_token(caller, id).await?, &reason, at)))
+            .await
+    }
+
+    /// Ends a token for whoever has shown its secret as its client, in its owner's name.
+    pub(crate) async fn give_token_back(
+        &self,
+        account: AccountId,
+        id: TokenId,
+    ) -> Result<StoredToken, ServiceError> {
+        self.settle(Actor::Token { account, token: id }, async |at| {
+            Ok(ended(self.stored_token(id).await?, GIVEN_BACK, at))
         })
         .await
     }
@@ -407,6 +409,24 @@ impl Service {
             )),
         }
     }
+}
+
+/// A token that is ended for this reason, and the change that does it; none where it has been.
+pub(super) fn ended(
+    stored: StoredToken,
+    reason: &str,
+    at: Timestamp,
+) -> (Option<Change>, StoredToken) {
+    if stored.revoked_at.is_some() {
+        return (None, stored);
+    }
+    let change = Change::TokenRevoked {
+        token: stored.token.id,
+        organization: stored.token.organization,
+        reason: reason.to_owned(),
+    };
+    let revoke_reason = reason.to_owned();
+    (Some(change), StoredToken { revoked_at: Some(at), revoke_reason, ..stored })
 }
 
 /// The token as it is to be.

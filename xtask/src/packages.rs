@@ -52,7 +52,8 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
         name: "npm",
         shown_by: Shown::Program("npm"),
-        purpose: "fetches axe-core, which checks pages for what keeps people out",
+        purpose: "fetches axe-core, which checks pages for what keeps people out, and clients \
+                  that talk to the server",
     },
     Package {
         name: "openssl",

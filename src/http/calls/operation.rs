@@ -25,6 +25,7 @@ pub(crate) struct Operation<'a> {
     body: Option<Value>,
     responses: BTreeMap<u16, Value>,
     takes_tokens: bool,
+    takes_clients: bool,
 }
 
 impl<'a> Operation<'a> {
@@ -36,6 +37,7 @@ impl<'a> Operation<'a> {
             body: None,
             responses: BTreeMap::new(),
             takes_tokens: false,
+            takes_clients: false,
         };
         // Whatever is called: its head may be too large.
         operation.fails(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
@@ -51,6 +53,11 @@ impl<'a> Operation<'a> {
         self.fails(StatusCode::SERVICE_UNAVAILABLE);
     }
 
+    /// Shows a token as OAuth's clients do.
+    pub(crate) fn shows_a_client(&mut self) {
+        self.takes_clients = true;
+    }
+
     /// Has a body of JSON.
     pub(crate) fn takes_json<T: JsonSchema>(&mut self) {
         let required = !self.schemas.may_be_empty::<T>();
@@ -59,6 +66,12 @@ impl<'a> Operation<'a> {
         if let Some(body) = &mut self.body {
             body["required"] = required.into();
         }
+    }
+
+    /// Has a form as its body, with the fields of `T`.
+    pub(crate) fn takes_form<T: JsonSchema>(&mut self, content_type: &str) {
+        let schema = self.schemas.asked::<T>();
+        self.takes_body(content_type, &schema);
     }
 
     /// Has a body of this type.
@@ -137,7 +150,7 @@ impl<'a> Operation<'a> {
     }
 
     /// Has one more header in its answer.
-    fn answers_with(&mut self, status: StatusCode, header: &str, description: Value) {
+    pub(crate) fn answers_with(&mut self, status: StatusCode, header: &str, description: Value) {
         if let Some(response) = self.responses.get_mut(&status.as_u16()) {
             response["headers"][header] = description;
         }
@@ -151,6 +164,10 @@ impl<'a> Operation<'a> {
             Access::Operator => "Only the operator may, on the operator's socket; whoever shows \
                                  a token is refused with 403."
                 .to_owned(),
+            Access::Token => "It needs a token of an API that has access tokens.".to_owned(),
+            Access::Client => "A client shows the id and the secret of a token: by HTTP Basic, or \
+                               as `client_id` and `client_secret` in the body."
+                .to_owned(),
             Access::Anybody => "It needs no token.".to_owned(),
         };
         let description = [about, &access_in_words].map(str::trim).join("\n\n");
@@ -159,14 +176,22 @@ impl<'a> Operation<'a> {
         written.insert("tags".into(), json!([self.call.subject()]));
         written.insert("summary".into(), summary.into());
         written.insert("description".into(), description.trim().into());
-        if self.takes_tokens {
-            // For `bearer` the list has no meaning of its own: OpenAPI 3.1 lets it name
-            // what is needed.
-            let needed = match access {
-                Access::Scope(scope) => json!([scope]),
-                Access::Operator | Access::Anybody => json!([]),
-            };
-            written.insert("security".into(), json!([{"bearer": needed}]));
+        // For `bearer` the list has no meaning of its own: OpenAPI 3.1 lets it name what is
+        // needed.
+        let mut security = match access {
+            Access::Token => vec![json!({"token": []})],
+            Access::Scope(scope) if self.takes_clients || self.takes_tokens => {
+                vec![json!({"bearer": [scope]})]
+            }
+            _ if self.takes_tokens => vec![json!({"bearer": []})],
+            _ => Vec::new(),
+        };
+        if self.takes_clients {
+            // It may be in the body, which the description has no words for.
+            security.extend([json!({"client": []}), json!({})]);
+        }
+        if !security.is_empty() {
+            written.insert("security".into(), security.into());
         }
         if access == Access::Operator {
             written.insert("x-operator-only".into(), true.into());

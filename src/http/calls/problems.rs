@@ -36,7 +36,7 @@ const KINDS: &[Kind] = &[
         status: StatusCode::NOT_FOUND,
         name: "NotFound",
         about: "It does not exist, or not for this caller.",
-        codes: &["not_found", "unknown_api"],
+        codes: &["not_found", "unknown_api", "no_access_tokens"],
     },
     Kind {
         status: StatusCode::METHOD_NOT_ALLOWED,
