@@ -69,16 +69,13 @@ impl AccessTokenKeys {
         let policy =
             Policy { rotate_every: config.signing.rotate, lead: LEAD, longest_lifetime: LONGEST };
         let now = clock::now();
-        let signing = match self.ready.load_full() {
-            Some(ready) => {
-                told(&ready.signing.tick(now, policy)?);
-                ready.signing.clone()
-            }
-            None => {
-                let (signing, done) = SigningKeys::load(KeyFiles::open(directory)?, now, policy)?;
-                told(&done);
-                Arc::new(signing)
-            }
+        let signing = if let Some(ready) = self.ready.load_full() {
+            told(&ready.signing.tick(now, policy)?);
+            ready.signing.clone()
+        } else {
+            let (signing, done) = SigningKeys::load(KeyFiles::open(directory)?, now, policy)?;
+            told(&done);
+            Arc::new(signing)
         };
         let issuer = config.server.public_url.clone().into();
         self.ready.store(Some(Arc::new(Ready { signing, issuer, policy })));

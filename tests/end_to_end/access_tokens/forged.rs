@@ -94,14 +94,14 @@ impl Faces {
 fn by_whoever_has_no_key_of_ours() {
     let stage = Stage::set();
     let faces = Faces::of(&stage);
-    let forger = Forger::new(&stage);
+    let thief = Forger::new(&stage);
     let bait = Upstream::start();
-    let claims = forger.claims.to_string();
-    let [header, payload, signature] = parts(&forger.genuine);
+    let claims = thief.claims.to_string();
+    let [header, payload, signature] = parts(&thief.genuine);
     let mut forged: Vec<(&str, String)> = Vec::new();
 
     for alg in ["none", "None", "NONE", "nOnE", ""] {
-        let bare = unsigned(&forger.header_with("alg", json!(alg)), &claims);
+        let bare = unsigned(&thief.header_with("alg", json!(alg)), &claims);
         forged.push(("alg none, nothing behind it", format!("{bare}.")));
         forged.push(("alg none, with a signature", format!("{bare}.{signature}")));
     }
@@ -112,13 +112,13 @@ fn by_whoever_has_no_key_of_ours() {
     // What everybody knows, taken for a shared secret.
     let keys = published(stage.server.main);
     let prefix = BASE64_STANDARD.decode("MCowBQYDK2VwAyEA").unwrap();
-    let der = [prefix, forger.public.clone()].concat();
+    let der = [prefix, thief.public.clone()].concat();
     let pem = format!(
         "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
         BASE64_STANDARD.encode(&der)
     );
-    for secret in [&forger.public[..], pem.as_bytes(), keys[0].to_string().as_bytes(), b""] {
-        let text = unsigned(&forger.header_with("alg", json!("HS256")), &claims);
+    for secret in [&thief.public[..], pem.as_bytes(), keys[0].to_string().as_bytes(), b""] {
+        let text = unsigned(&thief.header_with("alg", json!("HS256")), &claims);
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
         mac.update(text.as_bytes());
         forged.push((
@@ -128,8 +128,8 @@ fn by_whoever_has_no_key_of_ours() {
     }
 
     // A key of their own, brought along or to be fetched.
-    let x = BASE64.encode(forger.theirs.public_key());
-    let certificate = BASE64_STANDARD.encode(forger.theirs.public_key());
+    let x = BASE64.encode(thief.theirs.public_key());
+    let certificate = BASE64_STANDARD.encode(thief.theirs.public_key());
     let at = |path: &str| json!(format!("{}/{path}", bait.url()));
     for (name, value) in [
         ("jwk", json!({"kty": "OKP", "crv": "Ed25519", "x": x})),
@@ -144,10 +144,10 @@ fn by_whoever_has_no_key_of_ours() {
         ("kid", at("jwks.json")),
         ("iss", at("")),
     ] {
-        let header = forger.header_with(name, value);
-        forged.push((name, signed(&forger.theirs, &header, &claims)));
+        let header = thief.header_with(name, value);
+        forged.push((name, signed(&thief.theirs, &header, &claims)));
     }
-    forged.push(("their key under our name", signed(&forger.theirs, &forger.header, &claims)));
+    forged.push(("their key under our name", signed(&thief.theirs, &thief.header, &claims)));
 
     // The other algorithm's name and key.
     let billing = stage.access_token(&stage.billing.secret);
@@ -155,8 +155,8 @@ fn by_whoever_has_no_key_of_ours() {
     forged.push(("the other's header", format!("{other_header}.{payload}.{signature}")));
     forged.push(("the other's signature", format!("{header}.{payload}.{other_signature}")));
     forged.push(("the other's claims", format!("{header}.{other_payload}.{signature}")));
-    let header_of_other = forger.header_with("alg", json!("ES256"));
-    forged.push(("another algorithm", signed(&forger.ours, &header_of_other, &claims)));
+    let header_of_other = thief.header_with("alg", json!("ES256"));
+    forged.push(("another algorithm", signed(&thief.ours, &header_of_other, &claims)));
 
     // Another installation, of the same name.
     let elsewhere = Stage::set();
@@ -178,7 +178,7 @@ fn by_whoever_has_no_key_of_ours() {
     // The genuine one is good all the while; nothing else got through or was fetched.
     stage.upstream.take();
     for door in DOORS {
-        assert_eq!(stage.ask(door, &forger.genuine).status, 200, "{door:?}");
+        assert_eq!(stage.ask(door, &thief.genuine).status, 200, "{door:?}");
     }
     assert_eq!(stage.upstream.take().len(), 1);
     assert!(bait.take().is_empty());
@@ -189,27 +189,27 @@ fn by_whoever_has_no_key_of_ours() {
 fn with_our_own_key() {
     let stage = Stage::set();
     let faces = Faces::of(&stage);
-    let forger = Forger::new(&stage);
-    let says = |claims: &Value| signed(&forger.ours, &forger.header, &claims.to_string());
+    let thief = Forger::new(&stage);
+    let says = |claims: &Value| signed(&thief.ours, &thief.header, &claims.to_string());
     // It does forge well.
-    let sound = says(&forger.claims);
-    assert_eq!(sound, forger.genuine);
+    let sound = says(&thief.claims);
+    assert_eq!(sound, thief.genuine);
 
     for (what, header) in [
-        ("another type", forger.header_with("typ", json!("JWT"))),
-        ("no type", forger.header_with("typ", Value::Null)),
-        ("more in the header", forger.header_with("cty", json!("JWT"))),
+        ("another type", thief.header_with("typ", json!("JWT"))),
+        ("no type", thief.header_with("typ", Value::Null)),
+        ("more in the header", thief.header_with("cty", json!("JWT"))),
     ] {
-        let forged = signed(&forger.ours, &header, &forger.claims.to_string());
+        let forged = signed(&thief.ours, &header, &thief.claims.to_string());
         faces.are_shown(&stage, what, &forged, "unknown_token");
     }
-    let now = forger.claims["iat"].as_u64().unwrap();
+    let now = thief.claims["iat"].as_u64().unwrap();
     let deep = format!("{}{}", "[".repeat(2_500), "]".repeat(2_500));
-    let deep = forger.claims.to_string().replace("\"ingest\"", &deep);
+    let deep = thief.claims.to_string().replace("\"ingest\"", &deep);
     faces.are_shown(
         &stage,
         "deep claims",
-        &signed(&forger.ours, &forger.header, &deep),
+        &signed(&thief.ours, &thief.header, &deep),
         "unknown_token",
     );
     for (name, value, code) in [
@@ -230,7 +230,7 @@ fn with_our_own_key() {
         ("sub", json!("01890a5d-ac96-774b-bcce-b302099a8057"), "revoked"),
         ("secret_mark", json!("0000000000000000"), "revoked"),
     ] {
-        let forged = says(&forger.claims_with(name, value));
+        let forged = says(&thief.claims_with(name, value));
         faces.are_shown(&stage, &format!("{name} in {forged}"), &forged, code);
     }
     // One of the other API's: good there, and nowhere else.
@@ -242,7 +242,7 @@ fn with_our_own_key() {
     }
     // More than its token may is no more than its token may.
     stage.upstream.take();
-    let more = says(&forger.claims_with("scope", json!("write read")));
+    let more = says(&thief.claims_with("scope", json!("write read")));
     assert_eq!(stage.ask(Door::Gateway, &more).status, 200);
     assert_eq!(stage.upstream.take_one().values("x-counterfoil-scopes"), ["write"]);
 }
