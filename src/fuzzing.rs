@@ -24,6 +24,7 @@ use crate::{
         forward_auth::{ForwardAuth, Original},
         gateway::{self, fields::Fields},
         leaks::ReportBody,
+        oauth::{Form, Shown, read_client},
         problem::Problem,
         verify::{self, Asked, Batch},
     },
@@ -165,6 +166,18 @@ pub fn question(api: &Api, bytes: &[u8]) -> Result<Read, Said> {
     let found = found.map(|found| found.map(|c| (c.scheme(), c.secret().to_owned())));
     let (path, method) = (path.map(Into::into), method.to_owned());
     Ok(Read { lines: lines.count(), found, client, scope, path, method })
+}
+
+/// The id and the secret that a request to OAuth's endpoints shows; none where it shows
+/// neither, or is read in another way. What is wrong with it, in words, where that is said.
+#[inline]
+pub fn client(headers: &HeaderMap, body: &[u8]) -> Result<Option<(String, String)>, String> {
+    let form = Form::read(body).map_err(str::to_owned)?;
+    match read_client(headers, &form) {
+        Ok(Shown::Pair(pair)) => Ok(Some((pair.id.to_string(), pair.secret.to_string()))),
+        Ok(Shown::Other | Shown::Nothing) => Ok(None),
+        Err(error) => Err(error.description()),
+    }
 }
 
 /// `text` as it would be logged.

@@ -10,6 +10,7 @@
 mod access_tokens;
 mod answers;
 mod campaign;
+mod clients;
 mod configuration;
 mod credentials;
 mod input;
@@ -48,6 +49,7 @@ targets! {
     "answer": answers::answer, answers::answer_seeds;
     "body": management::body, management::body_seeds;
     "change": management::change, management::change_seeds;
+    "client": clients::client, clients::client_seeds;
     "client_address": proxies::client_address, proxies::client_address_seeds;
     "configuration": configuration::configuration, configuration::configuration_seeds;
     "credential": credentials::credential, credentials::credential_seeds;

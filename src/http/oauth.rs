@@ -10,7 +10,11 @@ mod metadata;
 mod revoke;
 mod token;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use client::{Shown, read as read_client};
 pub(crate) use exchange::{EXCHANGE, Exchange, calls as exchange_calls};
+#[cfg(feature = "fuzzing")]
+pub(crate) use form::Form;
 
 use super::{
     api::{Peer, Protection},

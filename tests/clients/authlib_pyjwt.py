@@ -60,7 +60,8 @@ def run(task):
         token = client.fetch_token(endpoint, grant_type="client_credentials", scope=api["scope"])
         text = token["access_token"]
         head, payload, signature = text.split(".")
-        forged = ".".join([head, payload, signature[::-1]])
+        other = "B" if signature[0] == "A" else "A"
+        forged = ".".join([head, payload, other + signature[1:]])
         told = {
             "claims": verified(text, api),
             "other_audience": error(lambda: verified(text, api, "other")),

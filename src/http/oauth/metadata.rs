@@ -6,7 +6,7 @@
 
 use super::{OAuth, exchange, introspect, revoke, token};
 use crate::{
-    config::Config,
+    config::{Config, Readers},
     http::calls::{self, Answers, Call, Operation},
 };
 use axum::{
@@ -44,6 +44,9 @@ pub(super) struct Metadata {
     introspection_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: [&'static str; 2],
+    /// How to authenticate, where everybody may read that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_documentation: Option<String>,
 }
 
 /// The metadata under this configuration, as JSON.
@@ -52,6 +55,8 @@ pub(super) fn written(config: &Config) -> String {
     let at = |path: &str| format!("{issuer}{path}");
     let apis = config.apis.iter().map(|protected| &protected.api);
     let apis: Vec<_> = apis.filter(|api| api.access_tokens.is_some()).collect();
+    // The console has that page where the exchange is.
+    let is_public = config.console.docs == Readers::Public;
     let scopes: BTreeSet<&str> =
         apis.iter().flat_map(|api| &api.scopes).map(|(scope, _)| scope.as_str()).collect();
     let metadata = Metadata {
@@ -66,6 +71,7 @@ pub(super) fn written(config: &Config) -> String {
         introspection_endpoint_auth_methods_supported: [CLIENT[0], CLIENT[1], "Bearer"],
         revocation_endpoint: at(revoke::PATH),
         revocation_endpoint_auth_methods_supported: CLIENT,
+        service_documentation: is_public.then(|| at(exchange::EXCHANGE)),
     };
     // What is made of texts alone is written without fail.
     serde_json::to_string(&metadata).unwrap_or_default()
