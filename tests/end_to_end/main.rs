@@ -17,6 +17,7 @@ mod hostile;
 mod import;
 mod leaks;
 mod management;
+mod passwords;
 mod reload;
 mod rows;
 mod secrets;
