@@ -238,6 +238,7 @@ fn a_change_counts_from_the_moment_on_that_it_is_answered() {
         .done();
     stage.refuses(ADA, PASSWORD, 4, "wrong_password");
     assert_eq!(stage.gateway("open", ADA, "another sentence", 5).status, 200);
+    assert_eq!(stage.upstream.take_one().identity().account, stage.ada);
     cli(&["organization", "remove-member", "Acme", BOB]);
     stage.refuses(BOB, PASSWORD, 6, "account_disabled");
 }

@@ -217,7 +217,7 @@ fn reasons_of_a_password(world: &World, attempt: &Attempt, account: usize) -> Ve
     let anywhere = (0..2).any(|o| rank(o).is_some());
     let outranked = attempt.administrators_only && open == [Rank::Member];
     let table = [
-        (Code::OwnerMismatch, !right_email && world.ranks.iter().any(|o| o[account].is_some())),
+        (Code::OwnerMismatch, !right_email),
         (Code::SeveralOrganizations, open.len() > 1),
         (Code::OrganizationClosed, open.is_empty() && anywhere),
         (Code::AccountDisabled, !anywhere),
