@@ -11,8 +11,9 @@ use crate::{
     refusals::Refusals,
     replica::Replica,
     service::{
-        Apis, Leaked, Service, Streams, attempts::Attempts, inspections::Inspections,
-        links::Requests, management_api, passwords::Passwords, sessions::Lifetimes, token_history,
+        Apis, Leaked, Service, Streams, attempts::Attempts, door_passwords::DoorPasswords,
+        inspections::Inspections, links::Requests, management_api, passwords::Passwords,
+        sessions::Lifetimes, token_history,
     },
     store::{
         Progress, Store,
@@ -58,14 +59,16 @@ impl App {
         directory: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        let attempts = Arc::new(Attempts::new(clock::steady()));
         let service = Arc::new(Service {
             store: store.clone(),
             apis: ArcSwap::from_pointee(Self::apis(config)?),
             refusals: Arc::new(Refusals::new(store.clone())),
-            usage: Arc::new(Usage::new(store)),
+            usage: Arc::new(Usage::new(store.clone())),
             watches: Arc::default(),
             passwords: Passwords::new(at_once),
-            attempts: Attempts::new(clock::steady()),
+            door_passwords: Arc::new(DoorPasswords::new(store, attempts.clone())),
+            attempts,
             requests: Requests::new(clock::steady()),
             lifetimes: ArcSwap::from_pointee(Lifetimes::from(&config.console)),
             credentials: tokio::sync::Mutex::default(),

@@ -8,6 +8,7 @@ pub(crate) mod accounts;
 pub(crate) mod attempts;
 mod audit;
 mod caller;
+pub(crate) mod door_passwords;
 pub(crate) mod idempotency;
 pub(crate) mod import;
 pub(crate) mod inspections;
@@ -66,7 +67,8 @@ pub(crate) struct Service {
     pub(crate) usage: Arc<Usage>,
     pub(crate) watches: Arc<Watches>,
     pub(crate) passwords: passwords::Passwords,
-    pub(crate) attempts: attempts::Attempts,
+    pub(crate) attempts: Arc<attempts::Attempts>,
+    pub(crate) door_passwords: Arc<door_passwords::DoorPasswords>,
     pub(crate) requests: links::Requests,
     pub(crate) lifetimes: ArcSwap<sessions::Lifetimes>,
     /// What proves who somebody is, is changed by one at a time: what was proven must still

@@ -8,6 +8,7 @@
     reason = "these are programs for other programs, and for a person at a terminal"
 )]
 
+mod flood;
 mod insert;
 mod lists;
 mod servers;
@@ -27,6 +28,8 @@ Usage: counterfoil-bench <command>
   secrets FIRST COUNT            their secrets
   insert DATABASE ROWS NEW       insert the last ROWS tokens of a database into a new one,
                                  in groups of 100; print how many were inserted a second
+  flood PORT PATH RATE SECONDS   so many wrong passwords a second, each from an address and for a
+                                 person of its own; print how often each status was answered
   soak PROGRAM PARENT MINUTES SECONDS
                                  load a server of PROGRAM for so many minutes, with changes and
                                  reloads, in a directory of its own in PARENT; print a line every so many seconds, at last a verdict";
@@ -56,6 +59,18 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["insert", database, rows, new] => {
             let rows = rows.parse().context("ROWS")?;
             println!("{:.0}", insert::rate(Path::new(database), rows, Path::new(new))?);
+            Ok(())
+        }
+        ["flood", port, path, rate, seconds] => {
+            let flood = flood::Flood {
+                port: port.parse().context("PORT")?,
+                path,
+                per_second: rate.parse().context("RATE")?,
+                time: Duration::from_secs(seconds.parse().context("SECONDS")?),
+            };
+            let answers = flood.run()?;
+            let told = answers.iter().map(|(status, times)| format!("{times} × {status}"));
+            println!("{}", told.collect::<Vec<_>>().join(", "));
             Ok(())
         }
         ["soak", program, parent, minutes, seconds] => soak::run(&soak::Plan {

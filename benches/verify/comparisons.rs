@@ -258,6 +258,7 @@ fn judge<'w, H: Headers>(
         headers: black_box(headers),
         client: None,
         requirement: api.requirement(black_box("GET"), black_box("/v1/things")),
+        password: None,
     };
     black_box(verify(api, &world.index, &question, Timestamp::from_millis(2)))
 }

@@ -31,7 +31,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{either::Either, sync::CancellationToken};
 use tower::ServiceExt as _;
 
 /// What kind of serving is asked for.
@@ -230,8 +230,14 @@ fn start(
     let current = live.clone();
     serving.spawn(listen::serve(listeners.forward_auth, stop.clone(), move |peer| {
         let current = current.clone();
-        Some(service_fn(move |request| {
-            ready(Ok::<_, Infallible>(current.load().forward_auth.answer(peer, &request)))
+        Some(service_fn(move |request| match current.load().forward_auth.answer(peer, &request) {
+            Ok(response) => Either::Left(ready(Ok::<_, Infallible>(response))),
+            Err(shown) => {
+                let live = current.load_full();
+                Either::Right(Box::pin(async move {
+                    Ok(live.forward_auth.answer_in_time(peer, request, shown).await)
+                }))
+            }
         }))
     }));
     let current = live.clone();

@@ -60,7 +60,7 @@ fn facets() {
 #[test]
 fn togai() {
     let it = example("togai");
-    assert_eq!(it.api.schemes.accepted, [Scheme::Bearer]);
+    assert_eq!(it.api.schemes.accepted, [Scheme::Bearer, Scheme::Password]);
     assert_eq!((it.api.errors, it.api.realm.as_str()), (ErrorFormat::Message, "togai"));
     assert_eq!(it.api.tokens.prefix.as_str(), "tog_live");
     assert_eq!(lifetime(&it), (None, None, true));

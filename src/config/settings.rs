@@ -326,6 +326,10 @@ pub(super) enum Scheme {
     Header,
     /// Client ID and secret in two header fields.
     HeaderPair,
+    /// `Authorization: Basic`, e-mail address and password of an account. Not recommended:
+    /// each request costs a slow hash and waits for its turn, and a program that has it can do
+    /// whatever its owner can.
+    Password,
 }
 
 impl From<Scheme> for credential::Scheme {
@@ -336,6 +340,7 @@ impl From<Scheme> for credential::Scheme {
             Scheme::Token => Self::Token,
             Scheme::Header => Self::Header,
             Scheme::HeaderPair => Self::HeaderPair,
+            Scheme::Password => Self::Password,
         }
     }
 }

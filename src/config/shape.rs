@@ -87,10 +87,6 @@ fn check_word(choices: &[Choice], word: &str, path: &KeyPath, report: &mut Repor
     if words().any(|known| known == word) {
         return;
     }
-    if word == "password" && path.keys().last() == Some("schemes") {
-        report.add(path, "the scheme password is not built yet");
-        return;
-    }
     let expected = words().collect::<Vec<_>>().join(", ");
     let nearest = nearest(word, words());
     report.add_near(path, format_args!("unknown word, expected one of {expected}"), nearest);

@@ -33,8 +33,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use counterfoil_core::{
-    Admitted, Code, Refusal, Timestamp, account::Rank, network::Network, route::Requirement,
-    verify::Identity,
+    Admitted, Code, Refusal, Timestamp, account::Rank, id::TokenId, network::Network,
+    route::Requirement, verify::Identity,
 };
 use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use schemars::JsonSchema;
@@ -100,27 +100,26 @@ impl Protection {
         self.door.judge(seen, Requirement::Any)
     }
 
-    /// Lets a request through that may go on, and says who acts.
-    pub(crate) fn let_through<'a>(
-        &self,
-        admitted: &'a Admitted,
-        seen: Seen<'_>,
-    ) -> Result<(Identity<'a>, Rank), Refusal> {
-        let acting = admitted.identity().and_then(|identity| Some((identity, identity.rank()?)));
+    /// Who acts in a request that may go on.
+    pub(crate) fn acting<'a>(
+        admitted: &'a Admitted<'_>,
+    ) -> Result<(Identity<'a>, TokenId, Rank), Refusal> {
+        let acting = admitted
+            .identity()
+            .and_then(|identity| Some((identity, identity.token()?, identity.rank()?)));
         // The membership may end between two looks.
-        let acting = acting.ok_or_else(|| Refusal::new(Code::AccountDisabled))?;
-        self.door.let_through(admitted, seen);
-        Ok(acting)
+        acting.ok_or_else(|| Refusal::new(Code::AccountDisabled))
     }
 
     fn member(&self, seen: Seen<'_>) -> Result<Member, Refusal> {
         let admitted = self.judge(seen)?;
-        let (identity, rank) = self.let_through(&admitted, seen)?;
+        let (identity, token, rank) = Self::acting(&admitted)?;
+        self.door.let_through(&admitted, seen);
         Ok(Member {
             account: identity.account(),
             organization: identity.organization(),
             rank,
-            via: Via::Token(identity.token()),
+            via: Via::Token(token),
             scopes: identity.scopes(&self.door.api).cloned().collect(),
             expires_at: identity.expires_at(),
             allowed_networks: identity.allowed_networks().to_vec(),

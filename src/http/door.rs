@@ -9,6 +9,7 @@ use crate::{
     latency::Latency,
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
+    service::door_passwords::{DoorPasswords, Looked, PasswordShown},
     telemetry::{ApiCounters, Metrics},
     usage::{Outcome, Presented, Usage, Use},
     watch::{self, Watches},
@@ -16,9 +17,9 @@ use crate::{
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
     api::Api,
-    credential::{self, Headers},
+    credential::{self, Headers, Scheme},
     error_format::{self, Answer},
-    id::{RequestId, TokenId},
+    id::{AccountId, RequestId, TokenId},
     route::Requirement,
     token::Digest,
     verify::{self, Identity, Question},
@@ -38,6 +39,8 @@ pub(crate) struct Door {
     usage: Arc<Usage>,
     watches: Arc<Watches>,
     access_tokens: Arc<AccessTokenKeys>,
+    /// Whether the API takes passwords.
+    takes_passwords: bool,
 }
 
 /// What all doors have in common.
@@ -49,6 +52,7 @@ pub(crate) struct Common {
     pub(crate) usage: Arc<Usage>,
     pub(crate) watches: Arc<Watches>,
     pub(crate) access_tokens: Arc<AccessTokenKeys>,
+    pub(crate) passwords: Arc<DoorPasswords>,
 }
 
 impl Common {
@@ -61,6 +65,7 @@ impl Common {
             usage: service.usage.clone(),
             watches: service.watches.clone(),
             access_tokens: service.access_tokens.clone(),
+            passwords: service.door_passwords.clone(),
         }
     }
 }
@@ -103,9 +108,11 @@ impl Doors {
 impl Door {
     /// The place called `name` where requests to `api` are checked.
     pub(crate) fn new(name: &'static str, api: &Arc<Api>, common: &Common) -> Self {
-        let Common { replica, metrics, refusals, usage, watches, access_tokens } = common.clone();
+        let Common { replica, metrics, refusals, usage, watches, access_tokens, .. } =
+            common.clone();
         Self {
             name,
+            takes_passwords: api.schemes.accepted.contains(&Scheme::Password),
             api: api.clone(),
             replica,
             hush: Hush::default(),
@@ -125,12 +132,55 @@ impl Door {
         seen: Seen<'_, H>,
         requirement: Requirement<'_>,
     ) -> Result<Admitted<'_>, Refusal> {
+        self.judge_as(seen, requirement, None)
+    }
+
+    /// Whether anybody may show their password here.
+    pub(crate) fn takes_passwords(&self) -> bool {
+        self.takes_passwords
+    }
+
+    /// The password that a request shows, where that is what is to be looked at. Reads memory
+    /// only: what is a token, or is made like one, is none.
+    pub(crate) fn password_shown<H: Headers + Copy>(
+        &self,
+        seen: &Seen<'_, H>,
+    ) -> Option<PasswordShown> {
+        if !self.takes_passwords {
+            return None;
+        }
+        let pair = verify::password_shown(&self.api, &seen.headers)?;
+        let is_token = self.replica.index()?.find(&Digest::of(pair.secret())).is_some();
+        (!is_token).then_some(PasswordShown { pair, client: seen.client })
+    }
+
+    /// Judges a request whose password somebody has looked at.
+    pub(crate) fn judge_looked<H: Headers + Copy>(
+        &self,
+        seen: Seen<'_, H>,
+        requirement: Requirement<'_>,
+        looked: Looked<'_>,
+    ) -> Result<Admitted<'_>, Refusal> {
+        let proof = looked?;
+        let judged = self.judge_as(seen, requirement, Some(proof.account));
+        proof.settle(&judged);
+        judged
+    }
+
+    #[inline]
+    fn judge_as<H: Headers + Copy>(
+        &self,
+        seen: Seen<'_, H>,
+        requirement: Requirement<'_>,
+        password: Option<AccountId>,
+    ) -> Result<Admitted<'_>, Refusal> {
         let index = self.replica.index().ok_or_else(|| Refusal::new(Code::NodeStale))?;
         let question = Question {
             access_tokens: &*self.access_tokens,
             headers: &seen.headers,
             client: seen.client,
             requirement,
+            password,
         };
         let timed = self.latency.begin();
         let outcome = verify::verify(&self.api, index, &question, seen.at);
@@ -149,11 +199,12 @@ impl Door {
             return;
         };
         self.counters.admitted.inc();
-        let (mark, is_previous) = (identity.secret(), identity.is_previous());
-        let secret = Some(Presented { mark, is_previous });
-        self.note_use(identity.token(), Outcome::Admitted, secret, &seen);
+        // Usage is a token's: behind a password there is none.
+        let Some((token, mark)) = identity.token().zip(identity.secret()) else { return };
+        let secret = Some(Presented { mark, is_previous: identity.is_previous() });
+        self.note_use(token, Outcome::Admitted, secret, &seen);
         if self.watches.any() {
-            self.show_use(identity, &seen);
+            self.show_use(token, identity, &seen);
         }
     }
 
@@ -203,8 +254,13 @@ impl Door {
     /// Tells whoever waits for the first request with this secret. The one before a rotation
     /// is nobody's to wait for.
     #[cold]
-    fn show_use<H: Headers + Copy>(&self, identity: Identity<'_>, seen: &Seen<'_, H>) {
-        if identity.is_previous() || !self.watches.may_concern(identity.token()) {
+    fn show_use<H: Headers + Copy>(
+        &self,
+        token: TokenId,
+        identity: Identity<'_>,
+        seen: &Seen<'_, H>,
+    ) {
+        if identity.is_previous() || !self.watches.may_concern(token) {
             return;
         }
         let Ok(Some(credential)) = credential::read(&self.api.schemes, &seen.headers) else {

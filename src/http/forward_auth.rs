@@ -19,10 +19,11 @@ use crate::{
     config::{Config, ProxyKind},
     entropy,
     replica::Replica,
+    service::door_passwords::{DoorPasswords, Looked, PasswordShown},
 };
 use bytes::Bytes;
 use counterfoil_core::{
-    Timestamp, error_format::Answer, id::RequestId, network::Network, path::canonical,
+    Code, Timestamp, error_format::Answer, id::RequestId, network::Network, path::canonical,
 };
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -54,6 +55,21 @@ pub(crate) struct ForwardAuth {
     stripped: BTreeMap<Box<str>, String>,
     replica: Arc<Replica>,
     replays: Replays,
+    passwords: Arc<DoorPasswords>,
+}
+
+/// Why a question has no answer yet.
+enum Stop {
+    /// Something about the question itself is wrong.
+    Problem(Problem),
+    /// Nobody has looked at this password.
+    Password(Box<PasswordShown>),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
 }
 
 /// The request that is asked about.
@@ -77,16 +93,48 @@ impl ForwardAuth {
             doors: Doors::new("forward_auth", config, common),
             replica: common.replica.clone(),
             replays: Replays::default(),
+            passwords: common.passwords.clone(),
         }
     }
 
-    /// Answers one question from `peer`.
-    pub(crate) fn answer<B>(&self, peer: SocketAddr, request: &Request<B>) -> Response<Body> {
+    /// Answers one question from `peer`, where no password is to be looked at for it.
+    pub(crate) fn answer<B>(
+        &self,
+        peer: SocketAddr,
+        request: &Request<B>,
+    ) -> Result<Response<Body>, Box<PasswordShown>> {
+        self.answer_looked(peer, request, None)
+    }
+
+    /// The same, where there is one.
+    pub(crate) async fn answer_in_time<B>(
+        &self,
+        peer: SocketAddr,
+        request: Request<B>,
+        mut shown: Box<PasswordShown>,
+    ) -> Response<Body> {
+        let deadline = DoorPasswords::deadline();
+        loop {
+            let looked = self.passwords.look(*shown, deadline).await;
+            match self.answer_looked(peer, &request, Some(looked)) {
+                Ok(response) => return response,
+                Err(again) => shown = again,
+            }
+        }
+    }
+
+    fn answer_looked<B>(
+        &self,
+        peer: SocketAddr,
+        request: &Request<B>,
+        looked: Option<Looked<'_>>,
+    ) -> Result<Response<Body>, Box<PasswordShown>> {
         let now = clock::now();
         let request_id = entropy::request_id_at(now);
-        let mut response = match self.judge(peer.ip(), now, request_id, request) {
+        let mut response = match self.judge(peer.ip(), now, request_id, request, looked) {
             Ok(response) => response,
-            Err(problem) => {
+            Err(Stop::Password(shown)) => return Err(shown),
+            Err(Stop::Problem(problem)) => {
                 tracing::info!(%request_id, %peer, path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let answer = Answer {
                     status: problem.status.as_u16(),
@@ -107,7 +155,7 @@ impl ForwardAuth {
         // A replay keeps the name of the answer that it repeats.
         let fields = response.headers_mut();
         fields.entry(REQUEST_ID).or_insert_with(|| identity::request_id(request_id));
-        response
+        Ok(response)
     }
 
     fn judge<B>(
@@ -116,14 +164,12 @@ impl ForwardAuth {
         at: Timestamp,
         request_id: RequestId,
         request: &Request<B>,
-    ) -> Result<Response<Body>, Problem> {
+        looked: Option<Looked<'_>>,
+    ) -> Result<Response<Body>, Stop> {
         let peer = peer.to_canonical();
         if !self.trusted_proxies.iter().any(|network| network.contains(peer)) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                UNTRUSTED,
-                "only the proxies in forward_auth.trusted_proxies may ask here",
-            ));
+            let detail = "only the proxies in forward_auth.trusted_proxies may ask here";
+            return Err(Problem::new(StatusCode::FORBIDDEN, UNTRUSTED, detail).into());
         }
         head::check(request)?;
         let path = request.uri().path();
@@ -133,7 +179,7 @@ impl ForwardAuth {
             None => (asked, ""),
         };
         if name == "refusals" {
-            return self.replay(request.method(), below);
+            return Ok(self.replay(request.method(), below)?);
         }
         let door = self.doors.find(name).ok_or_else(no_such_api)?;
 
@@ -144,14 +190,27 @@ impl ForwardAuth {
         })?;
         let requirement = door.api.requirement(&original.method, self.within(name, &path)?);
         let seen = Seen::at(at, &original.method, &path, original.client, request.headers());
-        match door.judge(seen, requirement) {
+        let is_first = looked.is_none();
+        let judged = match looked {
+            None => door.judge(seen, requirement),
+            Some(looked) => door.judge_looked(seen, requirement, looked),
+        };
+        match judged {
             Ok(admitted) => {
                 door.let_through(&admitted, seen);
                 let mut response = Response::new(Body::default());
                 identity::set(response.headers_mut(), &door.api, &admitted);
                 Ok(response)
             }
-            Err(refusal) => Ok(self.refuse(door.refuse(&refusal, request_id, seen), request_id)),
+            Err(refusal) => {
+                if is_first
+                    && refusal.code == Code::UnknownToken
+                    && let Some(shown) = door.password_shown(&seen)
+                {
+                    return Err(Stop::Password(Box::new(shown)));
+                }
+                Ok(self.refuse(door.refuse(&refusal, request_id, seen), request_id))
+            }
         }
     }
 

@@ -22,11 +22,12 @@ use crate::{
         problem::{Problem, REQUEST_ID},
     },
     replica::Replica,
+    service::door_passwords::{DoorPasswords, Looked, PasswordShown},
     telemetry::Metrics,
 };
 use bytes::Bytes;
 use counterfoil_core::{
-    Admitted, Refusal, Timestamp,
+    Admitted, Code, Refusal, Timestamp,
     id::RequestId,
     network::Network,
     path::{self, Ambiguous},
@@ -60,6 +61,7 @@ pub(crate) struct Gateway {
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     exchange: Arc<Exchange>,
+    passwords: Arc<DoorPasswords>,
 }
 
 /// A request that may go on, and where to.
@@ -79,6 +81,8 @@ enum Stop<'a> {
     Refused(&'a Mounted, Refusal),
     /// It asks us, and not the upstream, for an access token, of one API or of any.
     Exchange(Option<&'a Mounted>),
+    /// The API takes passwords, and nobody has looked at this one.
+    Password(&'a Mounted, Refusal, Box<PasswordShown>),
 }
 
 impl Gateway {
@@ -95,6 +99,7 @@ impl Gateway {
             replica: common.replica.clone(),
             metrics: common.metrics.clone(),
             exchange,
+            passwords: common.passwords.clone(),
         })
     }
 
@@ -106,7 +111,13 @@ impl Gateway {
     ) -> Result<Response<Body>, Infallible> {
         let now = clock::now();
         let request_id = entropy::request_id_at(now);
-        let passage = self.admit(peer, now, &request);
+        let mut passage = self.admit(peer, now, &request, None);
+        if let Err(Stop::Password(.., shown)) = passage {
+            let looking = self.passwords.look(*shown, DoorPasswords::deadline());
+            // On the heap, so that whatever shows a token need not make room for it.
+            let looked = Box::pin(looking).await;
+            passage = self.admit(peer, clock::now(), &request, Some(looked));
+        }
         let mut response = match passage {
             Ok(passage) => self.forward(request_id, request, passage).await,
             Err(stop) => self.explain(peer, now, request_id, &request, &stop),
@@ -115,12 +126,14 @@ impl Gateway {
         Ok(response)
     }
 
-    /// Everything that is decided before a byte goes to the upstream. Reads memory only.
+    /// Everything that is decided before a byte goes to the upstream. Reads memory only; a
+    /// password is looked at between two calls.
     fn admit<'a>(
         &'a self,
         peer: SocketAddr,
         at: Timestamp,
         request: &Request<Incoming>,
+        looked: Option<Looked<'_>>,
     ) -> Result<Passage<'a>, Stop<'a>> {
         head::check(request).map_err(Stop::Problem)?;
         let host = host_of(request).map_err(Stop::Problem)?;
@@ -151,10 +164,18 @@ impl Gateway {
         let method = request.method().as_str();
         let requirement = api.requirement(method, inner_path);
         let seen = Seen::at(at, method, &path, client, request.headers());
-        let admitted = mounted
-            .door
-            .judge(seen, requirement)
-            .map_err(|refusal| Stop::Refused(mounted, refusal))?;
+        let door = &mounted.door;
+        let admitted = match looked {
+            None => door.judge(seen, requirement).map_err(|refusal| {
+                match door.password_shown(&seen).filter(|_| refusal.code == Code::UnknownToken) {
+                    None => Stop::Refused(mounted, refusal),
+                    Some(shown) => Stop::Password(mounted, refusal, Box::new(shown)),
+                }
+            })?,
+            Some(looked) => door
+                .judge_looked(seen, requirement, looked)
+                .map_err(|refusal| Stop::Refused(mounted, refusal))?,
+        };
         let target = mounted
             .target(inner_path, request.uri())
             .ok_or_else(|| Stop::Problem(Problem::bad_request("the path is too long")))?;
@@ -242,7 +263,7 @@ impl Gateway {
                     Err(problem) => problem_response(&problem, request_id),
                 }
             }
-            Stop::Refused(mounted, refusal) => {
+            Stop::Refused(mounted, refusal) | Stop::Password(mounted, refusal, _) => {
                 let client = self.client(peer, request.headers());
                 let (method, path) = (request.method().as_str(), request.uri().path());
                 let seen = Seen::at(at, method, path, client, request.headers());

@@ -20,7 +20,9 @@ pub(crate) fn set(headers: &mut HeaderMap, api: &Api, admitted: &Admitted) {
         }
         return;
     };
-    headers.insert(TOKEN_ID, value(identity.token().write_to(&mut [0; 36])));
+    // Behind a password there is no token.
+    let token = identity.token();
+    headers.insert(TOKEN_ID, token.map_or(EMPTY, |id| value(id.write_to(&mut [0; 36]))));
     headers.insert(ACCOUNT, value(identity.account().write_to(&mut [0; 36])));
     headers.insert(ORGANIZATION, value(identity.organization().write_to(&mut [0; 36])));
     headers.insert(ROLE, identity.role(api).map_or(EMPTY, value));

@@ -1,4 +1,5 @@
-//! Verify: a service's own code asks whether a request may pass. Reads memory only.
+//! Verify: a service's own code asks whether a request may pass. Reads memory only, but where
+//! an account's password is shown to an API that takes those.
 
 mod answer;
 mod question;
@@ -17,7 +18,11 @@ use crate::{
     clock,
     config::Config,
     entropy,
-    service::{Caller, management_api::verify_scope},
+    service::{
+        Caller,
+        door_passwords::{DoorPasswords, Looked, PasswordShown},
+        management_api::verify_scope,
+    },
 };
 use answer::{Several, Verified};
 use axum::extract::State;
@@ -32,12 +37,24 @@ use counterfoil_core::{
     verify::Identity,
 };
 use http::StatusCode;
-use question::BATCH;
-use std::sync::Arc;
+use question::{BATCH, Lines};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What answers.
 pub(crate) struct Verifier {
     doors: Doors,
+    passwords: Arc<DoorPasswords>,
+}
+
+/// What came of looking at the passwords in what was asked, by the questions' places.
+pub(crate) type Looks<'a> = BTreeMap<usize, Looked<'a>>;
+
+/// What comes of asking.
+pub(crate) enum Answered {
+    /// The answer, in JSON.
+    Written(Vec<u8>),
+    /// Nothing is judged yet: these are to be looked at before.
+    Passwords(Vec<(usize, PasswordShown)>),
 }
 
 /// One of the two calls. The server's listener answers them before the router is asked.
@@ -72,7 +89,7 @@ async fn verify(
     body: JsonBytes<Asked<'static>>,
 ) -> Result<WrittenJson<Verified<'static>>, Problem> {
     let who = Asker::from(&caller);
-    verifier.answer(Way::One, who, body.bytes(), clock::now()).map(WrittenJson::new)
+    verifier.answer_whole(Way::One, who, body.bytes()).await.map(WrittenJson::new)
 }
 
 async fn verify_batch(
@@ -81,7 +98,7 @@ async fn verify_batch(
     body: JsonBytes<Batch<'static>>,
 ) -> Result<WrittenJson<Several>, Problem> {
     let who = Asker::from(&caller);
-    verifier.answer(Way::Batch, who, body.bytes(), clock::now()).map(WrittenJson::new)
+    verifier.answer_whole(Way::Batch, who, body.bytes()).await.map(WrittenJson::new)
 }
 
 impl Way {
@@ -141,28 +158,62 @@ impl Asker<'_> {
 
 impl Verifier {
     pub(crate) fn new(config: &Config, common: &Common) -> Self {
-        Self { doors: Doors::new("verify", config, common) }
+        let passwords = common.passwords.clone();
+        Self { doors: Doors::new("verify", config, common), passwords }
     }
 
-    /// The answer to what was asked, in JSON.
+    /// The answer to what was asked, in JSON, whatever has to be looked at for it.
+    async fn answer_whole(
+        &self,
+        way: Way,
+        who: Asker<'_>,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Problem> {
+        let mut looked = Looks::default();
+        loop {
+            match self.answer(way, who, body, clock::now(), &mut looked)? {
+                Answered::Written(json) => return Ok(json),
+                Answered::Passwords(shown) => looked.extend(self.look(shown).await),
+            }
+        }
+    }
+
+    /// Looks at passwords, one after the other, and at all of them no longer than at one.
+    pub(crate) async fn look(&self, shown: Vec<(usize, PasswordShown)>) -> Looks<'_> {
+        let deadline = DoorPasswords::deadline();
+        let mut looked = Looks::default();
+        for (place, shown) in shown {
+            looked.insert(place, self.passwords.look(shown, deadline).await);
+        }
+        looked
+    }
+
+    /// The answer to what was asked, where all passwords in it were looked at.
     pub(crate) fn answer(
         &self,
         way: Way,
         who: Asker<'_>,
         body: &[u8],
         at: Timestamp,
-    ) -> Result<Vec<u8>, Problem> {
+        looked: &mut Looks<'_>,
+    ) -> Result<Answered, Problem> {
         let mut answering = Answering { is_use: who.is_use(), at, line: Vec::new() };
         match way {
             Way::One => {
                 let asked: Asked<'_> = read_body(body)?;
+                let question = self.question(who, &asked)?;
+                if let Some(shown) =
+                    answering.not_looked_at(std::slice::from_ref(&question), looked)
+                {
+                    return Ok(shown);
+                }
                 let mut written = Vec::with_capacity(ANSWER);
-                answering.write(&mut written, &self.question(who, &asked)?)?;
-                Ok(written)
+                answering.write(&mut written, &question, looked.remove(&0))?;
+                Ok(Answered::Written(written))
             }
             Way::Batch => {
                 let batch: Batch<'_> = read_body(body)?;
-                self.answer_all(who, &batch.items, answering)
+                self.answer_all(who, &batch.items, answering, looked)
             }
         }
     }
@@ -172,7 +223,8 @@ impl Verifier {
         who: Asker<'_>,
         items: &[Asked<'_>],
         mut answering: Answering,
-    ) -> Result<Vec<u8>, Problem> {
+        looked: &mut Looks<'_>,
+    ) -> Result<Answered, Problem> {
         if items.len() > BATCH {
             let detail = format!("items: at most {BATCH} in one batch");
             return Err(Problem::bad_request(detail).about("items"));
@@ -187,16 +239,19 @@ impl Verifier {
                 Problem { detail, field: Some(field), ..problem }
             })?);
         }
+        if let Some(shown) = answering.not_looked_at(&questions, looked) {
+            return Ok(shown);
+        }
         let mut written = Vec::with_capacity(ANSWER * (questions.len() + 1));
         written.extend_from_slice(b"{\"items\":[");
         for (at, question) in questions.iter().enumerate() {
             if at > 0 {
                 written.push(b',');
             }
-            answering.write(&mut written, question)?;
+            answering.write(&mut written, question, looked.remove(&at))?;
         }
         written.extend_from_slice(b"]}");
-        Ok(written)
+        Ok(Answered::Written(written))
     }
 
     fn question<'a>(
@@ -233,38 +288,62 @@ struct Answering {
 }
 
 impl Answering {
+    /// The passwords in these questions that nobody has looked at.
+    fn not_looked_at<'q, 'a: 'q>(
+        &mut self,
+        questions: impl IntoIterator<Item = &'q Question<'a>>,
+        looked: &Looks<'_>,
+    ) -> Option<Answered> {
+        let mut all = Vec::new();
+        for (place, question) in questions.into_iter().enumerate() {
+            if question.door.takes_passwords() && !looked.contains_key(&place) {
+                let shown = question.door.password_shown(&self.seen(&question.read));
+                all.extend(shown.map(|shown| (place, shown)));
+            }
+        }
+        (!all.is_empty()).then_some(Answered::Passwords(all))
+    }
+
+    /// What a door sees of a request that is asked about.
+    fn seen<'s>(&'s mut self, read: &'s Read<'_>) -> Seen<'s, Lines<'s>> {
+        Seen {
+            at: self.at,
+            method: read.method,
+            path: read.path.as_deref().unwrap_or(""),
+            client: read.client,
+            headers: read.shown.lines(&mut self.line),
+        }
+    }
+
     fn write(
         &mut self,
         written: &mut Vec<u8>,
         Question { door, read }: &Question<'_>,
+        looked: Option<Looked<'_>>,
     ) -> Result<(), Problem> {
         let api = &*door.api;
-        let Read { shown, client, scope, path, method } = read;
-        let requirement = match path {
-            Some(path) => api.requirement(method, path),
+        let requirement = match &read.path {
+            Some(path) => api.requirement(read.method, path),
             None => Requirement::Any,
         };
-        let seen = Seen {
-            at: self.at,
-            method,
-            path: path.as_deref().unwrap_or(""),
-            client: *client,
-            headers: shown.lines(&mut self.line),
+        let (is_use, at, scope) = (self.is_use, self.at, &read.scope);
+        let seen = self.seen(read);
+        let judged = match looked {
+            None => door.judge(seen, requirement),
+            Some(looked) => door.judge_looked(seen, requirement, looked),
         };
-        let judged = door
-            .judge(seen, requirement)
-            .and_then(|admitted| holds(door, admitted, scope.as_ref()));
+        let judged = judged.and_then(|admitted| holds(door, admitted, scope.as_ref()));
         let answer;
         let written = match &judged {
             Ok(admitted) => {
-                if self.is_use {
+                if is_use {
                     door.let_through(admitted, seen);
                 }
                 Verified::active(admitted.identity(), api).write(written)
             }
             Err(refusal) => {
-                let request_id = RequestId::new(self.at, entropy::bytes());
-                answer = if self.is_use {
+                let request_id = RequestId::new(at, entropy::bytes());
+                answer = if is_use {
                     door.refuse(refusal, request_id, seen)
                 } else {
                     error_format::answer(api, refusal, request_id)
@@ -294,7 +373,7 @@ fn holds<'i>(
     }
     Err(Refusal {
         about: About::Scope(scope.to_string()),
-        matched: Some((identity.token(), identity.organization())),
+        matched: identity.token().map(|token| (token, identity.organization())),
         ..Refusal::new(Code::InsufficientScope)
     })
 }

@@ -40,6 +40,8 @@ impl Service {
         let none = || NotIssued::None(api.name.clone());
         let policy = api.access_tokens.ok_or_else(none)?;
         let issuer = self.access_tokens.issuer().ok_or_else(none)?;
+        // A password is exchanged for nothing.
+        let (token, secret) = identity.token().zip(identity.secret()).ok_or_else(none)?;
         let held = || identity.scopes(api);
         let scopes: Box<[Scope]> = match wanted {
             None => held().cloned().collect(),
@@ -57,8 +59,8 @@ impl Service {
             issuer,
             id: RequestId::new(now, entropy::bytes()).to_string().into(),
             audience: api.name.clone(),
-            token: identity.token(),
-            secret: identity.secret(),
+            token,
+            secret,
             account: identity.account(),
             organization: identity.organization(),
             role: identity.role(api).map(Into::into),

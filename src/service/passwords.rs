@@ -55,7 +55,7 @@ impl Passwords {
         password: Zeroizing<String>,
         hash: Option<String>,
     ) -> Result<Verified, ServiceError> {
-        self.work(move || verify(&password, hash.as_deref())).await
+        self.work(move || compare(&password, hash.as_deref())).await
     }
 
     /// Has no place left for anybody, for as long as the answer is kept.
@@ -97,7 +97,8 @@ pub(crate) enum Verified {
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$9oXTbSFwfNziCvK7R4FMFQ$\
     S0vPhPk5YGYcx+25bZHEmVtNollGm8njExz+KlQe7Sg";
 
-fn verify(password: &str, hash: Option<&str>) -> Verified {
+/// The work of [`Passwords::verify`], for whoever has a thread of their own for it.
+pub(super) fn compare(password: &str, hash: Option<&str>) -> Verified {
     let nobodys = || PasswordHash::new(NOBODYS);
     // What is too long is nobody's password. It is left out, and the work done all the same.
     let is_short = password.chars().count() <= LONGEST;
@@ -211,7 +212,7 @@ mod tests {
         let long = "x".repeat(LONGEST + 1);
         for password in [long.as_str(), ""] {
             let hash = Argon2::default().hash_password(password.as_bytes()).unwrap().to_string();
-            assert_eq!(verify(&long, Some(&hash)), Verified::Wrong);
+            assert_eq!(compare(&long, Some(&hash)), Verified::Wrong);
         }
     }
 
@@ -231,8 +232,8 @@ mod tests {
             (weaker(Algorithm::Argon2i, now, 19_456, 2, 1), Verified::Outdated),
             (weaker(id, Version::V0x10, 19_456, 2, 1), Verified::Outdated),
         ] {
-            assert_eq!(verify("correct horse", Some(&hash)), verified, "{hash}");
-            assert_eq!(verify("correct mule", Some(&hash)), Verified::Wrong, "{hash}");
+            assert_eq!(compare("correct horse", Some(&hash)), verified, "{hash}");
+            assert_eq!(compare("correct mule", Some(&hash)), Verified::Wrong, "{hash}");
         }
     }
 

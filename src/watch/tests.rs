@@ -122,8 +122,13 @@ impl Scene {
         let own = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
         let fields = Fields(fields.iter().map(own).collect());
         let client = request().client;
-        let question =
-            Question { access_tokens: &NoAccessTokens, headers: &fields, client, requirement };
+        let question = Question {
+            access_tokens: &NoAccessTokens,
+            headers: &fields,
+            client,
+            requirement,
+            password: None,
+        };
         let refusal = verify::verify(api, &self.index, &question, now()).unwrap_err();
         let id = RequestId::new(now(), [9; 10]);
         self.watches.refused(api, &refusal, &fields, &request(), id);

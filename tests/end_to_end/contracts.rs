@@ -37,7 +37,7 @@ struct Contract {
     send: fn(&Token) -> Vec<String>,
     /// The body of the answer to a token that is not valid.
     invalid: fn(&Response) -> Value,
-    /// The challenge in that answer.
+    /// The challenges in that answer, with commas between them.
     challenge: &'static str,
 }
 
@@ -108,11 +108,12 @@ impl Stage {
     }
 }
 
-/// Checks a refusal: its status, its one challenge and its body, as parsed JSON.
+/// Checks a refusal: its status, its challenges, with commas between them, and its body, as
+/// parsed JSON.
 #[track_caller]
 fn refuses(response: &Response, status: u16, challenge: &str, body: &Value) {
     assert_eq!(response.status, status, "{response:?}");
-    assert_eq!(response.values("www-authenticate"), [challenge], "{response:?}");
+    assert_eq!(response.values("www-authenticate").join(", "), challenge, "{response:?}");
     assert_eq!(response.json(), *body);
     assert!(!response.request_id().is_empty());
 }

@@ -18,6 +18,7 @@ mod import;
 mod leaks;
 mod management;
 mod oauth;
+mod passwords;
 mod reload;
 mod rows;
 mod secrets;

@@ -3,6 +3,7 @@
 //! Absolute figures move from machine to machine and from run to run, so what
 //! counts is the ratio to something measured in the same round.
 
+mod flood;
 mod in_process;
 mod issue;
 mod load;
@@ -36,9 +37,10 @@ enum What {
     Start,
     Memory,
     Issue,
+    PasswordFlood,
 }
 
-const NAMES: [(&str, What); 11] = [
+const NAMES: [(&str, What); 12] = [
     ("in-process", What::InProcess),
     ("access-token", What::AccessToken),
     ("index-memory", What::IndexMemory),
@@ -50,6 +52,7 @@ const NAMES: [(&str, What); 11] = [
     ("start", What::Start),
     ("memory", What::Memory),
     ("issue", What::Issue),
+    ("password-flood", What::PasswordFlood),
 ];
 
 const OVER_HTTP: [What; 5] =
@@ -182,6 +185,11 @@ fn served(options: &Options, program: &Path, directory: &Path, rows: &mut Vec<Ro
     if options.has(What::Issue) {
         println!("\n== issue");
         rows.extend(issue::run(options, directory, &pinning, &subject(1)?)?);
+    }
+    if options.has(What::PasswordFlood) {
+        println!("\n== password flood");
+        let subject = subject(options.tokens())?.taking_passwords();
+        rows.extend(flood::run(options, directory, &pinning, &subject)?);
     }
     Ok(())
 }

@@ -193,6 +193,15 @@ impl Index {
         })
     }
 
+    /// Where an account belongs or has belonged, and whether it may act there, all of it at
+    /// one moment. Who asks may wait for a change to be made: only writers know it.
+    pub(crate) fn find_account(&self, account: AccountId) -> Vec<(&Holder, Standing)> {
+        let writer = self.write();
+        let known = writer.registry.holders_of(account);
+        let holders = known.filter_map(|number| self.holders.get(number));
+        holders.map(|holder| (holder, holder.standing())).collect()
+    }
+
     /// How many tokens it holds, whatever their state.
     pub fn len(&self) -> usize {
         self.tokens.load(Ordering::Acquire)

@@ -21,6 +21,14 @@ pub enum Code {
     OwnerMismatch,
     /// The client ID is not this token's.
     ClientMismatch,
+    /// E-mail address and password do not belong together, or nobody may use them.
+    WrongPassword,
+    /// The password is right, and its account has a second factor, which no request can show.
+    SecondFactor,
+    /// The password is right, and its account belongs to more than one organization.
+    SeveralOrganizations,
+    /// The password is right, and its account may not issue tokens of this API.
+    NotAnIssuer,
     /// The token has expired, or was replaced and its overlap has ended.
     Expired,
     /// The token was revoked.
@@ -45,13 +53,17 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of their severity in the documentation.
-    pub const ALL: [Code; 16] = [
+    pub const ALL: [Code; 20] = [
         Code::MissingCredential,
         Code::MalformedCredential,
         Code::UnknownToken,
         Code::WrongApi,
         Code::OwnerMismatch,
         Code::ClientMismatch,
+        Code::WrongPassword,
+        Code::SecondFactor,
+        Code::SeveralOrganizations,
+        Code::NotAnIssuer,
         Code::Expired,
         Code::Revoked,
         Code::Paused,
@@ -73,6 +85,10 @@ impl Code {
             Code::WrongApi => "wrong_api",
             Code::OwnerMismatch => "owner_mismatch",
             Code::ClientMismatch => "client_mismatch",
+            Code::WrongPassword => "wrong_password",
+            Code::SecondFactor => "second_factor",
+            Code::SeveralOrganizations => "several_organizations",
+            Code::NotAnIssuer => "not_an_issuer",
             Code::Expired => "expired",
             Code::Revoked => "revoked",
             Code::Paused => "paused",
@@ -104,6 +120,10 @@ impl Code {
             Code::WrongApi
             | Code::OwnerMismatch
             | Code::ClientMismatch
+            | Code::WrongPassword
+            | Code::SecondFactor
+            | Code::SeveralOrganizations
+            | Code::NotAnIssuer
             | Code::Expired
             | Code::Revoked
             | Code::Paused
@@ -142,6 +162,8 @@ pub enum About {
     Scope(String),
     /// How long to wait.
     RetryAfter(Seconds),
+    /// What only the operator's log may say.
+    Known(&'static str),
 }
 
 impl std::fmt::Display for About {
@@ -151,11 +173,17 @@ impl std::fmt::Display for About {
             Self::Malformed(malformed) => malformed.fmt(f),
             Self::Scope(scope) => write!(f, "the scope {scope} was needed"),
             Self::RetryAfter(seconds) => write!(f, "{seconds} to wait"),
+            Self::Known(what) => f.write_str(what),
         }
     }
 }
 
 impl Refusal {
+    /// A refusal of which there is more to say where no stranger reads it.
+    pub fn known(code: Code, what: &'static str) -> Self {
+        Self { about: About::Known(what), ..Self::new(code) }
+    }
+
     /// A refusal for which the code says it all.
     pub fn new(code: Code) -> Self {
         Self { code, about: About::Nothing, matched: None }
@@ -181,6 +209,10 @@ mod tests {
             (Code::WrongApi, "wrong_api", 401, "unknown_token"),
             (Code::OwnerMismatch, "owner_mismatch", 401, "unknown_token"),
             (Code::ClientMismatch, "client_mismatch", 401, "unknown_token"),
+            (Code::WrongPassword, "wrong_password", 401, "unknown_token"),
+            (Code::SecondFactor, "second_factor", 401, "unknown_token"),
+            (Code::SeveralOrganizations, "several_organizations", 401, "unknown_token"),
+            (Code::NotAnIssuer, "not_an_issuer", 401, "unknown_token"),
             (Code::Expired, "expired", 401, "unknown_token"),
             (Code::Revoked, "revoked", 401, "unknown_token"),
             (Code::Paused, "paused", 401, "unknown_token"),

@@ -51,17 +51,23 @@ impl Prefix {
     /// This is what rejects typing errors before any look-up. Tokens that were
     /// imported keep a form of their own.
     pub fn is_plausible(&self, secret: &str) -> bool {
-        let secret = secret.as_bytes();
-        let prefix = self.0.as_bytes();
-        let ours = secret.len() > prefix.len()
-            && secret[prefix.len()] == b'_'
-            && &secret[..prefix.len()] == prefix;
-        if !ours {
+        if !self.begins(secret) {
             return true;
         }
+        let secret = secret.as_bytes();
+        let prefix = self.0.as_bytes();
         let digits = &secret[prefix.len() + 1..];
         // A longer prefix that begins like this one has another underscore.
         is_sound(secret, digits) || digits.contains(&b'_')
+    }
+
+    /// Whether `secret` begins with this prefix, mistyped behind it or not.
+    #[inline]
+    pub fn begins(&self, secret: &str) -> bool {
+        let (secret, prefix) = (secret.as_bytes(), self.0.as_bytes());
+        secret.len() > prefix.len()
+            && secret[prefix.len()] == b'_'
+            && &secret[..prefix.len()] == prefix
     }
 }
 

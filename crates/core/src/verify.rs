@@ -6,14 +6,14 @@ use crate::{
     Code, Refusal, Timestamp,
     access_token::{self, AccessToken, AccessTokens},
     account::{Email, Rank},
-    api::Api,
-    credential::{self, Credential, Headers},
+    api::{Api, Issuers},
+    credential::{self, Credential, EmailAndSecret, Headers, Scheme},
     id::{AccountId, OrganizationId, TokenId},
-    index::{Entry, Index},
+    index::{Entry, Holder, Index, Standing},
     network::Network,
     refusal::About,
     route::Requirement,
-    scope::Scope,
+    scope::{Need, Scope},
     token::{Digest, Grant, Mark, State},
 };
 use std::{net::IpAddr, sync::Arc};
@@ -28,6 +28,9 @@ pub struct Question<'a, H> {
     pub client: Option<IpAddr>,
     /// What the request needs.
     pub requirement: Requirement<'a>,
+    /// The account whose password this very request has proven, where somebody has looked at
+    /// what [`password_shown`] found in it.
+    pub password: Option<AccountId>,
 }
 
 /// Leave to go on to the upstream. Only [`verify`] makes one.
@@ -38,109 +41,151 @@ pub struct Admitted<'i> {
 
 /// What a request has proven.
 #[derive(Debug, Clone)]
-struct Proven<'i> {
-    entry: Entry<'i>,
-    secret: Mark,
-    /// What was presented instead of the secret.
-    access_token: Option<Arc<AccessToken>>,
+enum Proven<'i> {
+    /// A token.
+    Token {
+        entry: Entry<'i>,
+        secret: Mark,
+        /// What was presented instead of the secret.
+        access_token: Option<Arc<AccessToken>>,
+    },
+    /// An account's own password.
+    Password { holder: &'i Holder, standing: Standing },
 }
 
 impl Admitted<'_> {
     /// Whose request it is; nobody's, on a route that allows that.
     pub fn identity(&self) -> Option<Identity<'_>> {
-        let Proven { entry, secret, access_token } = self.proven.as_ref()?;
-        Some(Identity { entry: *entry, secret: *secret, access_token: access_token.as_deref() })
+        self.proven.as_ref().map(Identity)
     }
 }
 
-/// The token behind a request.
+/// Who is behind a request: a token, or an account by its own password.
 #[derive(Debug, Clone, Copy)]
-pub struct Identity<'a> {
-    entry: Entry<'a>,
-    secret: Mark,
-    access_token: Option<&'a AccessToken>,
-}
+pub struct Identity<'a>(&'a Proven<'a>);
 
 impl<'a> Identity<'a> {
-    /// The token.
-    pub fn token(self) -> TokenId {
-        self.entry.id()
+    /// The token; none behind a password.
+    pub fn token(self) -> Option<TokenId> {
+        self.entry().map(Entry::id)
     }
 
-    /// Its owner.
+    /// The account: the token's owner, or whose password it is.
     pub fn account(self) -> AccountId {
-        self.entry.holder().account
+        self.holder().account
     }
 
-    /// Its owner's address, where the owner has one.
+    /// Its address, where it has one.
     pub fn email(self) -> Option<&'a Email> {
-        self.entry.holder().email.as_ref()
+        self.holder().email.as_ref()
     }
 
-    /// Its organization.
+    /// The organization.
     pub fn organization(self) -> OrganizationId {
-        self.entry.holder().organization
+        self.holder().organization
     }
 
-    /// What its owner is in its organization.
+    /// What the account is in the organization.
     pub fn rank(self) -> Option<Rank> {
-        self.entry.standing().rank()
+        match self.0 {
+            Proven::Token { entry, .. } => entry.standing().rank(),
+            Proven::Password { standing, .. } => standing.rank(),
+        }
     }
 
-    /// Its role, where it has one that `api` still knows; an access token has it only with
-    /// all that the role allows.
+    /// The token's role, where it has one that `api` still knows; an access token has it only
+    /// with all that the role allows.
     pub fn role(self, api: &'a Api) -> Option<&'a str> {
-        let grant = &self.entry.terms().grant;
+        let grant = &self.entry()?.terms().grant;
         let whole = |access_token: &AccessToken| {
             api.scopes_of(grant).all(|scope| access_token.covers(scope.as_need()))
         };
         match grant {
-            Grant::Role(name) if self.access_token.is_none_or(whole) => {
+            Grant::Role(name) if self.access_token().is_none_or(whole) => {
                 api.role(name).map(|role| &*role.name)
             }
             _ => None,
         }
     }
 
-    /// What it may do, as `api` defines it now.
+    /// What the request may do, as `api` defines it now: whoever shows a password, all that
+    /// they could give a token.
     pub fn scopes(self, api: &'a Api) -> impl Iterator<Item = &'a Scope> {
-        let grant = &self.entry.terms().grant;
+        let grant = self.entry().map(|entry| &entry.terms().grant);
+        let of_grant = move || grant.into_iter().flat_map(|grant| api.scopes_of(grant));
         // An access token has what it says, as long as its token has it too.
-        let said = self.access_token.map(|access_token| {
-            let has =
-                move |scope: &&Scope| api.scopes_of(grant).any(|own| own.covers(scope.as_need()));
+        let said = self.access_token().map(|access_token| {
+            let has = move |scope: &&Scope| of_grant().any(|own| own.covers(scope.as_need()));
             access_token.scopes.iter().filter(has)
         });
-        let own = said.is_none().then(|| api.scopes_of(grant));
-        said.into_iter().flatten().chain(own.into_iter().flatten())
+        let own = said.is_none().then(of_grant);
+        let all = grant.is_none().then(|| api.scopes.iter().map(|(scope, _)| scope));
+        let said = said.into_iter().flatten();
+        said.chain(own.into_iter().flatten()).chain(all.into_iter().flatten())
     }
 
     /// The access token that was presented instead of the secret.
     pub fn access_token(self) -> Option<&'a AccessToken> {
-        self.access_token
+        match self.0 {
+            Proven::Token { access_token, .. } => access_token.as_deref(),
+            Proven::Password { .. } => None,
+        }
     }
 
     /// The mark of the secret that was presented, or that the access token was obtained with.
-    pub fn secret(self) -> Mark {
-        self.secret
+    pub fn secret(self) -> Option<Mark> {
+        match self.0 {
+            Proven::Token { secret, .. } => Some(*secret),
+            Proven::Password { .. } => None,
+        }
     }
 
     /// Whether what was presented is the secret before the last rotation.
     pub fn is_previous(self) -> bool {
-        self.entry.is_previous()
+        self.entry().is_some_and(Entry::is_previous)
     }
 
     /// Where it may be used from; anywhere, when empty.
     pub fn allowed_networks(self) -> &'a [Network] {
-        &self.entry.terms().allowed_networks
+        self.entry().map_or(&[], |entry| &entry.terms().allowed_networks)
     }
 
     /// When what was presented ends: the token or, of a secret before the last rotation,
     /// that secret.
     pub fn expires_at(self) -> Option<Timestamp> {
-        let ends = [self.access_token.map(|it| it.expires_at), self.entry.ends_at()];
+        let ends = [self.access_token().map(|it| it.expires_at), self.entry()?.ends_at()];
         ends.into_iter().flatten().min()
     }
+
+    fn entry(self) -> Option<&'a Entry<'a>> {
+        match self.0 {
+            Proven::Token { entry, .. } => Some(entry),
+            Proven::Password { .. } => None,
+        }
+    }
+
+    fn holder(self) -> &'a Holder {
+        match self.0 {
+            Proven::Token { entry, .. } => entry.holder(),
+            Proven::Password { holder, .. } => holder,
+        }
+    }
+}
+
+/// The password that a request shows, which [`verify`] has refused as [`Code::UnknownToken`];
+/// none where the API takes no passwords, or what stands in its place has the form of a token.
+pub fn password_shown<H: Headers>(api: &Api, headers: &H) -> Option<EmailAndSecret> {
+    match credential::read(&api.schemes, headers) {
+        Ok(Some(Credential::Password(pair) | Credential::Basic(pair))) => {
+            may_be_password(api, &pair).then_some(pair)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the API takes passwords, and this could be one: no token, not even a mistyped one.
+fn may_be_password(api: &Api, pair: &EmailAndSecret) -> bool {
+    api.schemes.accepted.contains(&Scheme::Password) && !api.tokens.prefix.begins(pair.secret())
 }
 
 /// Judges a request to `api` at the moment `now`.
@@ -167,12 +212,52 @@ pub fn verify<'i, H: Headers>(
         return Err(Refusal::new(Code::UnknownToken));
     }
     let digest = Digest::of(secret);
-    let entry = index.find(&digest).ok_or_else(|| Refusal::new(Code::UnknownToken))?;
+    let Some(entry) = index.find(&digest) else {
+        return verify_password(api, index, question, &credential);
+    };
 
     prove(api, &entry, &credential, now)
         .and_then(|()| allow(api, &entry, None, question))
         .map_err(|refusal| of(refusal, &entry))?;
-    Ok(Admitted { proven: Some(Proven { entry, secret: digest.mark(), access_token: None }) })
+    let proven = Proven::Token { entry, secret: digest.mark(), access_token: None };
+    Ok(Admitted { proven: Some(proven) })
+}
+
+/// Judges what is no token: the account whose password was proven, as it is now.
+#[cold]
+fn verify_password<'i, H>(
+    api: &Api,
+    index: &'i Index,
+    question: &Question<'_, H>,
+    credential: &Credential<'_>,
+) -> Result<Admitted<'i>, Refusal> {
+    let refuse = |code| Err(Refusal::new(code));
+    let (Credential::Password(pair) | Credential::Basic(pair)) = credential else {
+        return refuse(Code::UnknownToken);
+    };
+    let proven = question.password.filter(|_| may_be_password(api, pair));
+    let Some(account) = proven else { return refuse(Code::UnknownToken) };
+    let belongs = index.find_account(account);
+    if belongs.iter().any(|(holder, _)| !holder.is_reached_at(pair.email())) {
+        return refuse(Code::OwnerMismatch);
+    }
+    let live = || belongs.iter().filter(|(_, standing)| standing.is_live());
+    let mut open = live().filter(|(_, standing)| standing.is_open());
+    let (holder, standing) = match (open.next(), open.next()) {
+        (Some(only), None) => *only,
+        (Some(_), Some(_)) => return refuse(Code::SeveralOrganizations),
+        (None, _) if live().next().is_some() => return refuse(Code::OrganizationClosed),
+        (None, _) => return refuse(Code::AccountDisabled),
+    };
+    if api.issuers == Issuers::Administrators && standing.rank() != Some(Rank::Administrator) {
+        return refuse(Code::NotAnIssuer);
+    }
+    if let Requirement::Scope(need) = question.requirement
+        && !api.scopes.iter().any(|(scope, _)| scope.covers(need))
+    {
+        return Err(lacks(need));
+    }
+    Ok(Admitted { proven: Some(Proven::Password { holder, standing }) })
 }
 
 /// Judges an access token: what it says, and then the token behind it, as it is now.
@@ -201,7 +286,8 @@ fn verify_access_token<'i, H>(
         .and_then(|()| allow(api, &entry, Some(&access_token), question))
         .map_err(|refusal| of(refusal, &entry))?;
     let secret = access_token.secret;
-    Ok(Admitted { proven: Some(Proven { entry, secret, access_token: Some(access_token) }) })
+    let proven = Proven::Token { entry, secret, access_token: Some(access_token) };
+    Ok(Admitted { proven: Some(proven) })
 }
 
 /// A refusal of a token that is known.
@@ -226,7 +312,7 @@ fn prove(
     }
     match credential {
         Credential::Basic(pair) | Credential::Password(pair) => {
-            if !entry.holder().email.as_ref().is_some_and(|email| email.is(pair.email())) {
+            if !entry.holder().is_reached_at(pair.email()) {
                 return refuse(Code::OwnerMismatch);
             }
         }
@@ -269,10 +355,11 @@ fn allow<H>(
         && !(api.scopes_of(&terms.grant).any(|scope| scope.covers(need))
             && access_token.is_none_or(|it| it.covers(need)))
     {
-        return Err(Refusal {
-            about: About::Scope(need.to_string()),
-            ..Refusal::new(Code::InsufficientScope)
-        });
+        return Err(lacks(need));
     }
     Ok(())
+}
+
+fn lacks(need: Need<'_>) -> Refusal {
+    Refusal { about: About::Scope(need.to_string()), ..Refusal::new(Code::InsufficientScope) }
 }

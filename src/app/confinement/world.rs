@@ -249,6 +249,7 @@ impl World {
                 headers: &headers,
                 client,
                 requirement: Requirement::Any,
+                password: None,
             };
             verify(api, self.index(), &question, clock::now()).ok()
         })
@@ -263,7 +264,7 @@ impl World {
             account: identity.account(),
             organization: identity.organization(),
             rank: identity.rank().unwrap(),
-            via: Via::Token(identity.token()),
+            via: Via::Token(identity.token().unwrap()),
             scopes: identity.scopes(&api).cloned().collect(),
             expires_at: identity.expires_at(),
             allowed_networks: identity.allowed_networks().to_vec(),

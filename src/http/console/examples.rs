@@ -318,7 +318,8 @@ pub(crate) fn ways(api: &Api) -> Vec<Way> {
         Scheme::Password => way(
             "HTTP Basic with a password",
             "Authorization: Basic base64(EMAIL:PASSWORD)".into(),
-            "The user name is an e-mail address, the password its account's.",
+            "Not recommended: it is slow, and a program that has it can do what you can. The user \
+             name is your e-mail address, the password the one that you sign in with.",
         ),
         Scheme::Bearer => way(
             "Bearer",
@@ -395,6 +396,10 @@ fn when(code: Code) -> &'static str {
         Code::WrongApi => "The token is for another API.",
         Code::OwnerMismatch => "The e-mail address is not the token owner's.",
         Code::ClientMismatch => "The client ID is not the token's.",
+        Code::WrongPassword => "E-mail address and password do not belong together.",
+        Code::SecondFactor => "The account has a second factor, and cannot be used like this.",
+        Code::SeveralOrganizations => "The account belongs to more than one organization.",
+        Code::NotAnIssuer => "Only administrators may use this API with their password.",
         Code::Expired => "The token has expired.",
         Code::Revoked => "The token was revoked.",
         Code::Paused => "The token is paused.",

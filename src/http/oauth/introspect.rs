@@ -272,19 +272,20 @@ impl OAuth {
             Field(FIELD, token.to_owned().into())
         };
         let requirement = Requirement::Any;
+        let access_tokens = &**access_tokens;
         let question =
-            Question { access_tokens: &**access_tokens, headers: &field, client, requirement };
+            Question { access_tokens, headers: &field, client, requirement, password: None };
         let admitted = verify::verify(api, index, &question, now).ok()?;
-        let active = self.active(admitted.identity()?, api, is_bearer);
+        let active = self.active(admitted.identity()?, api, is_bearer)?;
         Some(Introspection::Active(Box::new(active)))
     }
 
-    fn active(&self, identity: Identity<'_>, api: &Api, is_bearer: bool) -> Active {
+    fn active(&self, identity: Identity<'_>, api: &Api, is_bearer: bool) -> Option<Active> {
         let access_token = identity.access_token();
-        Active {
+        Some(Active {
             active: true,
             scope: in_words(identity.scopes(api)),
-            client_id: identity.token(),
+            client_id: identity.token()?,
             sub: identity.account(),
             aud: api.name.clone(),
             iss: self.inspector.issuer.clone(),
@@ -294,7 +295,7 @@ impl OAuth {
             token_type: is_bearer.then_some("Bearer"),
             organization: identity.organization(),
             role: identity.role(api).map(Into::into),
-        }
+        })
     }
 }
 

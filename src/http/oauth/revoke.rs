@@ -81,7 +81,7 @@ pub(super) async fn revoke(
     let fate = {
         let client = oauth.clients.identify(&arrived, &form, request_id, now)?;
         let identity = client.admitted.identity();
-        let own = identity.map(|identity| (identity.account(), identity.token()));
+        let own = identity.and_then(|identity| Some((identity.account(), identity.token()?)));
         let token = form.get("token");
         let token = token.ok_or_else(|| Error::new(Kind::InvalidRequest, "token is missing"))?;
         let index = oauth.common.replica.index().ok_or_else(stale)?;

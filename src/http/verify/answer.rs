@@ -30,7 +30,8 @@ pub(super) struct Several {
     items: Vec<Verified<'static>>,
 }
 
-/// It may pass. What is null does not apply: nobody need be known on an anonymous route.
+/// It may pass. What is null does not apply: nobody need be known on an anonymous route, and
+/// behind an account's own password there is no token, role or end.
 #[derive(Serialize, JsonSchema)]
 #[schemars(inline)]
 #[expect(clippy::struct_field_names, reason = "the interface names it so")]
@@ -74,7 +75,7 @@ impl<'a> Verified<'a> {
     pub(super) fn active(identity: Option<Identity<'a>>, api: &'a Api) -> Self {
         Self::Active(Active {
             active: true,
-            token: identity.map(Identity::token),
+            token: identity.and_then(Identity::token),
             account: identity.map(Identity::account),
             organization: identity.map(Identity::organization),
             role: identity.and_then(|identity| identity.role(api)),

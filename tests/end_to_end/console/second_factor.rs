@@ -23,7 +23,7 @@ fn confirm(ada: &Visitor, key: &str, password: &str, code: &str) -> Response {
 }
 
 /// Turns Ada's on: her key, and her recovery codes.
-pub(super) fn turn_on(ada: &Visitor) -> (String, Vec<String>) {
+pub(crate) fn turn_on(ada: &Visitor) -> (String, Vec<String>) {
     let page = ada.get("/account/second-factor");
     let key = key(page.text());
     assert_eq!(hidden(&page, "key"), key);

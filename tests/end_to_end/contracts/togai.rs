@@ -1,7 +1,7 @@
-//! Togai: a secret key, sent as a bearer token.
+//! Togai: a secret key, sent as a bearer token; or e-mail address and password.
 
 use super::{Contract, Stage, authorization, forbids, headers, plain_identity, refuses};
-use crate::{installation::ADA, response::Response};
+use crate::{installation::ADA, response::Response, upstream::Identity};
 use serde_json::json;
 
 pub(super) const CONTRACT: Contract = Contract {
@@ -13,15 +13,18 @@ pub(super) const CONTRACT: Contract = Contract {
     challenge: INVALID,
 };
 
-const INVALID: &str = r#"Bearer realm="togai", error="invalid_token""#;
+const INVALID: &str =
+    r#"Bearer realm="togai", error="invalid_token", Basic realm="togai", charset="UTF-8""#;
 
 #[track_caller]
 fn is_missing(response: &Response) {
     let body = json!({
-        "message": "No credentials were provided. Send \"Authorization: Bearer TOKEN\".",
+        "message": "No credentials were provided. Send \"Authorization: Bearer TOKEN\", or HTTP \
+                    Basic with your e-mail address and password.",
     });
     // No error where nothing was presented: RFC 6750 §3.1.
-    refuses(response, 401, r#"Bearer realm="togai""#, &body);
+    let challenges = r#"Bearer realm="togai", Basic realm="togai", charset="UTF-8""#;
+    refuses(response, 401, challenges, &body);
     assert_eq!(response.header("content-type"), "application/json");
 }
 
@@ -51,13 +54,33 @@ fn whatever_else_is_sent_is_no_credential() {
     for value in [format!("Token {secret}"), format!("Bearer{secret}"), secret.clone()] {
         is_missing(&stage.refused(CONTRACT.path, authorization(&value)));
     }
-    let basic = ["--user".to_owned(), format!("{ADA}:{secret}")];
-    is_missing(&stage.refused(CONTRACT.path, basic));
     let query = format!("/togai/events?access_token={secret}");
     is_missing(&stage.refused(&query, []));
     // RFC 6750 §2.2: nor in a form.
     let form = ["--data".to_owned(), format!("access_token={secret}")];
     is_missing(&stage.refused(CONTRACT.path, form));
+}
+
+/// The third way in: the account's own name and password.
+#[test]
+fn user_name_and_password_open_the_door_too() {
+    const PASSWORD: &str = "an engine that weaves algebra";
+    let stage = Stage::set();
+    let set = ["account", "set-password", ADA, "--password-file", "-"];
+    stage.server.cli_reading(PASSWORD, set).done();
+    let token = CONTRACT.issue(&stage);
+    let user = |password: &str| ["--user".to_owned(), format!("{ADA}:{password}")];
+    let received = stage.admitted(CONTRACT.path, user(PASSWORD));
+    let expected = Identity { token: String::new(), ..plain_identity(&token) };
+    assert_eq!(received.identity(), expected);
+    // A token in the password's place is a token, and looked up first.
+    let received = stage.admitted(CONTRACT.path, user(&token.secret));
+    assert_eq!(received.identity(), plain_identity(&token));
+    for wrong in ["wrong", "", &token.secret[1..], &format!("{}x", token.secret)] {
+        CONTRACT.says_invalid(&stage.refused(CONTRACT.path, user(wrong)));
+    }
+    let other = ["--user".to_owned(), format!("eve@example.com:{PASSWORD}")];
+    CONTRACT.says_invalid(&stage.refused(CONTRACT.path, other));
 }
 
 #[test]

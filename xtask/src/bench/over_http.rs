@@ -160,17 +160,17 @@ impl Pair<'_> {
 }
 
 /// What is asked, the same of both.
-struct Questions {
+pub(crate) struct Questions {
     forward_auth: Request,
-    proxied: Request,
-    verify: Request,
+    pub(crate) proxied: Request,
+    pub(crate) verify: Request,
     batch: Request,
     /// A file with what the server answers to one question.
     answer: PathBuf,
 }
 
 impl Questions {
-    fn new(directory: &Path, subject: &Subject, started: &Started) -> Result<Self> {
+    pub(crate) fn new(directory: &Path, subject: &Subject, started: &Started) -> Result<Self> {
         let caller = subject.caller("bench:verify")?;
         let secrets = secrets(0, (BATCH * BATCHES) as u64)?;
         let question = |secret: &String| {

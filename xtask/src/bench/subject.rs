@@ -21,6 +21,7 @@ pub(crate) struct Subject<'a> {
     directory: PathBuf,
     pinning: &'a Pinning,
     upstream: u16,
+    takes_passwords: bool,
 }
 
 /// One that runs.
@@ -53,7 +54,9 @@ impl<'a> Subject<'a> {
     ) -> Result<Self> {
         let kept = kept(tokens)?;
         let directory = directory.join(format!("counterfoil-{tokens}"));
-        let subject = Subject { program: program.to_owned(), directory, pinning, upstream };
+        let takes_passwords = false;
+        let program = program.to_owned();
+        let subject = Subject { program, directory, pinning, upstream, takes_passwords };
         if !kept.exists() {
             subject.make(tokens, &kept)?;
         }
@@ -64,6 +67,11 @@ impl<'a> Subject<'a> {
             output_within(ADMINISTRATION, &mut copy)?;
         }
         Ok(subject)
+    }
+
+    /// The same, whose API takes passwords too, and whose clients may be anywhere.
+    pub(crate) fn taking_passwords(self) -> Self {
+        Subject { takes_passwords: true, ..self }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -78,14 +86,19 @@ impl<'a> Subject<'a> {
     fn start_with(&self, secret: Option<&str>) -> Result<Started> {
         let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
         let [server, gateway, forward_auth, metrics] = ports;
+        let (proxies, schemes) = if self.takes_passwords {
+            ("trusted_proxies = [\"127.0.0.1\"]\n", "schemes = [\"bearer\", \"password\"]\n")
+        } else {
+            ("", "")
+        };
         fs::write(
             self.configuration(),
             format!(
                 "[server]\nlisten = \"127.0.0.1:{server}\"\n\
-                 [gateway]\nlisten = \"127.0.0.1:{gateway}\"\n\
+                 [gateway]\nlisten = \"127.0.0.1:{gateway}\"\n{proxies}\
                  [forward_auth]\nlisten = \"127.0.0.1:{forward_auth}\"\nproxy = \"nginx\"\n\
                  [metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\
-                 [api.bench]\nupstream = \"http://127.0.0.1:{}\"\n\
+                 [api.bench]\nupstream = \"http://127.0.0.1:{}\"\n{schemes}\
                  [api.bench.tokens]\nprefix = \"bench_live\"\n\
                  [api.bench.scopes]\nread = \"Read\"\nwrite = \"Write\"\n\
                  [api.bench.roles]\nreader = [\"read\"]\n",

@@ -62,6 +62,11 @@ impl Standing {
 }
 
 impl Holder {
+    /// Whether the account has this address.
+    pub(crate) fn is_reached_at(&self, email: &str) -> bool {
+        self.email.as_ref().is_some_and(|own| own.is(email))
+    }
+
     pub(super) fn standing(&self) -> Standing {
         Standing(self.standing.load(Ordering::Acquire))
     }
@@ -181,6 +186,15 @@ impl Registry {
     /// The number of the holder that a token of theirs points to.
     pub(super) fn holder(&self, organization: OrganizationId, account: AccountId) -> Option<u32> {
         self.memberships.get(&(organization, account)).map(|membership| membership.number)
+    }
+
+    /// The numbers of an account's holders: one for each organization that it belongs or has
+    /// belonged to.
+    pub(super) fn holders_of(&self, account: AccountId) -> impl Iterator<Item = u32> {
+        let known = self.accounts.get(&account).into_iter();
+        known
+            .flat_map(|known| &known.organizations)
+            .filter_map(move |organization| self.holder(*organization, account))
     }
 
     pub(super) fn contents(&self, holders: &Slab<Holder>) -> RegistryContents {

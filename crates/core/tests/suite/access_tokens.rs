@@ -16,7 +16,7 @@ fn one_that_is_right_is_let_through_as_its_token() {
     let scene = scene();
     let admitted = scene.judge().unwrap();
     let identity = admitted.identity().unwrap();
-    assert_eq!(identity.token(), scene.token.id);
+    assert_eq!(identity.token(), Some(scene.token.id));
     assert_eq!(identity.account(), scene.token.owner);
     assert_eq!(identity.expires_at(), Some(NOW.plus(Seconds(600))));
     assert!(identity.access_token().is_some());

@@ -92,6 +92,7 @@ fn refused_for(path: &str, errors: ErrorFormat) -> Option<Answer> {
         headers: &scene.headers(),
         client: scene.client,
         requirement: scene.api.requirement("GET", path),
+        password: None,
     };
     let refusal = verify(&scene.api, &scene.index, &question, scene.now).err()?;
     Some(answer(&scene.api, &refusal, request_id()))

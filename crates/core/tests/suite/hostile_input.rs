@@ -125,10 +125,12 @@ proptest! {
     fn no_path_and_no_method_panics(raw in "(/[a-z%{}:*.;?#\\\\ä]{0,6}){0,6}|.*", method in "[A-Z]{0,8}|.*") {
         let scene = Scene::new(Scheme::Bearer);
         if let Ok(path) = path::canonical(&raw) {
-            let question = Question { access_tokens: &NoAccessTokens,
+            let question = Question {
+                access_tokens: &NoAccessTokens,
                 headers: &scene.headers(),
                 client: scene.client,
                 requirement: scene.api.requirement(&method, &path),
+                password: None,
             };
             if let Err(refusal) = verify(&scene.api, &scene.index, &question, scene.now) {
                 prop_assert_eq!(refusal.code, Code::InsufficientScope);

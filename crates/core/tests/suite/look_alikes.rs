@@ -11,10 +11,14 @@ use counterfoil_core::{
     time::Seconds,
 };
 
-const ALIKE: [Code; 8] = [
+const ALIKE: [Code; 12] = [
     Code::WrongApi,
     Code::OwnerMismatch,
     Code::ClientMismatch,
+    Code::WrongPassword,
+    Code::SecondFactor,
+    Code::SeveralOrganizations,
+    Code::NotAnIssuer,
     Code::Expired,
     Code::Revoked,
     Code::Paused,
@@ -58,6 +62,7 @@ fn what_is_known_beyond_the_code_does_not_show() {
                 About::Nothing,
                 About::Scope("costs:write".into()),
                 About::RetryAfter(Seconds(9)),
+                About::Known("the password is another"),
                 About::Malformed(Malformed::Spaces),
             ] {
                 for matched in [None, Some((token_id(1), organization(1)))] {

@@ -9,6 +9,7 @@ mod error_format;
 mod hostile_input;
 mod look_alikes;
 mod model;
+mod passwords;
 mod replay;
 mod scene;
 mod verify;

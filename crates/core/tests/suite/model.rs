@@ -63,13 +63,14 @@ fn of_secret(api: &Api, index: &Index, secret: &str) -> Told {
         headers: &headers,
         client,
         requirement: Requirement::Any,
+        password: None,
     };
     Told::of(&match verify(api, index, &question, MOMENT) {
         Ok(admitted) => {
             let identity = admitted.identity().unwrap();
             let scopes: Vec<_> = identity.scopes(api).collect();
             let (networks, end) = (identity.allowed_networks(), identity.expires_at());
-            let (token, account) = (identity.token(), identity.account());
+            let (token, account) = (identity.token().unwrap(), identity.account());
             let (rank, email) = (identity.rank(), identity.email());
             format!("{token} {account} {scopes:?} {networks:?} {end:?} {rank:?} {email:?}")
         }

@@ -66,6 +66,8 @@ pub(crate) struct Scene {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     pub(crate) now: Timestamp,
+    /// The account whose password the request has proven.
+    pub(crate) password: Option<AccountId>,
     /// What [`ACCESS_TOKEN`] stands for.
     pub(crate) access_token: Option<AccessToken>,
     /// The number of the secret that the token has now.
@@ -102,6 +104,7 @@ impl Scene {
             method: "GET",
             path: "/v1/costs/7",
             now: NOW,
+            password: None,
             access_token: None,
             rotated_to: AtomicU32::new(1),
         }
@@ -189,7 +192,13 @@ impl Scene {
     pub(crate) fn judge_with(&self, headers: &Lines) -> Result<Admitted<'_>, Refusal> {
         let path = path::canonical(self.path).unwrap();
         let requirement = self.api.requirement(self.method, &path);
-        let question = Question { access_tokens: self, headers, client: self.client, requirement };
+        let question = Question {
+            access_tokens: self,
+            headers,
+            client: self.client,
+            requirement,
+            password: self.password,
+        };
         verify(&self.api, &self.index, &question, self.now)
     }
 

@@ -160,6 +160,21 @@ fn in_words(code: Code) -> (&'static str, &'static str) {
             "The client ID in the request is not this token's",
             "Client ID and secret belong together: take both from the same token.",
         ),
+        // These are no token's, so that nobody finds them on a token's page.
+        Code::WrongPassword => (
+            "E-mail address and password do not belong together",
+            "Use a token; a password is for signing in.",
+        ),
+        Code::SecondFactor => {
+            ("The account has a second factor, which a request cannot show", "Use a token.")
+        }
+        Code::SeveralOrganizations => (
+            "The account belongs to more than one organization, and a password says of none",
+            "Use a token, which belongs to one.",
+        ),
+        Code::NotAnIssuer => {
+            ("Only administrators may use this API with their password", "Ask one for a token.")
+        }
         Code::Expired => (
             "The token, or the secret that was used, had expired",
             "Generate a new token. Where it was rotated, put the new secret into the program.",

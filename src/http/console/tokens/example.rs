@@ -32,7 +32,8 @@ pub(crate) fn all(
     credentials: &Credentials<'_>,
 ) -> Vec<Example> {
     let schemes = &api.api.schemes.accepted;
-    let several = schemes.len() > 1;
+    // Of a password there is no example.
+    let several = schemes.iter().filter(|scheme| **scheme != Scheme::Password).count() > 1;
     let url = examples::url(gateway, api, grant);
     let given = given(&url, credentials);
     let of = |scheme: &Scheme| {
