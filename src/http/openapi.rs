@@ -104,6 +104,7 @@ fn written() -> String {
         api::calls().described(),
         leaks::calls().described(),
         verify::calls().described(),
+        api::access_tokens::calls().described(),
         status::calls().described(),
         calls().described(),
     ];

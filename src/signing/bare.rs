@@ -1,11 +1,6 @@
 //! Signing and opening without files, for fuzzing and benchmarks.
 
-use super::{
-    claims::Claims,
-    key::Key,
-    published::Published,
-    schedule::Policy,
-};
+use super::{claims::Claims, key::Key, published::Published, schedule::Policy};
 use counterfoil_core::{Timestamp, access_token::Algorithm, time::Seconds};
 use std::sync::Arc;
 
