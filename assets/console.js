@@ -135,7 +135,7 @@ addEventListener("beforeunload", (event) => {
 });
 addEventListener("pagehide", () => {
   for (const secret of all("[data-secret], [data-holds]")) secret.textContent = "";
-  for (const field of all("input[type=password], input[data-holds]")) field.value = "";
+  for (const field of all("input[type=password], input[data-holds], textarea[data-holds]")) field.value = "";
 });
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;

@@ -1,19 +1,23 @@
-//! Access tokens of this installation: what signs them, and what opens them.
+//! Access tokens of this installation: what signs them, what opens them, and how long they live.
+
+mod lifetimes;
 
 use crate::{
     clock,
     config::Config,
     signing::{CannotSign, Done, KeyFileError, KeyFiles, Policy, SigningKeys},
 };
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use counterfoil_core::{
     Timestamp,
     access_token::{AccessToken, AccessTokens, Algorithm},
     time::Seconds,
 };
+use lifetimes::Lifetimes;
 use std::{
-    path::PathBuf,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -28,6 +32,7 @@ pub(crate) struct AccessTokenKeys {
     /// The data directory; there is none where nothing is kept.
     directory: Option<PathBuf>,
     ready: ArcSwapOption<Ready>,
+    lifetimes: ArcSwap<Lifetimes>,
     /// Held by whoever reads the configuration.
     configuring: Mutex<()>,
 }
@@ -58,27 +63,54 @@ impl AccessTokenKeys {
     /// Reads the keys where an API has access tokens, making the first ones; blocks.
     ///
     /// # Errors
-    /// Where the keys cannot be read or made: what they sign would be good for nothing.
-    pub(crate) fn configure(&self, config: &Config) -> Result<(), KeyFileError> {
+    /// Where the keys cannot be read or made: what they sign would be good for nothing. Where it
+    /// cannot be kept how long access tokens live.
+    pub(crate) fn configure(&self, config: &Config) -> anyhow::Result<()> {
         let _configuring = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
-        let needed = config.apis.iter().any(|protected| protected.api.access_tokens.is_some());
-        let Some(directory) = self.directory.as_ref().filter(|_| needed) else {
+        let now = clock::now();
+        let policies = config.apis.iter().filter_map(|protected| {
+            Some((protected.api.name.clone(), protected.api.access_tokens?.lifetime))
+        });
+        let policies: BTreeMap<_, _> = policies.collect();
+        let Some(directory) = self.directory.as_ref() else { return Ok(()) };
+        // Who has never signed anything, is known by its having no keys.
+        let has_signed = KeyFiles::are_in(directory);
+        if policies.is_empty() {
+            self.keep_lifetimes(directory, has_signed, &policies, now)?;
             self.ready.store(None);
             return Ok(());
-        };
+        }
         let policy =
             Policy { rotate_every: config.signing.rotate, lead: LEAD, longest_lifetime: LONGEST };
-        let now = clock::now();
         let signing = if let Some(ready) = self.ready.load_full() {
             told(&ready.signing.tick(now, policy)?);
             ready.signing.clone()
         } else {
             let (signing, done) = SigningKeys::load(KeyFiles::open(directory)?, now, policy)?;
             told(&done);
+            // What was done to keys while no server ran shows in which there are.
+            for key in signing.list(now) {
+                let algorithm = key.algorithm.name();
+                tracing::info!(algorithm, kid = %key.kid, standing = ?key.standing, "signing key");
+            }
             Arc::new(signing)
         };
+        self.keep_lifetimes(directory, has_signed, &policies, now)?;
         let issuer = config.server.public_url.clone().into();
         self.ready.store(Some(Arc::new(Ready { signing, issuer, policy })));
+        Ok(())
+    }
+
+    /// Keeps how long access tokens live from now on. The first of them is issued afterwards.
+    fn keep_lifetimes(
+        &self,
+        directory: &Path,
+        has_signed: bool,
+        configured: &BTreeMap<Box<str>, Seconds>,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let lifetimes = Lifetimes::followed_by(directory, has_signed, configured, now)?;
+        self.lifetimes.store(Arc::new(lifetimes));
         Ok(())
     }
 
@@ -102,6 +134,29 @@ impl AccessTokenKeys {
     /// The keys themselves, for who has them rotated.
     pub(crate) fn signing(&self) -> Option<Arc<SigningKeys>> {
         self.ready.load().as_ref().map(|ready| ready.signing.clone())
+    }
+
+    /// Has the next keys sign; none where there are no keys. It blocks.
+    pub(crate) fn rotate(
+        &self,
+        at_once: bool,
+        now: Timestamp,
+    ) -> Option<Result<Vec<Done>, KeyFileError>> {
+        let ready = self.ready.load_full()?;
+        tracing::info!(at_once, "the operator has the signing keys rotated");
+        let done =
+            if at_once { ready.signing.rotate_at_once(now) } else { ready.signing.rotate(now) };
+        match &done {
+            Ok(done) => told(done),
+            Err(error) => tracing::error!(%error, "the signing keys are not rotated"),
+        }
+        Some(done)
+    }
+
+    /// When the last access token of this API has ended that was issued before what was decided
+    /// at `at` held; none was, where it has none and had none.
+    pub(crate) fn last_end(&self, api: &str, at: Timestamp) -> Option<Timestamp> {
+        self.lifetimes.load().last_end(api, at)
     }
 
     /// In whose name they sign.

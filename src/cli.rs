@@ -3,12 +3,14 @@
 //! Exit codes: 0 done; 1 it could not be done; 2 what was asked for is wrong
 //! (the command line, a value in it, or the configuration).
 
+mod access_tokens;
 mod accounts;
 mod audit;
 mod configuration;
 mod demo;
 mod import;
 mod invitations;
+mod keys;
 mod ledger;
 mod operator;
 mod organizations;
@@ -145,6 +147,9 @@ enum Command {
     /// The log of every change
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// The keys that sign access tokens
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -240,6 +245,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),
         Command::Audit(audit) => wait_for(audit::run(global, audit)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
+        Command::Keys(command) => wait_for(keys::run(global, &command)),
     }
 }
 

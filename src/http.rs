@@ -5,6 +5,7 @@ pub(crate) mod beat;
 pub(crate) mod calls;
 pub(crate) mod client_address;
 pub(crate) mod console;
+pub(crate) mod desk;
 pub(crate) mod door;
 pub(crate) mod extract;
 pub(crate) mod forward_auth;

@@ -23,10 +23,6 @@ mod refusals;
 mod replica;
 mod reserved_fields;
 mod service;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "what hands out access tokens and lets them in comes next")
-)]
 mod signing;
 mod store;
 mod tally;

@@ -25,6 +25,7 @@ pub(crate) mod passwords;
 pub(crate) mod rotation;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
+mod signing_keys;
 mod streams;
 pub(crate) mod token_history;
 pub(crate) mod token_lists;

@@ -67,6 +67,8 @@ pub(crate) struct Listed {
     pub(crate) kid: Box<str>,
     pub(crate) made_at: Timestamp,
     pub(crate) standing: Standing,
+    /// Until when it is what it is; as the schedule has it, where the next key is not made yet.
+    pub(crate) until: Timestamp,
 }
 
 impl SigningKeys {
@@ -142,14 +144,14 @@ impl SigningKeys {
     /// has one may have them all. Once this returns, everything that they have signed is refused.
     ///
     /// Where a withdrawn key's file cannot be removed, it is withdrawn all the same, until the
-    /// next start reads it again: the error names the file.
+    /// next start reads it again: the error is [`KeyFileError::Left`] then.
     pub(crate) fn rotate_at_once(&self, now: Timestamp) -> Result<Vec<Done>, KeyFileError> {
         let _changing = self.change();
         let before = self.published.load_full();
         let made = self.make(Algorithm::ALL, &before, now)?;
         let published = Published::new(made.clone(), before.policy, Some(&before));
         self.published.store(Arc::new(published));
-        self.remove(&before.keys)?;
+        self.remove(&before.keys).map_err(KeyFileError::left)?;
         Ok(told(What::Made, &made).chain(told(What::Removed, &before.keys)).collect())
     }
 
@@ -164,10 +166,13 @@ impl SigningKeys {
         let mut list = Vec::new();
         for algorithm in Algorithm::ALL {
             let made = published.made(algorithm);
-            let standings = schedule::standings(&made, now, published.policy);
-            list.extend(published.of(algorithm).iter().zip(standings).map(|(key, standing)| {
-                Listed { algorithm, kid: key.kid.clone(), made_at: key.made_at, standing }
-            }));
+            let spells = schedule::spells(&made, now, published.policy);
+            list.extend(published.of(algorithm).iter().zip(spells).map(
+                |(key, (standing, until))| {
+                    let (kid, made_at) = (key.kid.clone(), key.made_at);
+                    Listed { algorithm, kid, made_at, standing, until }
+                },
+            ));
         }
         list
     }

@@ -4,7 +4,7 @@
 use super::{Failure, Global, configuration, progress::progress};
 use crate::{
     app::App,
-    http::{api, door::Common, operator, verify::Verifier},
+    http::{api, desk::Desk, door::Common, operator, verify::Verifier},
     store::sqlite::{DataDirectory, DirectoryError},
     telemetry::Metrics,
 };
@@ -98,9 +98,11 @@ impl Operator {
             }
         };
         let metrics = Arc::new(Metrics::new(app.replica.clone()));
-        let verifier = Verifier::new(&config, &Common::of(&app, &metrics));
+        let common = Common::of(&app, &metrics);
+        let verifier = Arc::new(Verifier::new(&config, &common));
+        let desk = Arc::new(Desk::new(&config, &common, app.service.clone()));
         let (service, replica) = (app.service.clone(), app.replica.clone());
-        let operator = api::for_operator(service, Arc::new(verifier), replica);
+        let operator = api::for_operator(service, verifier, desk, replica);
         Ok(Self::Here(operator, app))
     }
 

@@ -1,7 +1,7 @@
 //! `counterfoil token`.
 
 use super::{
-    Failure, Global, Listing, Part,
+    Failure, Global, Listing, Part, access_tokens,
     operator::{Operator, read_secret, segment, with_query},
     output,
 };
@@ -54,6 +54,21 @@ pub(crate) enum Command {
         /// Why
         #[arg(long, default_value = "")]
         reason: String,
+    },
+    /// Exchange a token for an access token, which is good for a while: as POST /authenticate
+    Exchange {
+        /// A file with the secret (its first line); - reads standard input [default: -]
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+        /// A scope that the access token is to have; may be given more than once [default: all]
+        #[arg(long)]
+        scope: Vec<String>,
+    },
+    /// Say what an access token says, whether we signed it, and whether it is accepted now
+    Decode {
+        /// A file with the access token; - reads standard input [default: -]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
     },
 }
 
@@ -124,6 +139,16 @@ enum StateName {
 }
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Exchange { secret_file, scope } => {
+            access_tokens::exchange(global, secret_file, scope).await
+        }
+        Command::Decode { file } => access_tokens::decode(global, file).await,
+        command => run_as_operator(global, command).await,
+    }
+}
+
+async fn run_as_operator(global: &Global, command: Command) -> Result<(), Failure> {
     let operator = Operator::reach(global).await?;
     let result = match command {
         Command::Create(create) => issue(global, &operator, create).await,
@@ -138,6 +163,8 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
             rotated.and_then(|rotated| reveal(global, &rotated, "Rotated"))
         }
         Command::Revoke { id, reason } => revoke(global, &operator, &id, &reason).await,
+        // They need to verify, too.
+        Command::Exchange { .. } | Command::Decode { .. } => Ok(()),
     };
     operator.close().await;
     result
@@ -290,6 +317,11 @@ async fn revoke(
     let (name, at) = (output::text(&before["name"]), output::text(&revoked["revoked_at"]));
     let already = if before["state"] == "revoked" { "had been revoked already" } else { "revoked" };
     output::note(format_args!("{name} ({id}): {already} at {at}; refused everywhere."));
+    if let Some(end) = revoked["offline_until"].as_str() {
+        output::note(format_args!(
+            "Whoever verifies its access tokens by themselves may accept them until {end}."
+        ));
+    }
     Ok(())
 }
 

@@ -74,6 +74,9 @@ user = "counterfoil"
 password_file = "/etc/counterfoil/mail-password"
 from = "Counterfoil <tokens@example.com>"
 
+[signing]
+rotate = "30d"
+
 # The shortest useful API: bearer tokens, problem details, any live token may do anything.
 [api.orders]
 upstream = "http://127.0.0.1:9000"
@@ -97,6 +100,10 @@ routes = [
 [api.costs.tokens]
 prefix = "costs_live"
 lifetime = { default = "90d", max = "365d", never = false }
+
+[api.costs.access_tokens]
+lifetime = "24h"
+algorithm = "ES256"
 
 [api.costs.scopes]
 read = "See everything"

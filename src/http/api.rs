@@ -1,5 +1,6 @@
 //! The management API, `/v1`: thin handlers over the operations.
 
+pub(crate) mod access_tokens;
 pub(crate) mod accounts;
 pub(crate) mod audit;
 mod field;
@@ -9,6 +10,7 @@ pub(crate) mod ledger;
 mod lines;
 pub(crate) mod organizations;
 mod refusals;
+mod signing_keys;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 
@@ -16,6 +18,7 @@ use super::{
     calls::{Calls, Operation, Takes},
     client_address,
     console::{self, visitor},
+    desk::Desk,
     door::{self, Door, Seen},
     extract, openapi,
     problem::{self, Problem},
@@ -50,11 +53,13 @@ use zeroize::Zeroizing;
 pub(crate) fn for_operator(
     service: Arc<Service>,
     verifier: Arc<Verifier>,
+    desk: Arc<Desk>,
     replica: Arc<Replica>,
 ) -> Router {
     calls()
         .with_state(service)
         .merge(verify::calls().with_state(verifier))
+        .merge(access_tokens::calls().with_state(desk))
         .layer(Extension(Caller::Operator))
         .merge(openapi::calls().with_state(()))
         .fallback(problem::no_such_path)
@@ -66,10 +71,14 @@ pub(crate) fn for_operator(
 pub(crate) fn for_tokens(
     service: Arc<Service>,
     verifier: Arc<Verifier>,
+    desk: Arc<Desk>,
     protection: Arc<Protection>,
     public_url: String,
 ) -> Router {
-    let routes = calls().with_state(service.clone()).merge(verify::calls().with_state(verifier));
+    let routes = calls()
+        .with_state(service.clone())
+        .merge(verify::calls().with_state(verifier))
+        .merge(access_tokens::calls().with_state(desk));
     let entrance = Arc::new(Entrance { protection, service, public_url });
     routes.layer(middleware::from_fn_with_state(entrance, authenticate))
 }
@@ -84,6 +93,7 @@ pub(crate) fn calls() -> Calls<Arc<Service>> {
         .merge(invitations::calls())
         .merge(refusals::calls())
         .merge(ledger::calls())
+        .merge(signing_keys::calls())
         .merge(audit::calls())
         .merge(usage::calls())
 }

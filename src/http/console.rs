@@ -2,6 +2,7 @@
 //!
 //! Every page works without a script; the one there is makes some of them pleasanter.
 
+mod access_tokens;
 mod account;
 pub(crate) mod assets;
 mod authenticate;
@@ -31,7 +32,7 @@ pub(crate) use guard::{is_from_here, tell_browsers};
 pub(crate) use page::{Again, Page, Trouble, to};
 pub(crate) use visitor::{Frame, Outside, Visitor};
 
-use super::problem;
+use super::{desk::Desk, problem};
 use crate::{
     config::{ProtectedApi, Readers},
     replica::Replica,
@@ -51,6 +52,7 @@ use std::sync::Arc;
 /// What pages are made from.
 pub(crate) struct Console {
     pub(crate) service: Arc<Service>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) replica: Arc<Replica>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) apis: Vec<ProtectedApi>,
@@ -111,6 +113,7 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
         .merge(authenticate::routes())
         .merge(operator::routes())
         .merge(token::routes())
+        .merge(access_tokens::routes())
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)

@@ -4,6 +4,7 @@
 use super::{
     api::{self, Protection},
     console::{self, Console, live::EventStreams},
+    desk::Desk,
     door::{Common, Door},
     forward_auth::ForwardAuth,
     gateway::Gateway,
@@ -39,8 +40,8 @@ impl Live {
         let common = Common::of(app, metrics);
         let exchange = Arc::new(Exchange::new(config, &common, app.service.clone()));
         let gateway = Gateway::new(config, &common, exchange.clone())?;
-        let verifier = Verifier::new(config, &common);
-        let verifier = Arc::new(verifier);
+        let verifier = Arc::new(Verifier::new(config, &common));
+        let desk = Arc::new(Desk::new(config, &common, app.service.clone()));
         let api = App::management(config)?;
         let protection = Protection {
             door: Door::new("management", &api, &common),
@@ -52,6 +53,7 @@ impl Live {
         let leaks = Leaks::new(app.service.clone(), replica.clone(), proxies);
         let console = Arc::new(Console {
             service: app.service.clone(),
+            desk: desk.clone(),
             replica: replica.clone(),
             metrics: metrics.clone(),
             apis: config.apis.clone(),
@@ -73,6 +75,7 @@ impl Live {
             .merge(api::for_tokens(
                 app.service.clone(),
                 verifier.clone(),
+                desk.clone(),
                 protection.clone(),
                 config.server.public_url.clone(),
             ))
@@ -89,7 +92,7 @@ impl Live {
                 protection,
                 replica: replica.clone(),
             }),
-            operator: api::for_operator(app.service.clone(), verifier, replica.clone()),
+            operator: api::for_operator(app.service.clone(), verifier, desk, replica.clone()),
         })
     }
 }

@@ -107,6 +107,7 @@ fn written() -> String {
         verify::calls().described(),
         oauth::exchange_calls().described(),
         oauth::calls().described(),
+        api::access_tokens::calls().described(),
         status::calls().described(),
         calls().described(),
     ];

@@ -1,7 +1,7 @@
 //! Access tokens: obtained with a token, for the time being.
 
 use super::{Service, ServiceError};
-use crate::{access_tokens::NoAccessToken, entropy};
+use crate::{access_tokens::NoAccessToken, entropy, store::StoredToken};
 use counterfoil_core::{
     Timestamp, access_token::AccessToken, api::Api, id::RequestId, scope::Scope, time::Seconds,
     verify::Identity,
@@ -28,6 +28,16 @@ pub(crate) enum NotIssued {
 }
 
 impl Service {
+    /// When the last access token ends that was obtained with a token which is held back or
+    /// ended since `at`, for those who verify it by themselves; none may be alive, where there
+    /// is none. It is never too early, and may be later than need be.
+    pub(crate) fn offline_until(&self, stored: &StoredToken, at: Timestamp) -> Option<Timestamp> {
+        let last = self.access_tokens.last_end(&stored.token.api, at)?;
+        // None outlives its token; but one that was changed may have been to end later.
+        let end = stored.token.expires_at.filter(|_| stored.revision == 0);
+        Some(end.map_or(last, |end| end.min(last))).filter(|last| *last > at)
+    }
+
     /// An access token for whoever has proven to be `identity`, with these scopes, or with all
     /// that it has. It never outlives what it was obtained with.
     pub(crate) fn issue_access_token(

@@ -17,6 +17,8 @@ use std::{
 };
 use zeroize::Zeroizing;
 
+/// Where they are, in the data directory.
+const DIRECTORY: &str = "keys";
 const SUFFIX: &str = ".pkcs8";
 /// What a file is called until it is complete.
 const UNFINISHED: &str = ".new-";
@@ -59,14 +61,35 @@ pub(crate) enum KeyFileError {
     NotAKey { path: PathBuf, algorithm: &'static str, why: String },
     #[error("{0} is not called as signing keys are, and nothing else belongs there; move it away")]
     Stranger(PathBuf),
+    #[error(
+        "the old keys are withdrawn, and what they have signed is refused; but the file {path} \
+         could not be removed: {why}. Remove it: else the next start reads it, and what it has \
+         signed is accepted again"
+    )]
+    Left { path: PathBuf, why: io::Error },
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
 }
 
+impl KeyFileError {
+    /// The same of a key that is withdrawn.
+    pub(super) fn left(self) -> Self {
+        match self {
+            Self::Io { path, why } => Self::Left { path, why },
+            other => other,
+        }
+    }
+}
+
 impl KeyFiles {
+    /// Whether there are any, or were any, in the data directory.
+    pub(crate) fn are_in(data: &Path) -> bool {
+        data.join(DIRECTORY).exists()
+    }
+
     /// Makes the directory `keys` in the data directory where it is missing (mode 0700).
     pub(crate) fn open(data: &Path) -> Result<Self, KeyFileError> {
-        let directory = data.join("keys");
+        let directory = data.join(DIRECTORY);
         let failed = |why| KeyFileError::Io { path: directory.clone(), why };
         match DirBuilder::new().mode(0o700).create(&directory) {
             Ok(()) => sync(data).map_err(failed)?,

@@ -78,6 +78,26 @@ pub(super) fn standings(
     })
 }
 
+/// What each of them is there for, and until when.
+pub(super) fn spells(
+    made: &[Timestamp],
+    now: Timestamp,
+    policy: Policy,
+) -> impl Iterator<Item = (Standing, Timestamp)> {
+    standings(made, now, policy).enumerate().map(move |(at, standing)| {
+        let until = match standing {
+            Standing::Next { signs_at } => signs_at,
+            Standing::Retired { until } => until,
+            // It signs until the next one does, which is made when it is time.
+            Standing::Signing => {
+                let due = || made[at].plus(policy.rotate_every);
+                made.get(at + 1).copied().unwrap_or_else(due).plus(policy.lead)
+            }
+        };
+        (standing, until)
+    })
+}
+
 /// What has to be done by now.
 pub(super) fn due(made: &[Timestamp], now: Timestamp, policy: Policy) -> Due {
     let is_over =
@@ -131,6 +151,16 @@ mod tests {
         assert_eq!(standings(1120), [Standing::Retired { until: at(1150) }, Standing::Signing]);
         assert_eq!(due(&made, at(1149), POLICY), Due { make: false, over: 0 });
         assert_eq!(due(&made, at(1150), POLICY), Due { make: false, over: 1 });
+    }
+
+    #[test]
+    fn it_is_known_until_when() {
+        let until = |made: &[Timestamp], now| {
+            spells(made, at(now), POLICY).map(|(_, until)| until).collect::<Vec<_>>()
+        };
+        assert_eq!(until(&[at(0)], 1), [at(1100)]);
+        assert_eq!(until(&[at(0), at(500)], 550), [at(600), at(600)]);
+        assert_eq!(until(&[at(0), at(500)], 620), [at(650), at(1600)]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
 
+mod access_tokens;
 mod documents;
 mod harness;
 mod leak_desk;

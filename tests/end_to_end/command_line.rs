@@ -1,10 +1,12 @@
 //! The command line: every command, for people, for programs and for scripts.
 
+mod access_tokens;
 mod accounts;
 mod configuration;
 mod find;
 mod first_steps;
 mod invocation;
+mod keys;
 mod organizations;
 mod set_up;
 mod tokens;

@@ -634,7 +634,8 @@ struct RevokedView {
     waited_ms: u64,
     /// How many nodes there are.
     nodes: u32,
-    /// When the last access token that others verify by themselves ends.
+    /// When the last access token that others verify by themselves ends; it may have ended
+    /// before. Null: there is none.
     offline_until: Option<Moment>,
     /// From when on no node accepts it, where the answer did not wait for that.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -673,6 +674,7 @@ async fn revoke(
 ) -> Result<Revoked, Problem> {
     let began = clock::steady();
     let stored = service.revoke_token(&caller, id, &body.reason).await?;
+    let offline_until = stored.revoked_at.and_then(|at| service.offline_until(&stored, at));
     let revoked_at = stored.revoked_at.map(Moment);
     let view = RevokedView {
         revoked_at,
@@ -680,7 +682,7 @@ async fn revoke(
         effective: Effective::Everywhere,
         waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         nodes: 1,
-        offline_until: None,
+        offline_until: offline_until.map(Moment),
         effective_by: revoked_at.filter(|_| !query.wait),
     };
     Ok(if query.wait { Revoked::Everywhere(view) } else { Revoked::Soon(view) })

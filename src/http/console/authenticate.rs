@@ -3,6 +3,7 @@
 
 use super::{
     Console, Frame, Outside, Page, Trouble, Visitor,
+    access_tokens::About,
     examples::{self, PLACEHOLDER},
     tokens::example::{self, Credentials, Example},
 };
@@ -52,10 +53,13 @@ struct Tab {
 }
 
 struct Documented {
+    name: String,
     address: String,
     /// The way through the console's menus.
     console: Vec<String>,
     examples: Vec<Example>,
+    /// Of its access tokens, where it has some.
+    access: Option<About>,
     schemes: Vec<examples::Way>,
     routes: Vec<Rule>,
     refusals: Vec<Told>,
@@ -125,9 +129,11 @@ impl Console {
             body: shown.body,
         });
         Documented {
+            name: api.api.name.to_string(),
             address: examples::address(&self.gateway_url, &api.mount),
             console,
             examples: example::all(api, &self.gateway_url, &all, &credentials),
+            access: self.about_access_tokens(api),
             schemes: examples::ways(&api.api),
             routes: rules(api),
             refusals: refusals.collect(),

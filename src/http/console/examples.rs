@@ -1,7 +1,10 @@
 //! Examples with one's own token and the API's address, and the refusals of an API as it
 //! words them. Nothing here is kept.
 
-use crate::config::{Mount, ProtectedApi};
+use crate::{
+    config::{Mount, ProtectedApi},
+    http::oauth::EXCHANGE,
+};
 use counterfoil_core::{
     Code, Refusal, Timestamp,
     api::Api,
@@ -75,6 +78,11 @@ pub(crate) fn address(public_url: &str, mount: &Mount) -> String {
     }
 }
 
+/// Where tokens of an API are exchanged for access tokens.
+pub(crate) fn exchange_url(public_url: &str, protected: &ProtectedApi) -> String {
+    format!("{}{EXCHANGE}", address(public_url, &protected.mount))
+}
+
 /// The address of something that a token with this grant may get, where there is such a thing.
 pub(crate) fn url(public_url: &str, protected: &ProtectedApi, grant: &Grant) -> String {
     let ProtectedApi { api, mount, .. } = protected;
@@ -133,6 +141,14 @@ pub(crate) fn examples(api: &Api, scheme: Scheme, given: &Given<'_>) -> Vec<Exam
         example("javascript", "JavaScript", javascript(&sent, given.url)),
         example("environment", "Environment", environment(api, scheme, given)),
     ]
+}
+
+/// A command that exchanges a secret for an access token.
+pub(crate) fn exchange(url: &str, secret: &str) -> Zeroizing<String> {
+    let mut text = fresh();
+    let header = Zeroizing::new(format!("Authorization: Bearer {secret}"));
+    add(&mut text, &["curl --request POST ", &shell(url), " \\\n  --header ", &shell(&header)]);
+    text
 }
 
 /// One line that works, once `TOKEN` in it is the secret: for whoever sent it wrongly.

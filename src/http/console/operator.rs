@@ -1,9 +1,15 @@
 //! The operator's page: how this installation is, kept up to date while it is looked at.
 
-use super::{Console, Frame, Page, Trouble, Visitor, live::Events, page::to, when::when};
+use super::{
+    Console, Frame, Page, Trouble, Visitor,
+    live::Events,
+    page::to,
+    when::{When, when},
+};
 use crate::{
     clock,
     service::{Caller, inspections::Inspected, management_api, sessions::Here},
+    signing::Standing,
     telemetry::Counted,
 };
 use askama::Template;
@@ -42,6 +48,7 @@ struct OperatorPage {
     figures: Vec<Figure>,
     apis: Vec<ApiRow>,
     refusals: Vec<RefusalRow>,
+    keys: Vec<KeyRow>,
     /// Whether tokens can be verified now.
     is_trusted: bool,
     version: &'static str,
@@ -69,6 +76,16 @@ struct RefusalRow {
     code: &'static str,
     status: u16,
     times: u64,
+}
+
+/// A key that signs access tokens.
+struct KeyRow {
+    kid: Box<str>,
+    algorithm: &'static str,
+    state: &'static str,
+    word: &'static str,
+    since: When,
+    until: When,
 }
 
 /// An inspection of the ledger in words, and how good that is.
@@ -99,8 +116,24 @@ async fn show(
     State(console): State<Arc<Console>>,
     visitor: Visitor,
 ) -> Result<Page<OperatorPage>, Trouble> {
-    visitor.operates()?;
+    let caller = visitor.operates()?;
     let moment = console.moment().await;
+    let now = clock::now();
+    let keys = console.service.signing_keys(&caller)?.into_iter().map(|key| {
+        let (state, word) = match key.standing {
+            Standing::Next { .. } => ("next", "Next"),
+            Standing::Signing => ("live", "Signing"),
+            Standing::Retired { .. } => ("expired", "Retired"),
+        };
+        KeyRow {
+            kid: key.kid,
+            algorithm: key.algorithm.name(),
+            state,
+            word,
+            since: when(key.made_at, now),
+            until: when(key.until, now),
+        }
+    });
     let refused = |code: Code| moment.counted.iter().map(|(_, c)| c.refused[code as usize]).sum();
     let refusals = Code::ALL.map(|code| RefusalRow {
         code: code.as_str(),
@@ -119,6 +152,7 @@ async fn show(
         figures: console.figures(&moment, None),
         apis: apis.collect(),
         refusals: refusals.into_iter().filter(|row| row.times > 0).collect(),
+        keys: keys.collect(),
         is_trusted: console.replica.index().is_some(),
         version: env!("CARGO_PKG_VERSION"),
         head: head.number,

@@ -14,6 +14,8 @@ mod tokens;
 mod why;
 mod words;
 
+pub(super) use why::in_words;
+
 use super::{
     Again, Console, Form, Frame, Page, Trouble, Visitor, browser, to, tokens::facts::sentence,
 };

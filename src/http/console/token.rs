@@ -10,6 +10,8 @@ mod rotate;
 mod tests;
 mod view;
 
+pub(super) use view::scope_in_words;
+
 use super::{Console, Frame, Page, Trouble, Visitor, to};
 use askama::Template;
 use axum::{

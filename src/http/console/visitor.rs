@@ -13,7 +13,7 @@ use crate::{
 use axum::extract::FromRequestParts;
 use counterfoil_core::{account::Rank, id::OrganizationId};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
-use std::{net::IpAddr, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 use zeroize::Zeroizing;
 
 /// What the cookie is called where it travels in the clear, which is on loopback only.
@@ -95,6 +95,20 @@ pub(crate) fn client(parts: &Parts, console: &Console) -> Client {
     Client { address: address(parts, console), user_agent: agent.map(loggable) }
 }
 
+/// Where the browser is, where that is known.
+pub(crate) struct Address(pub(crate) Option<IpAddr>);
+
+impl FromRequestParts<Arc<Console>> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Infallible> {
+        Ok(Self(address(parts, console)))
+    }
+}
+
 /// Where the browser is.
 fn address(parts: &Parts, console: &Console) -> Option<IpAddr> {
     let peer = parts.extensions.get::<Peer>()?.0.ip();
@@ -169,6 +183,8 @@ pub(crate) struct Frame {
     pub(crate) initials: String,
     pub(crate) administrator: bool,
     pub(crate) operator: bool,
+    /// Whether any API has access tokens.
+    pub(crate) access_tokens: bool,
     /// The entries that APIs put right into the dropdown.
     pub(crate) menu: Vec<menu::Entry>,
     /// All entries, wherever they stand.
@@ -227,6 +243,7 @@ impl Console {
             initials: initials(&account.name),
             administrator: visitor.is_administrator(),
             operator: visitor.is_operator,
+            access_tokens: self.has_access_tokens(),
             menu: entries.dropdown().cloned().collect(),
             entries,
             here,

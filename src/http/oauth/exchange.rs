@@ -51,7 +51,7 @@ const AUTHENTICATE: Call = calls::post(EXCHANGE, "authenticate")
     .fails(&[StatusCode::NOT_FOUND, StatusCode::SERVICE_UNAVAILABLE]);
 
 const PUBLISH: Call =
-    calls::get(JWKS, "list_signing_keys").does("The keys that verify access tokens").about(
+    calls::get(JWKS, "publish_signing_keys").does("The keys that verify access tokens").about(
         "RFC 7517. A key is there a day before it signs, and until nothing is left that it signed.",
     );
 

@@ -75,6 +75,11 @@ impl Installation {
         self.environment.push((variable.to_owned(), value.to_owned()));
     }
 
+    /// Takes one back.
+    pub fn unset(&mut self, variable: &str) {
+        self.environment.retain(|(name, _)| name != variable);
+    }
+
     /// Has ours called by another program.
     pub fn call_through(&mut self, program: Vec<String>) {
         self.through = program;

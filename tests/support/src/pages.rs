@@ -4,7 +4,7 @@
 use crate::{
     authenticator::code,
     browser::Browser,
-    installation::{ADA, Installation},
+    installation::{ADA, Installation, Token},
     server::Server,
     upstream::Upstream,
     visitor::PASSWORD,
@@ -338,6 +338,58 @@ pub const PAGES: &[Page] = &[
             browser.sees("unbroken");
         },
     },
+    Page { name: "access-tokens", path: "/access-tokens", signed_in: Some(ADA), before: |_, _| {} },
+    Page {
+        name: "access-token-read",
+        path: "/access-tokens",
+        signed_in: Some(ADA),
+        before: |browser, server| {
+            let token = server.issue("togai", &["--name", "ingest"]);
+            browser.fill("Access token", &exchange(server, &token));
+            browser.press("Read it");
+            browser.sees("Accepted now");
+        },
+    },
+    Page {
+        name: "access-token-refused",
+        path: "/access-tokens",
+        signed_in: Some(ADA),
+        before: |browser, server| {
+            let token = server.issue("togai", &["--name", "held back"]);
+            let access_token = exchange(server, &token);
+            server.cli(["token", "pause", &token.id]).done();
+            browser.fill("Access token", &access_token);
+            browser.press("Read it");
+            browser.sees("Its token is paused.");
+        },
+    },
+    Page {
+        name: "access-token-of-nobody",
+        path: "/access-tokens",
+        signed_in: Some(ADA),
+        before: |browser, _| {
+            browser.fill("Access token", "eyJhbGciOiJub25lIn0.e30.");
+            browser.press("Read it");
+            browser.sees("no access token that you may see");
+        },
+    },
+    Page {
+        name: "access-token-reveal",
+        path: "/access-tokens",
+        signed_in: Some(ADA),
+        before: |browser, server| {
+            let token = server.issue("togai", &["--name", "ingest"]);
+            browser.fill("Secret of a token of yours", &token.secret);
+            browser.press("Exchange it");
+            browser.sees("Shown here once");
+        },
+    },
+    Page {
+        name: "authenticate-togai",
+        path: "/authenticate?api=togai",
+        signed_in: Some(ADA),
+        before: |_, _| {},
+    },
     Page {
         name: "a-full-list",
         path: "/portal",
@@ -379,6 +431,12 @@ pub fn stage(upstream: &Upstream) -> Server {
     server.issue_to(BOB, "facets", &[]);
     server.cli(["account", "create", "--service", "--name", "exporter"]).done();
     server
+}
+
+/// The access token that a token is exchanged for.
+fn exchange(server: &Server, token: &Token) -> String {
+    let exchanged = server.cli_reading(&token.secret, ["--quiet", "token", "exchange"]).done();
+    exchanged.out.trim().to_owned()
 }
 
 /// Where whoever is invited joins.

@@ -5,7 +5,12 @@ use super::{
     tokens::{BEHIND, List, Wanted},
     words,
 };
-use crate::{clock, service::Caller, store::LEAKED};
+use crate::{
+    clock,
+    http::console::when::{When, when},
+    service::Caller,
+    store::LEAKED,
+};
 use askama::Template;
 use axum::{
     Router,
@@ -51,6 +56,8 @@ pub(super) struct DonePage {
     heading: String,
     done: Vec<words::Row>,
     failed: Vec<Failed>,
+    /// Until when others may accept the access tokens of some by themselves.
+    offline: Option<When>,
     back: &'static str,
 }
 
@@ -151,14 +158,19 @@ impl Console {
             };
             failed.push(Failed { name, why: sentence(&error.to_string()) });
         }
+        let now = clock::now();
+        let offline = done.iter().filter_map(|stored| {
+            self.service.offline_until(stored, stored.revoked_at?).filter(|until| *until > now)
+        });
         Ok(Page(DonePage {
+            offline: offline.max().map(|until| when(until, now)),
             page: self.frame(visitor, here),
             heading: if failed.is_empty() {
                 format!("{} revoked", count(done.len(), "token"))
             } else {
                 format!("{} revoked, {} not", count(done.len(), "token"), failed.len())
             },
-            done: self.rows(caller, &done, clock::now()).await?,
+            done: self.rows(caller, &done, now).await?,
             failed,
             back,
         })

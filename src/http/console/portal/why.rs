@@ -133,7 +133,7 @@ fn told(refusal: StoredRefusal, token: Option<Token>) -> Told {
 }
 
 /// The true reason, and what to do.
-fn in_words(code: Code) -> (&'static str, &'static str) {
+pub(in crate::http::console) fn in_words(code: Code) -> (&'static str, &'static str) {
     match code {
         Code::MissingCredential => (
             "The request had no token where the API looks for one",

@@ -90,6 +90,8 @@ pub(super) struct ReceiptPage {
     at: When,
     by: String,
     reason: String,
+    /// Until when others may accept its access tokens by themselves.
+    offline: Option<When>,
     entry: u64,
     hash: String,
     check: String,
@@ -136,6 +138,7 @@ pub(super) async fn receipt(
         },
         _ => String::new(),
     };
+    let offline = console.offline(&stored, clock::now());
     let token = stored.token;
     let receipt = ReceiptPage {
         page: console.frame(&visitor, "tokens"),
@@ -151,6 +154,7 @@ pub(super) async fn receipt(
         at: when(revocation.event.at, clock::now()),
         by: history::who(&revocation.event.by),
         reason: revocation.reason,
+        offline,
         entry: revocation.event.number,
         hash: revocation.hash.map(|hash| hash.to_string()).unwrap_or_default(),
     };

@@ -3,6 +3,7 @@
 use super::{
     super::{
         Console, Trouble, Visitor,
+        access_tokens::About,
         chart::Chart,
         tokens::{example, facts},
         when::{When, day, when},
@@ -64,6 +65,11 @@ pub(super) struct TokenView {
     pub(super) charts: Vec<Chart>,
     pub(super) lately: Lately,
     pub(super) history: Vec<Row>,
+    /// Of its access tokens, where its API has some.
+    pub(super) access: Option<About>,
+    /// Until when others may accept those by themselves: since it was held back or ended, or
+    /// when that is done now.
+    pub(super) offline: Option<When>,
 }
 
 /// What this visitor may do with it now.
@@ -176,11 +182,24 @@ impl Console {
             charts,
             lately,
             history: history::rows(&events, now),
+            access: self.api(&token.api).ok().and_then(|api| self.about_access_tokens(api)),
+            offline: self.offline(&stored, now),
         })
     }
 
+    /// Until when others may accept access tokens that were obtained with this one.
+    pub(in crate::http::console) fn offline(
+        &self,
+        stored: &StoredToken,
+        now: Timestamp,
+    ) -> Option<When> {
+        let since = stored.revoked_at.or(stored.paused_at).unwrap_or(now);
+        let until = self.service.offline_until(stored, since).filter(|until| *until > now);
+        until.map(|until| when(until, now))
+    }
+
     /// The API of this name, if it is still there; the management API, too.
-    pub(super) fn known_api(&self, name: &str) -> Option<Arc<Api>> {
+    pub(in crate::http::console) fn known_api(&self, name: &str) -> Option<Arc<Api>> {
         self.service.apis.load().get(name).cloned()
     }
 
@@ -250,7 +269,7 @@ pub(super) fn allows(api: Option<&Api>, grant: &Grant) -> String {
 }
 
 /// A scope in the API's words.
-pub(super) fn scope_in_words(api: Option<&Api>, scope: &Scope) -> String {
+pub(in crate::http::console) fn scope_in_words(api: Option<&Api>, scope: &Scope) -> String {
     let known = api.and_then(|api| api.scopes.iter().find(|(known, _)| known == scope));
     match known {
         Some((_, words)) if !words.is_empty() => words.clone(),

@@ -24,7 +24,7 @@ pub(crate) struct Example {
 }
 
 /// Examples for each of the API's schemes, at an address that a token with this grant may
-/// get. `gateway` is where clients reach the gateway.
+/// get, and how it is exchanged for an access token. `gateway` is where clients reach the gateway.
 pub(crate) fn all(
     api: &ProtectedApi,
     gateway: &str,
@@ -48,7 +48,15 @@ pub(crate) fn all(
             text: example.text,
         })
     };
-    schemes.iter().flat_map(of).collect()
+    let mut all: Vec<Example> = schemes.iter().flat_map(of).collect();
+    if api.api.access_tokens.is_some() {
+        all.push(Example {
+            id: "exchange".into(),
+            label: "Exchange".into(),
+            text: examples::exchange(&examples::exchange_url(gateway, api), credentials.secret),
+        });
+    }
+    all
 }
 
 /// What will work once there is a token.

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     clock,
     config::{ProtectedApi, Words},
-    http::console::{Console, Frame, Page, Trouble, Visitor, when::When},
+    http::console::{Console, Frame, Page, Trouble, Visitor, access_tokens::About, when::When},
     service::{
         ServiceError,
         tokens::{Issued, NewToken},
@@ -31,6 +31,8 @@ struct RevealPage<'a> {
     /// Empty where no scheme of the API has one.
     client_id: String,
     examples: Vec<Example>,
+    /// Of its access tokens, where its API has some.
+    access: Option<About>,
     /// Where the list is.
     done: String,
 }
@@ -112,6 +114,7 @@ impl Console {
             token: stub(stored, owner.map(|owner| owner.name.clone()).unwrap_or_default()),
             secret: secret.reveal(),
             examples: example::all(api, &self.gateway_url, &stored.token.grant, &credentials),
+            access: self.about_access_tokens(api),
             done: if is_own { format!("{}#{id}", way_out(api)) } else { format!("/tokens/{id}") },
             client_id: if example::has_client_id(api) { id } else { String::new() },
         };

@@ -272,7 +272,8 @@ fn examples_for_every_scheme() {
         assert_eq!(ids.len(), all.len(), "{name}");
         all.into_iter().map(|example| example.label).collect::<Vec<_>>().join(" ")
     };
-    for name in ["facets", "togai", "selectstar", "finout", "aristotle"] {
+    assert_eq!(labels("togai"), "curl Python JavaScript Environment Exchange");
+    for name in ["facets", "selectstar", "finout", "aristotle"] {
         assert_eq!(labels(name), "curl Python JavaScript Environment", "{name}");
     }
     assert_eq!(
