@@ -3,6 +3,7 @@
 //! Absolute figures move from machine to machine and from run to run, so what
 //! counts is the ratio to something measured in the same round.
 
+mod access_tokens;
 mod in_process;
 mod issue;
 mod load;
@@ -29,6 +30,7 @@ enum What {
     AccessToken,
     IndexMemory,
     ForwardAuth,
+    AccessTokenHttp,
     Verify,
     Batch,
     Gateway,
@@ -38,11 +40,12 @@ enum What {
     Issue,
 }
 
-const NAMES: [(&str, What); 11] = [
+const NAMES: [(&str, What); 12] = [
     ("in-process", What::InProcess),
     ("access-token", What::AccessToken),
     ("index-memory", What::IndexMemory),
     ("forward-auth", What::ForwardAuth),
+    ("access-token-http", What::AccessTokenHttp),
     ("verify", What::Verify),
     ("batch", What::Batch),
     ("gateway", What::Gateway),
@@ -52,8 +55,14 @@ const NAMES: [(&str, What); 11] = [
     ("issue", What::Issue),
 ];
 
-const OVER_HTTP: [What; 5] =
-    [What::ForwardAuth, What::Verify, What::Batch, What::Gateway, What::AuthRequest];
+const OVER_HTTP: [What; 6] = [
+    What::ForwardAuth,
+    What::AccessTokenHttp,
+    What::Verify,
+    What::Batch,
+    What::Gateway,
+    What::AuthRequest,
+];
 
 /// What to measure, and how long.
 #[derive(Debug, PartialEq)]
