@@ -14,6 +14,7 @@ mod operator;
 mod organizations;
 mod output;
 mod progress;
+mod sample;
 mod serve;
 mod tokens;
 mod usage;
@@ -145,6 +146,9 @@ enum Command {
     /// The log of every change
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Try an API that is made for volume: an upstream that counts events, and load for it
+    #[command(subcommand)]
+    Sample(sample::Command),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -240,6 +244,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),
         Command::Audit(audit) => wait_for(audit::run(global, audit)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
+        Command::Sample(command) => wait_for(sample::run(global, command)),
     }
 }
 

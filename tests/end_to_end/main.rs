@@ -19,6 +19,7 @@ mod leaks;
 mod management;
 mod reload;
 mod rows;
+mod sample;
 mod secrets;
 mod tampering;
 mod trouble;
