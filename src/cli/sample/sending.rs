@@ -144,12 +144,13 @@ impl Gateway {
             events: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
+        // The first is alone: a password that is wrong is tried once, not by all at a time.
+        let mut all = run.clone().connection(1).await;
         let mut connections = JoinSet::new();
         for _ in 0..bounds.connections {
-            connections.spawn(run.clone().connection());
+            connections.spawn(run.clone().connection(u64::MAX));
         }
         let mut ticks = time::interval(TOLD_EVERY);
-        let mut all = Sent::default();
         loop {
             tokio::select! {
                 ended = connections.join_next() => match ended {
@@ -195,10 +196,12 @@ impl Run {
             && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
-    /// One request after the other.
-    async fn connection(self: Arc<Self>) -> Sent {
+    /// One request after the other, so many at most.
+    async fn connection(self: Arc<Self>, most: u64) -> Sent {
         let mut sent = Sent::default();
-        while self.goes_on() {
+        let mut left = most;
+        while left > 0 && self.goes_on() {
+            left -= 1;
             let begun = clock::steady();
             let batch = self.gateway.batch.clone();
             let refused = match self.gateway.post("/ingest", &self.credential, batch).await {
