@@ -16,6 +16,7 @@ mod operator;
 mod organizations;
 mod output;
 mod progress;
+mod sample;
 mod serve;
 mod tokens;
 mod usage;
@@ -150,6 +151,9 @@ enum Command {
     /// The keys that sign access tokens
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Try an API that is made for volume: an upstream that counts events, and load for it
+    #[command(subcommand)]
+    Sample(sample::Command),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -246,6 +250,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Audit(audit) => wait_for(audit::run(global, audit)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
         Command::Keys(command) => wait_for(keys::run(global, &command)),
+        Command::Sample(command) => wait_for(sample::run(global, command)),
     }
 }
 

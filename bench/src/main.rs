@@ -21,6 +21,7 @@ const USAGE: &str = "\
 Usage: counterfoil-bench <command>
 
   empty PORT                     answer every request with nothing
+  signature PORT                 the same, having verified one Ed25519 signature
   json PORT ANSWER TOKENS        read questions to verify as JSON, write as many bytes of
                                  JSON as the answer in the file ANSWER has; in a batch,
                                  hash each secret and look it up among TOKENS
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match *arguments {
         ["empty", port] => servers::empty(port.parse().context("PORT")?),
+        ["signature", port] => servers::signature(port.parse().context("PORT")?),
         ["json", port, answer, tokens] => servers::json(
             port.parse().context("PORT")?,
             Path::new(answer),

@@ -8,12 +8,14 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     convert::Infallible,
     fs,
     hash::{BuildHasherDefault, Hasher},
+    hint::black_box,
     net::Ipv4Addr,
     path::Path,
     sync::Arc,
@@ -23,6 +25,23 @@ use tokio::net::TcpListener;
 /// Answers every request with nothing.
 pub(crate) fn empty(port: u16) -> Result<()> {
     serve(port, |_| async { Response::new(Full::default()) })
+}
+
+/// The same, having verified a signature of as many bytes as an access token has.
+pub(crate) fn signature(port: u16) -> Result<()> {
+    let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).ok().context("a key")?;
+    let signed = [b'x'; 500];
+    let signature = Arc::new(key.sign(&signed));
+    let public = UnparsedPublicKey::new(&ED25519, key.public_key().as_ref().to_vec());
+    serve(port, move |_| {
+        let verified = public.verify(black_box(&signed), black_box((*signature).as_ref()));
+        let status = verified.map_or(StatusCode::UNAUTHORIZED, |()| StatusCode::OK);
+        async move {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = status;
+            response
+        }
+    })
 }
 
 /// Reads what `POST /v1/verify` and its batch read, and writes as many bytes as they write.
@@ -108,8 +127,8 @@ impl Mover {
     fn moved(&self, batch: bool, body: &[u8]) -> Result<Vec<u8>> {
         if !batch {
             let question: Question = serde_json::from_slice(body)?;
-            std::hint::black_box((question.api, question.method, question.path));
-            std::hint::black_box((question.client_address, question.headers.authorization));
+            black_box((question.api, question.method, question.path));
+            black_box((question.client_address, question.headers.authorization));
             return Ok(serde_json::to_vec(&self.answer)?);
         }
         let questions: Questions = serde_json::from_slice(body)?;

@@ -206,6 +206,11 @@ pub(crate) async fn introduce(
         program(),
         data.display()
     ));
+    output::note(format_args!(
+        "How many events a second? With togai's secret in a file: {} sample load --url \
+         http://{gateway}/togai --secret-file FILE",
+        program()
+    ));
     Ok(())
 }
 

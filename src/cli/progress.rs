@@ -1,8 +1,12 @@
 //! How far something is: a bar on a terminal, a line now and then where there is none.
 
+use super::output;
 use crate::{clock, store::Progress};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::{cell::Cell, time::Duration};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 /// How often a line is written.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
@@ -30,4 +34,43 @@ pub(super) fn progress(
         }
     };
     (bar, Box::new(step))
+}
+
+/// A number as people write large ones.
+pub(super) fn count(number: u64) -> String {
+    HumanCount(number).to_string()
+}
+
+/// A line that says how far something is. Without a terminal it is written every few seconds
+/// instead, and at the end.
+pub(super) struct Line {
+    bar: ProgressBar,
+    told: Instant,
+}
+
+impl Line {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
+        }
+        Self { bar, told: clock::steady() }
+    }
+
+    pub(super) fn say(&mut self, text: &str) {
+        let now = clock::steady();
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text.to_owned());
+            self.bar.tick();
+        } else if now.duration_since(self.told) >= TOLD_EVERY {
+            self.told = now;
+            output::note(format_args!("{text}"));
+        }
+    }
+
+    /// What it says last stays.
+    pub(super) fn end(self, text: &str) {
+        self.bar.finish_and_clear();
+        output::note(format_args!("{text}"));
+    }
 }

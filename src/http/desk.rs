@@ -129,12 +129,13 @@ impl Desk {
         let seen = seen(&line, client, now);
         let admitted = door.judge(seen, Requirement::Any).map_err(NotObtained::Refused)?;
         let identity = admitted.identity().ok_or_else(|| refused(Code::MissingCredential))?;
+        let token = identity.token().ok_or_else(|| refused(Code::MissingCredential))?;
         door.let_through(&admitted, seen);
         let issued = self.service.issue_access_token(&door.api, identity, scopes, now)?;
         Ok(Obtained {
             text: issued.text,
             api: door.api.clone(),
-            token: identity.token(),
+            token,
             scopes: issued.scopes,
             // It is in whole seconds.
             expires_at: now.beginning(Seconds(1)).plus(issued.expires_in),

@@ -1,22 +1,42 @@
-//! A small API to try the gateway on: it answers with what reached it.
+//! A small API to try the gateway on: it answers with what reached it, and counts events that
+//! it is sent in batches.
+
+mod ingest;
 
 use super::listen;
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, service::service_fn};
+use ingest::Ingest;
 use serde_json::{Map, Value, json};
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Answers every request on `listener` until `stop`.
 pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) {
-    listen::serve(listener, stop, |_| Some(service_fn(answer))).await;
+    let ingest = Arc::<Ingest>::default();
+    let service = move |_| {
+        let ingest = ingest.clone();
+        Some(service_fn(move |request| answer(ingest.clone(), request)))
+    };
+    listen::serve(listener, stop, service).await;
 }
 
-async fn answer(request: http::Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, mut body) = request.into_parts();
+async fn answer(
+    ingest: Arc<Ingest>,
+    request: http::Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    Ok(if head.uri.path() == ingest::PATH {
+        ingest.answer(&head.method, body).await
+    } else {
+        echo(&head, body).await
+    })
+}
+
+async fn echo(head: &Parts, mut body: Incoming) -> Response<Full<Bytes>> {
     let mut body_bytes = 0;
     while let Some(Ok(frame)) = body.frame().await {
         body_bytes += frame.data_ref().map_or(0, Bytes::len);
@@ -38,10 +58,13 @@ async fn answer(request: http::Request<Incoming>) -> Result<Response<Full<Bytes>
         "headers": headers,
         "body_bytes": body_bytes,
     });
-    let mut response = Response::new(Full::from(format!("{text:#}\n")));
-    *response.status_mut() = StatusCode::OK;
+    as_json(StatusCode::OK, format!("{text:#}\n"))
+}
+
+fn as_json(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    Ok(response)
 }

@@ -21,6 +21,7 @@ mod oauth;
 mod passwords;
 mod reload;
 mod rows;
+mod sample;
 mod secrets;
 mod tampering;
 mod trouble;

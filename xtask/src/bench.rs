@@ -3,6 +3,7 @@
 //! Absolute figures move from machine to machine and from run to run, so what
 //! counts is the ratio to something measured in the same round.
 
+mod access_tokens;
 mod flood;
 mod in_process;
 mod issue;
@@ -30,6 +31,7 @@ enum What {
     AccessToken,
     IndexMemory,
     ForwardAuth,
+    AccessTokenHttp,
     Verify,
     Batch,
     Gateway,
@@ -40,11 +42,12 @@ enum What {
     PasswordFlood,
 }
 
-const NAMES: [(&str, What); 12] = [
+const NAMES: [(&str, What); 13] = [
     ("in-process", What::InProcess),
     ("access-token", What::AccessToken),
     ("index-memory", What::IndexMemory),
     ("forward-auth", What::ForwardAuth),
+    ("access-token-http", What::AccessTokenHttp),
     ("verify", What::Verify),
     ("batch", What::Batch),
     ("gateway", What::Gateway),
@@ -55,8 +58,14 @@ const NAMES: [(&str, What); 12] = [
     ("password-flood", What::PasswordFlood),
 ];
 
-const OVER_HTTP: [What; 5] =
-    [What::ForwardAuth, What::Verify, What::Batch, What::Gateway, What::AuthRequest];
+const OVER_HTTP: [What; 6] = [
+    What::ForwardAuth,
+    What::AccessTokenHttp,
+    What::Verify,
+    What::Batch,
+    What::Gateway,
+    What::AuthRequest,
+];
 
 /// What to measure, and how long.
 #[derive(Debug, PartialEq)]

@@ -294,10 +294,13 @@ fn text(value: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(value).map_err(|_| Malformed::Characters)
 }
 
-/// Whether there is nothing but letters, digits and underscores, as in every secret that was
-/// made here: without a branch or a table, so that many bytes are looked at at once.
+/// Whether there is nothing but letters, digits, underscores, hyphens and dots, as in every
+/// secret and every access token that was made here: without a branch or a table, so that many
+/// bytes are looked at at once.
 fn is_plain(value: &[u8]) -> bool {
-    value.iter().fold(true, |all, byte| all & (byte.is_ascii_alphanumeric() || *byte == b'_'))
+    value.iter().fold(true, |all, byte| {
+        all & (byte.is_ascii_alphanumeric() | matches!(*byte, b'_' | b'-' | b'.'))
+    })
 }
 
 /// `A-Za-z0-9-._~+/`.

@@ -1,6 +1,6 @@
 //! Loading a server and taking its times.
 
-use super::servers::Pinning;
+use super::servers::{Pinning, Server};
 use crate::process::{Running, answer_within, find};
 use anyhow::{Context, Result, bail};
 use std::fmt;
@@ -17,6 +17,13 @@ pub(crate) struct Contestant<'a> {
     /// Whose processor time counts.
     pub(crate) processes: Vec<&'a Running>,
     pub(crate) request: &'a Request,
+}
+
+impl<'a> Contestant<'a> {
+    /// A server that is one process.
+    pub(crate) fn of(name: &'static str, server: &'a Server, request: &'a Request) -> Self {
+        Self { name, port: server.port, processes: vec![&server.running], request }
+    }
 }
 
 /// A request, the same for both that are compared.

@@ -1,11 +1,12 @@
 //! The rows over HTTP: by turns, what counterfoil is compared with and counterfoil.
 
+use super::access_tokens::{Authenticating, List};
 use super::load::{self, Contestant, Request, Sample};
 use super::servers::{self, Pinning};
 use super::subject::{self, Started, Subject, question_of_a_proxy, secrets};
 use super::table::{Bar, Row};
 use super::{Options, What};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ struct Pair<'a> {
     floor: Contestant<'a>,
     ours: Contestant<'a>,
     lines: Vec<Line>,
+    /// What is done before each round, which has so many seconds.
+    prepare: Option<&'a dyn Fn(u64) -> Result<()>>,
 }
 
 /// A line of the table that a pair gives.
@@ -53,6 +56,7 @@ pub(crate) fn run(
     let plain = servers::plain_proxy(directory, pinning, upstream)?;
     let empty = servers::least(directory, pinning, "empty", &[])?;
     let asking = servers::asking_proxy(directory, pinning, upstream, empty.port)?;
+    let signature = servers::least(directory, pinning, "signature", &[])?;
     let tokens = options.tokens().to_string();
     let json = servers::least(
         directory,
@@ -67,50 +71,49 @@ pub(crate) fn run(
         processes: vec![&started.running],
         request,
     };
+    let fill = |seconds| questions.access_tokens.fill(&started, &questions.secret, seconds);
     let pairs = [
         Pair {
             what: What::ForwardAuth,
-            floor: Contestant {
-                name: "empty handler",
-                port: empty.port,
-                processes: vec![&empty.running],
-                request: &questions.forward_auth,
-            },
+            floor: Contestant::of("empty handler", &empty, &questions.forward_auth),
             ours: ours(started.forward_auth, &questions.forward_auth),
             lines: vec![cpu("forward auth / empty handler", "CPU µs a request", 1.15)],
+            prepare: None,
+        },
+        Pair {
+            what: What::AccessTokenHttp,
+            floor: Contestant::of("empty handler", &empty, &questions.again),
+            ours: ours(started.forward_auth, &questions.again),
+            lines: vec![cpu("access token, again / empty handler", "CPU µs a request", 1.15)],
+            prepare: None,
+        },
+        Pair {
+            what: What::AccessTokenHttp,
+            floor: Contestant::of("one signature", &signature, &questions.first_time),
+            ours: ours(started.forward_auth, &questions.first_time),
+            lines: vec![cpu("access token, first time / one signature", "CPU µs a request", 1.15)],
+            prepare: Some(&fill),
         },
         Pair {
             what: What::Verify,
-            floor: Contestant {
-                name: "JSON mover",
-                port: json.port,
-                processes: vec![&json.running],
-                request: &questions.verify,
-            },
+            floor: Contestant::of("JSON mover", &json, &questions.verify),
             ours: ours(started.server, &questions.verify),
             lines: vec![cpu("POST /v1/verify / JSON mover", "CPU µs a request", 1.25)],
+            prepare: None,
         },
         Pair {
             what: What::Batch,
-            floor: Contestant {
-                name: "JSON, hash, look up",
-                port: json.port,
-                processes: vec![&json.running],
-                request: &questions.batch,
-            },
+            floor: Contestant::of("JSON, hash, look up", &json, &questions.batch),
             ours: ours(started.server, &questions.batch),
             lines: vec![cpu("batch of 100 / JSON, hash, look up", "CPU µs a token", 1.5)],
+            prepare: None,
         },
         Pair {
             what: What::Gateway,
-            floor: Contestant {
-                name: "nginx",
-                port: plain.port,
-                processes: vec![&plain.running],
-                request: &questions.proxied,
-            },
+            floor: Contestant::of("nginx", &plain, &questions.proxied),
             ours: ours(started.gateway, &questions.proxied),
             lines: vec![cpu("gateway / nginx", "CPU µs a request", 1.35)],
+            prepare: None,
         },
         Pair {
             what: What::AuthRequest,
@@ -122,6 +125,7 @@ pub(crate) fn run(
             },
             ours: ours(started.gateway, &questions.proxied),
             lines: vec![rate("gateway / nginx with auth_request", 1.6)],
+            prepare: None,
         },
     ];
 
@@ -134,14 +138,20 @@ pub(crate) fn run(
 }
 
 impl Pair<'_> {
+    fn prepare(&self, seconds: u64) -> Result<()> {
+        self.prepare.map_or(Ok(()), |prepare| prepare(seconds))
+    }
+
     fn measure(&self, options: &Options, pinning: &Pinning) -> Result<Vec<Row>> {
         let both = [&self.floor, &self.ours];
         // Connections, caches and clocks of the processor warm up in a round that does not count.
+        self.prepare(1)?;
         for contestant in both {
             load::run(pinning, 1, contestant)?;
         }
         let mut rounds = Vec::new();
         for round in 1..=options.rounds {
+            self.prepare(options.seconds)?;
             let mut samples = Vec::new();
             for contestant in both {
                 let sample = load::run(pinning, options.seconds, contestant)?;
@@ -164,9 +174,15 @@ pub(crate) struct Questions {
     forward_auth: Request,
     pub(crate) proxied: Request,
     pub(crate) verify: Request,
+    /// With an access token: the same one, and each time another.
+    again: Request,
+    first_time: Request,
     batch: Request,
     /// A file with what the server answers to one question.
     answer: PathBuf,
+    /// What access tokens are obtained with, and where those are that have not been sent yet.
+    secret: String,
+    access_tokens: List,
 }
 
 impl Questions {
@@ -193,7 +209,16 @@ impl Questions {
             units: 1.0,
             connections: CONNECTIONS,
         };
+        let access_token = Authenticating::with(started, &secrets[0])?.obtain()?;
+        let access_tokens = List::new(directory)?;
+        // The script has the one field that is missing.
+        let [_, others @ ..] = &question_of_a_proxy("")[..] else { bail!("no question") };
         Ok(Self {
+            again: plain("/auth/bench", question_of_a_proxy(&access_token)),
+            first_time: Request {
+                script: Some(access_tokens.script.clone()),
+                ..plain("/auth/bench", others.to_vec())
+            },
             forward_auth: plain("/auth/bench", question_of_a_proxy(&secrets[0])),
             proxied: plain("/bench/hello", vec![format!("Authorization: Bearer {}", secrets[0])]),
             verify: Request {
@@ -207,6 +232,8 @@ impl Questions {
                 ..plain("/v1/verify/batch", vec![])
             },
             answer,
+            secret: secrets[0].clone(),
+            access_tokens,
         })
     }
 }

@@ -101,7 +101,8 @@ impl<'a> Subject<'a> {
                  [api.bench]\nupstream = \"http://127.0.0.1:{}\"\n{schemes}\
                  [api.bench.tokens]\nprefix = \"bench_live\"\n\
                  [api.bench.scopes]\nread = \"Read\"\nwrite = \"Write\"\n\
-                 [api.bench.roles]\nreader = [\"read\"]\n",
+                 [api.bench.roles]\nreader = [\"read\"]\n\
+                 [api.bench.access_tokens]\nlifetime = \"24h\"\n",
                 self.upstream
             ),
         )?;
