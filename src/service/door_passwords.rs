@@ -108,7 +108,9 @@ impl DoorPasswords {
                 // Whether there is such an account or not, as at the sign-in.
                 come_back(Seconds(left.as_secs().max(1)))
             })?;
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+        let place = self.places.clone().try_acquire_owned();
+        // Of a batch that has used up its time the rest is not even looked up.
+        let Some(place) = place.ok().filter(|_| clock::steady() < deadline) else {
             attempt.undecided();
             return Err(come_back(LATER));
         };
