@@ -4,7 +4,7 @@ use crate::{
     caller::{Caller, SCOPES, call},
     console::second_factor::{key, recovery_codes},
     installation::{ADA, Installation, Token},
-    response::Response,
+    response::{Response, curl},
     server::Server,
     upstream::Upstream,
 };
@@ -171,6 +171,25 @@ fn tokens_are_written_down_nowhere() {
         ("/togai/x".to_owned(), vec!["--data", &togai.secret]),
     ] {
         stage.hushed.is_not_in_refusal(&server.curl(&path, arguments));
+    }
+
+    // Nor as a client's.
+    let grant = "grant_type=client_credentials";
+    let pair = format!("client_id={}&client_secret={}", togai.id, togai.secret);
+    let own = format!("{}:{}", togai.id, togai.secret);
+    let token = format!("token={}", facets.secret);
+    let answer = curl(server.main, "/oauth2/token", ["-d", grant, "-d", &pair]);
+    assert_eq!(answer.status, 200);
+    for (path, arguments) in [
+        (format!("/oauth2/token?{pair}"), vec!["-d", grant]),
+        (format!("/oauth2/token/{}", togai.secret), vec!["-d", grant]),
+        ("/oauth2/token".to_owned(), vec!["-d", &pair, "-d", &pair]),
+        ("/oauth2/token".to_owned(), vec!["-d", &pair, "-d", &token]),
+        ("/oauth2/token".to_owned(), vec!["-d", grant, "--user", &user]),
+        ("/oauth2/revoke".to_owned(), vec!["-d", &token, "--user", &own]),
+        ("/oauth2/introspect".to_owned(), vec!["-d", &token, "--user", &own]),
+    ] {
+        stage.hushed.is_not_in_refusal(&curl(server.main, &path, arguments));
     }
     stage.upstream.take();
     stage.search();
