@@ -2,7 +2,7 @@
 //! never outlive the token that they were obtained with.
 //!
 //! What is signed how is no business of the domain: [`AccessTokens`] opens them. What an
-//! opened one is worth is decided by [`crate::verify`], beside the token behind it.
+//! opened one is worth is decided by [`mod@crate::verify`], beside the token behind it.
 
 use crate::{
     Timestamp,

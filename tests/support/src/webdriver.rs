@@ -40,11 +40,7 @@ impl Driver {
         // Pages show times; a machine's own zone and language have no say in them.
         command.arg("--port=0").env("TZ", "UTC").env("LC_ALL", "C.UTF-8");
         command.env("HOME", home).env("TMPDIR", home);
-        let process = Running::start(&mut command);
-        let port: u16 = process.wait_for_printed(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
-        });
+        let (process, port) = listening(&mut command);
         let wire = Wire::connect(([127, 0, 0, 1], port).into()).unwrap();
         let mut driver =
             Self { wire: RefCell::new(wire), session: String::new(), _process: process };
@@ -158,4 +154,22 @@ impl Drop for Driver {
 
 fn element(value: &Value) -> Element {
     Element(value[ELEMENT].as_str().unwrap().to_owned())
+}
+
+/// Starts a driver and waits until it listens. It takes a port that is free in IPv6, and gives
+/// up where that of the same number is taken in IPv4; another one has another.
+fn listening(command: &mut Command) -> (Running, u16) {
+    loop {
+        let process = Running::start(command);
+        let port = process.wait_for_printed(|line| {
+            if line.contains("port not available") {
+                return Some(None);
+            }
+            let (_, port) = line.split_once("started successfully on port ")?;
+            Some(Some(port.trim_end_matches('.').parse::<u16>().unwrap()))
+        });
+        if let Some(port) = port {
+            return (process, port);
+        }
+    }
 }
