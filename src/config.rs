@@ -190,6 +190,16 @@ pub(crate) struct ProtectedApi {
     pub(crate) words: Words,
 }
 
+/// Where a token is exchanged for an access token, below a mount.
+pub(crate) const EXCHANGE: &str = "/authenticate";
+
+impl ProtectedApi {
+    /// At which path, as the API's routes have it, the gateway exchanges tokens for access tokens.
+    pub(crate) fn exchange(&self) -> Option<String> {
+        self.api.access_tokens.map(|_| self.mount.exchange())
+    }
+}
+
 /// Where the gateway offers an API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mount {
@@ -205,6 +215,16 @@ pub(crate) enum Mount {
 }
 
 impl Mount {
+    /// The path of an exchange, as the routes below this mount have it.
+    pub(crate) fn exchange(&self) -> String {
+        match self {
+            Self::Path { path, strip: false } => {
+                format!("{}{EXCHANGE}", path.trim_end_matches('/'))
+            }
+            _ => EXCHANGE.to_owned(),
+        }
+    }
+
     /// The prefix that is taken off a path, where there is one.
     pub(crate) fn stripped(&self) -> Option<&str> {
         match self {

@@ -51,6 +51,9 @@ pub(super) fn read(
         .access_tokens
         .map(|settings| access_tokens(&settings, &schemes, &at.key("access_tokens"), report))
         .transpose();
+    if let (Ok(mount), Ok(Some(_))) = (&mount, &access_tokens) {
+        check_exchange(&settings.routes, &mount.exchange(), &at.key("routes"), report);
+    }
     let has = Has { roles: !settings.roles.is_empty(), scopes: !settings.scopes.is_empty() };
     let console = console(settings.console, &has, &at.key("console"), report);
     if settings.words.menu.is_empty() {
@@ -205,6 +208,22 @@ fn access_tokens(
         return Err(report.add(&at, format_args!("expected {most} at most")));
     }
     Ok(AccessTokenPolicy { lifetime, algorithm: settings.algorithm.into() })
+}
+
+/// A route of the upstream's own that nobody would ever get to.
+fn check_exchange(routes: &[String], exchange: &str, at: &KeyPath, report: &mut Report<'_>) {
+    for (index, route) in routes.iter().enumerate() {
+        let mut words = route.split_whitespace();
+        if matches!(words.next(), Some("POST" | "*")) && words.next() == Some(exchange) {
+            report.add(
+                &at.index(index),
+                format_args!(
+                    "POST {exchange} is where the gateway exchanges tokens for access tokens; the \
+                     upstream needs another path for it, or the API no access_tokens"
+                ),
+            );
+        }
+    }
 }
 
 pub(super) fn read_span(text: &str) -> Result<Seconds, String> {

@@ -140,6 +140,28 @@ fn capabilities_to_come_are_unknown() {
 }
 
 #[test]
+fn a_route_that_the_exchange_hides() {
+    let with = |mount: &str, route: &str| {
+        format!(
+            "[api.a]\nupstream = \"http://127.0.0.1:1\"\n{mount}routes = [\"{route} -> any\"]\n\
+             [api.a.access_tokens]\n"
+        )
+    };
+    let kept = "mount = { path = \"/a\", strip = false }\n";
+    for (mount, route) in
+        [("", "POST /authenticate"), ("", "* /authenticate"), (kept, "POST /a/authenticate")]
+    {
+        let found = mistakes(&with(mount, route));
+        assert!(found[0].contains("api.a.routes[0]: POST /"), "{found:?}");
+    }
+    for (mount, route) in
+        [("", "GET /authenticate"), ("", "POST /**"), (kept, "POST /authenticate")]
+    {
+        assert!(load(&with(mount, route)).is_ok(), "{route}");
+    }
+}
+
+#[test]
 fn mistakes_of_the_server() {
     let address = "expected an IP address and a port, as in \"127.0.0.1:8080\" or \"[::]:8080\"";
     for (text, mistake) in [

@@ -1,12 +1,9 @@
 //! The desk, where people do what programs do with `POST /authenticate`: exchange a token for an
 //! access token. And have one read: what it says, whose it is, whether it is accepted now.
 
-use super::{
-    door::{Common, Door, Doors, Seen},
-    oauth::EXCHANGE,
-};
+use super::door::{Common, Door, Doors, Seen};
 use crate::{
-    config::Config,
+    config::{Config, EXCHANGE},
     service::{Service, access_tokens::NotIssued},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};

@@ -11,14 +11,14 @@ mod upstream;
 
 use crate::{
     clock,
-    config::Config,
+    config::{Config, EXCHANGE},
     entropy,
     http::{
         client_address,
         door::{self, Common, Seen},
         head, hush, identity,
         loggable::loggable,
-        oauth::{self, Exchange},
+        oauth::Exchange,
         problem::{Problem, REQUEST_ID},
     },
     replica::Replica,
@@ -145,7 +145,7 @@ impl Gateway {
             )));
         }
         let path = path::canonical(request.uri().path()).map_err(ambiguous)?;
-        let asks_us = |path: &str| path == oauth::EXCHANGE && request.method() == Method::POST;
+        let asks_us = |path: &str| path == EXCHANGE && request.method() == Method::POST;
         let (mounted, inner_path) = self.mounts.find(host, &path).ok_or_else(|| {
             if asks_us(&path) {
                 return Stop::Exchange(None);
@@ -157,7 +157,7 @@ impl Gateway {
             ))
         })?;
         let api = &*mounted.door.api;
-        if api.access_tokens.is_some() && asks_us(inner_path) {
+        if mounted.exchange.as_deref() == Some(inner_path) && request.method() == Method::POST {
             return Err(Stop::Exchange(Some(mounted)));
         }
         let client = self.client(peer, request.headers());

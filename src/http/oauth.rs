@@ -12,7 +12,7 @@ mod token;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use client::{Shown, read as read_client};
-pub(crate) use exchange::{EXCHANGE, Exchange, calls as exchange_calls};
+pub(crate) use exchange::{Exchange, calls as exchange_calls};
 #[cfg(feature = "fuzzing")]
 pub(crate) use form::Form;
 

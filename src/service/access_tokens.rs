@@ -1,7 +1,7 @@
 //! Access tokens: obtained with a token, for the time being.
 
 use super::{Service, ServiceError};
-use crate::{access_tokens::NoAccessToken, entropy, store::StoredToken};
+use crate::{access_tokens::NoAccessToken, entropy, signing::CannotSign, store::StoredToken};
 use counterfoil_core::{
     Timestamp, access_token::AccessToken, api::Api, id::RequestId, scope::Scope, time::Seconds,
     verify::Identity,
@@ -23,6 +23,8 @@ pub(crate) enum NotIssued {
     None(Box<str>),
     #[error("the scope {0} is not one that this token has")]
     Scope(Scope),
+    #[error("an access token does not hold so many scopes; ask for fewer")]
+    TooLong,
     #[error(transparent)]
     Service(#[from] ServiceError),
 }
@@ -63,6 +65,9 @@ impl Service {
                 wanted.into()
             }
         };
+        // With less than all that its role allows it would claim too much.
+        let whole = |own: &Scope| scopes.iter().any(|scope| scope.covers(own.as_need()));
+        let role = identity.role(api).filter(|_| held().all(whole));
         let ends = [Some(now.plus(policy.lifetime)), identity.expires_at()];
         let expires_at = ends.into_iter().flatten().min().unwrap_or(now);
         let access_token = AccessToken {
@@ -73,7 +78,7 @@ impl Service {
             secret,
             account: identity.account(),
             organization: identity.organization(),
-            role: identity.role(api).map(Into::into),
+            role: role.map(Into::into),
             scopes,
             issued_at: now,
             expires_at,
@@ -81,6 +86,7 @@ impl Service {
         let text = self.access_tokens.sign(policy.algorithm, &access_token, now);
         let text = text.map(Zeroizing::new).map_err(|error| match error {
             NoAccessToken::None => none(),
+            NoAccessToken::CannotSign(CannotSign::TooLong) => NotIssued::TooLong,
             NoAccessToken::CannotSign(why) => ServiceError::Unavailable(why.to_string()).into(),
         })?;
         // Whole seconds, as it says itself.

@@ -31,7 +31,8 @@ pub(crate) struct Claims {
     pub(crate) jti: Box<str>,
     /// The token that it was obtained with.
     pub(crate) client_id: TokenId,
-    /// Its scopes, with a space between them.
+    /// Its scopes, with a space between them; absent where there are none (RFC 6749 §3.3).
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     pub(crate) scope: Box<str>,
     /// The organization of its token.
     pub(crate) organization: OrganizationId,

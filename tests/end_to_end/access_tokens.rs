@@ -26,6 +26,8 @@ prefix = "ing"
 [api.ingest.scopes]
 write = "Send events"
 read = "Read what was sent"
+[api.ingest.roles]
+writer = ["read", "write"]
 [api.ingest.access_tokens]
 lifetime = "24h"
 

@@ -218,6 +218,7 @@ fn the_metadata_say_where_what_is() {
     // It is there without access tokens, for what there is then.
     let server = Installation::new("[api.plain]\nupstream = \"http://127.0.0.1:9\"").start();
     let told = request(server.main, "GET", path, "", "").json();
-    assert_eq!(told["grant_types_supported"], json!([]));
+    assert_eq!(told["grant_types_supported"], json!(["client_credentials"]));
+    assert!(told.get("scopes_supported").is_none(), "{told}");
     assert_eq!(request(server.main, "POST", "/oauth2/token", FORM, GRANT).status, 401);
 }

@@ -205,8 +205,10 @@ pub fn verify<'i, H: Headers>(
     if api.access_tokens.is_some()
         && matches!(credential, Credential::Bearer(_))
         && access_token::is_plausible(secret)
+        // What is none may be a token that was imported, which has a form of its own.
+        && let Some(access_token) = question.access_tokens.open(secret)
     {
-        return verify_access_token(api, index, question, &credential, now);
+        return verify_access_token(api, index, question, &credential, access_token, now);
     }
     if !api.tokens.prefix.is_plausible(secret) {
         return Err(Refusal::new(Code::UnknownToken));
@@ -266,12 +268,10 @@ fn verify_access_token<'i, H>(
     index: &'i Index,
     question: &Question<'_, H>,
     credential: &Credential<'_>,
+    access_token: Arc<AccessToken>,
     now: Timestamp,
 ) -> Result<Admitted<'i>, Refusal> {
     let refuse = |code| Err(Refusal::new(code));
-    let Some(access_token) = question.access_tokens.open(credential.secret()) else {
-        return refuse(Code::UnknownToken);
-    };
     if *access_token.audience != *api.name {
         return refuse(Code::WrongApi);
     }

@@ -1,10 +1,7 @@
 //! Examples with one's own token and the API's address, and the refusals of an API as it
 //! words them. Nothing here is kept.
 
-use crate::{
-    config::{Mount, ProtectedApi},
-    http::oauth::EXCHANGE,
-};
+use crate::config::{EXCHANGE, Mount, ProtectedApi};
 use counterfoil_core::{
     Code, Refusal, Timestamp,
     api::Api,

@@ -29,6 +29,8 @@ pub(super) struct Mounted {
     pub(super) upstream_host: HeaderValue,
     /// What stands before every path there; no slash at its end.
     base: String,
+    /// At which path, as the API sees it, tokens are exchanged for access tokens.
+    pub(super) exchange: Option<String>,
 }
 
 impl Mounts {
@@ -89,6 +91,7 @@ impl Mounted {
             upstream: Upstream::new(authority, links)?,
             upstream_failures: common.metrics.upstream_failures(&protected.api.name),
             upstream_host: HeaderValue::try_from(authority.as_str())?,
+            exchange: protected.exchange(),
             base: upstream.path().trim_end_matches('/').to_owned(),
         })
     }

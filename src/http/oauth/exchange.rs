@@ -3,14 +3,14 @@
 use super::{Arrived, Behind, answer::NotKept};
 use crate::{
     clock,
-    config::Config,
+    config::{Config, EXCHANGE},
     entropy,
     http::{
         calls::{self, Answers, Call, Calls, Operation},
         door::{self, Common, Door, Doors, Seen},
         problem::Problem,
     },
-    service::{Service, access_tokens::NotIssued},
+    service::{Service, ServiceError, access_tokens::NotIssued},
 };
 use axum::{
     body::Body,
@@ -34,9 +34,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// Where a token is exchanged for an access token.
-pub(crate) const EXCHANGE: &str = "/authenticate";
 
 /// Where the keys are.
 pub(super) const JWKS: &str = "/.well-known/jwks.json";
@@ -74,18 +71,23 @@ pub(crate) struct Exchange {
 impl Exchange {
     pub(crate) fn new(config: &Config, common: &Common, service: Arc<Service>) -> Self {
         let has = |protected: &&crate::config::ProtectedApi| protected.api.access_tokens.is_some();
+        let schemes = Schemes {
+            accepted: vec![Scheme::Bearer],
+            header: None,
+            header_pair: None,
+            exact_token_keyword: false,
+        };
+        // A secret comes here in one way, whatever else its API takes.
+        let bearers = config.apis.iter().map(|protected| {
+            Arc::new(Api { schemes: schemes.clone(), ..(*protected.api).clone() })
+        });
         Self {
-            doors: Doors::new("authenticate", config, common),
+            doors: Doors::of("authenticate", bearers, common),
             common: common.clone(),
             service,
             trusted_proxies: config.server.trusted_proxies.clone(),
             speaking: config.apis.iter().filter(has).map(|it| it.api.clone()).collect(),
-            schemes: Schemes {
-                accepted: vec![Scheme::Bearer],
-                header: None,
-                header_pair: None,
-                exact_token_keyword: false,
-            },
+            schemes,
         }
     }
 
@@ -108,14 +110,18 @@ impl Exchange {
             Ok(Some(Credential::Bearer(text))) => Some(text),
             _ => None,
         };
-        let named = |name: &str| self.doors.find(name);
-        let speaks = mounted.or_else(|| self.words_for(presented)).and_then(named);
-        let speaks = speaks.ok_or_else(none)?;
-        let door = match (mounted, presented) {
-            (None, Some(text)) => self.door_of(text).unwrap_or(speaks),
-            _ => speaks,
+        let asked = presented.filter(|_| mounted.is_none());
+        let found = asked.and_then(|text| self.door_of(text));
+        let speaks = mounted.or_else(|| self.words_for(presented, found));
+        let speaks = speaks.and_then(|name| self.doors.find(name)).ok_or_else(none)?;
+        let door = found.unwrap_or(speaks);
+        // A signature that is not ours is looked at once.
+        let is_unknown = found.is_none() && asked.is_some_and(access_token::is_plausible);
+        let judged = if is_unknown && self.common.replica.index().is_some() {
+            Err(Refusal::new(Code::UnknownToken))
+        } else {
+            door.judge(seen, Requirement::Any)
         };
-        let judged = door.judge(seen, Requirement::Any);
         let outcome = judged.and_then(|admitted| {
             // Nobody is let in without: this is no route of the API's.
             let Some(identity) = admitted.identity() else {
@@ -132,6 +138,9 @@ impl Exchange {
         match outcome {
             Ok(Ok(text)) => Ok(no_store(json!({"token": text.as_str()}).to_string())),
             Ok(Err(NotIssued::None(_) | NotIssued::Scope(_))) => Err(none()),
+            Ok(Err(error @ NotIssued::TooLong)) => {
+                Err(ServiceError::Unavailable(error.to_string()).into())
+            }
             Ok(Err(NotIssued::Service(error))) => Err(error.into()),
             Err(refusal) => {
                 let answer = door.refuse(&refusal, request_id, seen);
@@ -148,23 +157,28 @@ impl Exchange {
 
     /// The door of the API that a secret or an access token is for, where that has some.
     fn door_of(&self, text: &str) -> Option<&Door> {
-        let door = if access_token::is_plausible(text) {
-            self.doors.find(&self.common.access_tokens.open(text)?.audience)
-        } else {
-            self.doors.find(self.common.replica.index()?.find(&Digest::of(text))?.api())
+        let opens = access_token::is_plausible(text);
+        let opened = opens.then(|| self.common.access_tokens.open(text)).flatten();
+        let door = match opened {
+            Some(opened) => self.doors.find(&opened.audience),
+            None => self.doors.find(self.common.replica.index()?.find(&Digest::of(text))?.api()),
         };
         door.filter(|door| door.api.access_tokens.is_some())
     }
 
     /// The API in whose words this is refused: the one that everybody can tell from it, by a
     /// signature of ours or by how secrets begin; else the first.
-    fn words_for(&self, presented: Option<&str>) -> Option<&str> {
+    fn words_for<'a>(
+        &'a self,
+        presented: Option<&str>,
+        found: Option<&'a Door>,
+    ) -> Option<&'a str> {
         let has = |text: &str, api: &Api| {
             text.strip_prefix(api.tokens.prefix.as_str()).is_some_and(|rest| rest.starts_with('_'))
         };
         let told = presented.and_then(|text| {
             if access_token::is_plausible(text) {
-                return self.door_of(text).map(|door| &*door.api.name);
+                return found.map(|door| &*door.api.name);
             }
             self.speaking.iter().find(|api| has(text, api)).map(|api| &*api.name)
         });

@@ -6,7 +6,7 @@
 
 use super::{OAuth, exchange, introspect, revoke, token};
 use crate::{
-    config::{Config, Readers},
+    config::{Config, EXCHANGE, Readers},
     http::calls::{self, Answers, Call, Operation},
 };
 use axum::{
@@ -33,12 +33,14 @@ pub(super) struct Metadata {
     issuer: String,
     token_endpoint: String,
     jwks_uri: String,
-    /// Of the APIs that have access tokens.
+    /// Of the APIs that have access tokens; absent where they have none (RFC 8414 §3.2).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     scopes_supported: Vec<String>,
     /// There is no authorization endpoint, so there are none.
     response_types_supported: [&'static str; 0],
-    /// None where no API has access tokens.
-    grant_types_supported: Vec<&'static str>,
+    /// Named also where no API has access tokens: who leaves it out speaks of other grants.
+    grant_types_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: [&'static str; 2],
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: [&'static str; 3],
@@ -65,13 +67,13 @@ pub(super) fn written(config: &Config) -> String {
         jwks_uri: at(exchange::JWKS),
         scopes_supported: scopes.into_iter().map(str::to_owned).collect(),
         response_types_supported: [],
-        grant_types_supported: apis.first().map(|_| "client_credentials").into_iter().collect(),
+        grant_types_supported: ["client_credentials"],
         token_endpoint_auth_methods_supported: CLIENT,
         introspection_endpoint: at(introspect::PATH),
         introspection_endpoint_auth_methods_supported: [CLIENT[0], CLIENT[1], "Bearer"],
         revocation_endpoint: at(revoke::PATH),
         revocation_endpoint_auth_methods_supported: CLIENT,
-        service_documentation: is_public.then(|| at(exchange::EXCHANGE)),
+        service_documentation: is_public.then(|| at(EXCHANGE)),
     };
     // What is made of texts alone is written without fail.
     serde_json::to_string(&metadata).unwrap_or_default()

@@ -15,7 +15,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use counterfoil_core::{
-    Timestamp, access_token,
+    Timestamp,
+    access_token::{self, AccessTokens as _},
     id::{AccountId, TokenId},
     index::Index,
     token::{Digest, State as TokenState},
@@ -85,7 +86,10 @@ pub(super) async fn revoke(
         let token = form.get("token");
         let token = token.ok_or_else(|| Error::new(Kind::InvalidRequest, "token is missing"))?;
         let index = oauth.common.replica.index().ok_or_else(stale)?;
-        fate(index, own, token, now)?
+        // Whatever else nobody knows is gone already (RFC 7009 §2.2).
+        let access_tokens = &oauth.common.access_tokens;
+        let opens = access_token::is_plausible(token) && access_tokens.open(token).is_some();
+        fate(index, own, token, opens, now)?
     };
     if let Fate::Revoke(account, token) = fate {
         oauth.service.give_token_back(account, token).await?;
@@ -97,10 +101,11 @@ fn fate(
     index: &Index,
     own: Option<(AccountId, TokenId)>,
     token: &str,
+    is_access_token: bool,
     now: Timestamp,
 ) -> Result<Fate, Error> {
     let Some(entry) = index.find(&Digest::of(token)) else {
-        if !access_token::is_plausible(token) {
+        if !is_access_token {
             return Ok(Fate::Nothing);
         }
         let description = "an access token ends with the token that it was obtained with, or by \

@@ -95,6 +95,7 @@ pub(super) async fn obtain(
     let issued = issued.map_err(|error| match error {
         NotIssued::None(_) => none(),
         NotIssued::Scope(_) => not_held(api, identity).into(),
+        error @ NotIssued::TooLong => Error::new(Kind::InvalidScope, error.to_string()).into(),
         NotIssued::Service(error) => error.into(),
     })?;
     Ok(NotKept(Json(Issued {

@@ -1,9 +1,9 @@
 //! As Togai's document has them: obtained with a secret, sent as a bearer token.
 
-use super::{access_token, authenticate, claims, parts, published, says};
+use super::{Stage, access_token, authenticate, claims, parts, published, says};
 use crate::{
-    installation::{Installation, Token},
-    response::Response,
+    installation::{ADA, Installation, Token},
+    response::{Response, curl},
     server::Server,
     upstream::Upstream,
 };
@@ -113,4 +113,58 @@ fn the_keys_are_published() {
         (&json!("OKP"), &json!("Ed25519"), &json!("at+jwt"))
     );
     assert!(key.get("d").is_none());
+}
+
+/// What others verify by themselves must not say more than what it was narrowed to.
+#[test]
+fn a_role_is_claimed_only_with_all_that_it_allows() {
+    let stage = Stage::set();
+    let token = stage.server.issue("ingest", &["--role", "writer"]);
+    let whole = claims(&stage.access_token(&token.secret));
+    assert_eq!((&whole["role"], &whole["scope"]), (&json!("writer"), &json!("read write")));
+    let asked = |scope: &str| {
+        let pair = format!("{}:{}", token.id, token.secret);
+        let form = format!("grant_type=client_credentials&scope={scope}");
+        let answer = curl(stage.server.main, "/oauth2/token", ["--user", &pair, "--data", &form]);
+        claims(answer.json()["access_token"].as_str().unwrap())
+    };
+    let narrow = asked("read");
+    assert_eq!((narrow.get("role"), &narrow["scope"]), (None, &json!("read")));
+    assert_eq!(asked("write+read")["role"], "writer");
+    // And of what an API without scopes has, nothing is claimed.
+    let billing = claims(&stage.access_token(&stage.billing.secret));
+    assert!(billing.get("scope").is_none(), "{billing}");
+}
+
+/// A secret is shown in one way, whatever else its API takes; and where the mount is not taken
+/// off the path, the exchange is below it all the same.
+#[test]
+fn by_a_bearer_alone_below_every_mount() {
+    let upstream = Upstream::start();
+    let server = Installation::new(&format!(
+        r#"
+        [api.kept]
+        upstream = "{}"
+        mount = {{ path = "/kept", strip = false }}
+        schemes = ["bearer", "basic"]
+        [api.kept.access_tokens]
+        "#,
+        upstream.url()
+    ));
+    let server = server.set_up().start();
+    let token = server.issue("kept", &[]);
+    let line = format!("Authorization: Bearer {}", token.secret);
+    let exchanged = server.curl("/kept/authenticate", ["--request", "POST", "--header", &line]);
+    assert_eq!(exchanged.status, 200, "{exchanged:?}");
+    assert_eq!(claims(exchanged.json()["token"].as_str().unwrap())["aud"], "kept");
+    let pair = format!("{ADA}:{}", token.secret);
+    for (address, path) in [(server.gateway, "/kept/authenticate"), (server.main, "/authenticate")]
+    {
+        let refused = curl(address, path, ["--request", "POST", "--user", &pair]);
+        assert_eq!(refused.status, 401, "{path}");
+        assert!(refused.header("www-authenticate").starts_with("Bearer"), "{refused:?}");
+    }
+    assert!(upstream.take().is_empty());
+    let other = server.curl("/kept/authenticate", ["--header", &line]);
+    assert_eq!((other.status, upstream.take().len()), (200, 1), "a GET is the upstream's");
 }

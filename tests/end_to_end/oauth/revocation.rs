@@ -47,12 +47,11 @@ fn nothing_else_is_ended() {
     stage.server.cli(["token", "pause", &other.id]).done();
     says_no(&revoke(&other.secret), 400, "invalid_grant");
     stage.server.cli(["token", "resume", &other.id]).done();
-    for access_token in
-        [&stage.access_token(&stage.token), &stage.access_token(&other), "eyJ.e30.x"]
-    {
+    for access_token in [&stage.access_token(&stage.token), &stage.access_token(&other)] {
         says_no(&revoke(access_token), 400, "unsupported_token_type");
     }
-    for gone in [&ended.secret, "x", "events_x"] {
+    // What looks like an access token and is none is as good as gone, too.
+    for gone in [&ended.secret, "x", "events_x", "eyJ.e30.x"] {
         assert_eq!(revoke(gone).status, 200, "{gone}");
     }
     says_no(&stage.ask(PATH, &stage.token, ""), 400, "invalid_request");

@@ -2,7 +2,12 @@
 
 use crate::scene::{ACCESS_TOKEN, EXPIRY, NOW, SCHEMES, Scene, account, organization, scope};
 use counterfoil_core::{
-    Code, Timestamp, credential::Scheme, ledger::Change, scope::Scope, time::Seconds, token::Grant,
+    Code, Timestamp,
+    credential::Scheme,
+    ledger::Change,
+    scope::Scope,
+    time::Seconds,
+    token::{Digest, Grant},
 };
 
 fn scene() -> Scene {
@@ -118,4 +123,15 @@ fn it_travels_as_bearer_where_the_api_has_some() {
     scene.api.access_tokens = None;
     assert_eq!(scene.code(), Some(Code::UnknownToken));
     assert_eq!(scene.secret, ACCESS_TOKEN);
+}
+
+/// Imported tokens keep their form, whatever that looks like.
+#[test]
+fn a_token_that_looks_like_one_is_a_token_all_the_same() {
+    let mut scene = scene();
+    scene.access_token = None;
+    assert_eq!(scene.code(), Some(Code::UnknownToken));
+    scene.reissue(|token| token.digest = Digest::of(ACCESS_TOKEN));
+    let admitted = scene.judge().unwrap();
+    assert!(admitted.identity().unwrap().access_token().is_none());
 }
