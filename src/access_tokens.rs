@@ -287,4 +287,21 @@ mod tests {
         keys.configure(&some).unwrap();
         assert_ne!(keys.jwks(), before);
     }
+
+    #[test]
+    fn a_reload_during_a_rotation_leaves_no_withdrawn_key_in_use() {
+        let data = tempfile::tempdir().unwrap();
+        let (some, none) = (with_access_tokens("30d", "24h"), config(""));
+        let keys = configured(data.path(), &some);
+        for _ in 0..20 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    keys.configure(&none).unwrap();
+                    keys.configure(&some).unwrap();
+                });
+                scope.spawn(|| keys.rotate(true, clock::now()).map(Result::unwrap));
+            });
+            assert_eq!(keys.jwks(), configured(data.path(), &some).jwks());
+        }
+    }
 }
