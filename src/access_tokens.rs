@@ -18,7 +18,7 @@ use lifetimes::Lifetimes;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// How long a key is published before it signs: longer than anybody keeps a list of keys.
@@ -33,7 +33,8 @@ pub(crate) struct AccessTokenKeys {
     directory: Option<PathBuf>,
     ready: ArcSwapOption<Ready>,
     lifetimes: ArcSwap<Lifetimes>,
-    /// Held by whoever reads the configuration.
+    /// Held by whoever reads the configuration, or changes keys: what is read while keys are
+    /// withdrawn would bring them back.
     configuring: Mutex<()>,
 }
 
@@ -66,7 +67,7 @@ impl AccessTokenKeys {
     /// Where the keys cannot be read or made: what they sign would be good for nothing. Where it
     /// cannot be kept how long access tokens live.
     pub(crate) fn configure(&self, config: &Config) -> anyhow::Result<()> {
-        let _configuring = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
+        let _configuring = self.configure_alone();
         let now = clock::now();
         let policies = config.apis.iter().filter_map(|protected| {
             Some((protected.api.name.clone(), protected.api.access_tokens?.lifetime))
@@ -83,7 +84,8 @@ impl AccessTokenKeys {
         let policy =
             Policy { rotate_every: config.signing.rotate, lead: LEAD, longest_lifetime: LONGEST };
         let signing = if let Some(ready) = self.ready.load_full() {
-            told(&ready.signing.tick(now, policy)?);
+            // With the keys that there are, a full disk is no reason to keep an older configuration.
+            keep_up(&ready.signing, policy, now);
             ready.signing.clone()
         } else {
             let (signing, done) = SigningKeys::load(KeyFiles::open(directory)?, now, policy)?;
@@ -116,11 +118,9 @@ impl AccessTokenKeys {
 
     /// Makes and removes keys as it is time for; blocks.
     pub(crate) fn tick(&self, now: Timestamp) {
+        let _configuring = self.configure_alone();
         let Some(ready) = self.ready.load_full() else { return };
-        match ready.signing.tick(now, ready.policy) {
-            Ok(done) => told(&done),
-            Err(error) => tracing::error!(%error, "signing keys cannot be kept up"),
-        }
+        keep_up(&ready.signing, ready.policy, now);
     }
 
     /// All published keys (RFC 7517), as JSON; none where there are no access tokens.
@@ -136,16 +136,30 @@ impl AccessTokenKeys {
         self.ready.load().as_ref().map(|ready| ready.signing.clone())
     }
 
-    /// Has the next keys sign; none where there are no keys. It blocks.
+    fn configure_alone(&self) -> MutexGuard<'_, ()> {
+        self.configuring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the next keys sign; none where there are no keys. Where no API has access tokens, keys
+    /// from when one had are withdrawn `at_once`, and none are made. It blocks.
     pub(crate) fn rotate(
         &self,
         at_once: bool,
         now: Timestamp,
     ) -> Option<Result<Vec<Done>, KeyFileError>> {
-        let ready = self.ready.load_full()?;
+        let _configuring = self.configure_alone();
+        let ready = self.ready.load_full();
+        let left = self.directory.as_ref().filter(|data| at_once && KeyFiles::are_in(data));
+        let withdraw = |data| SigningKeys::withdraw_unused(&KeyFiles::open(data)?);
+        let done = match (&ready, left) {
+            (Some(ready), _) if at_once => ready.signing.rotate_at_once(now),
+            (Some(ready), _) => ready.signing.rotate(now),
+            (None, left) => withdraw(left?),
+        };
+        if ready.is_none() && done.as_ref().is_ok_and(Vec::is_empty) {
+            return None;
+        }
         tracing::info!(at_once, "the operator has the signing keys rotated");
-        let done =
-            if at_once { ready.signing.rotate_at_once(now) } else { ready.signing.rotate(now) };
         match &done {
             Ok(done) => told(done),
             Err(error) => tracing::error!(%error, "the signing keys are not rotated"),
@@ -185,8 +199,109 @@ impl AccessTokens for AccessTokenKeys {
     }
 }
 
+/// Does what is due, or tells why not.
+fn keep_up(signing: &SigningKeys, policy: Policy, now: Timestamp) {
+    match signing.tick(now, policy) {
+        Ok(done) => told(&done),
+        Err(error) => tracing::error!(%error, "signing keys cannot be kept up"),
+    }
+}
+
 fn told(done: &[Done]) {
     for Done { what, algorithm, kid } in done {
         tracing::info!(?what, algorithm = algorithm.name(), %kid, "signing key");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Environment, Source},
+        signing::What,
+    };
+
+    fn config(text: &str) -> Config {
+        let source = Source { name: "c.toml".into(), text: text.into() };
+        Config::load(Some(&source), &Environment::default()).unwrap().config
+    }
+
+    /// An API that has access tokens, and keys that sign for so long.
+    fn with_access_tokens(rotate: &str, lifetime: &str) -> Config {
+        config(&format!(
+            "signing.rotate = \"{rotate}\"\n[api.a]\nupstream = \"http://127.0.0.1:9000\"\n\
+             access_tokens.lifetime = \"{lifetime}\"\n"
+        ))
+    }
+
+    fn configured(data: &Path, config: &Config) -> AccessTokenKeys {
+        let keys = AccessTokenKeys::of(Some(data.into()));
+        keys.configure(config).unwrap();
+        keys
+    }
+
+    fn files(data: &Path) -> Vec<PathBuf> {
+        data.join("keys").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[test]
+    fn a_reload_counts_where_a_due_key_cannot_be_made() {
+        let data = tempfile::tempdir().unwrap();
+        let data = data.path();
+        drop(configured(data, &with_access_tokens("30d", "24h")));
+        let made_at = clock::now().minus(Seconds::days(40)).as_millis();
+        for path in files(data) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let (algorithm, _) = name.split_once('-').unwrap();
+            let older = path.with_file_name(format!("{algorithm}-{made_at}.pkcs8"));
+            std::fs::rename(&path, older).unwrap();
+        }
+        let keys = configured(data, &with_access_tokens("90d", "24h"));
+        // Moved away, which stops root as well.
+        let (at, aside) = (data.join("keys"), data.join("aside"));
+        std::fs::rename(&at, &aside).unwrap();
+        keys.configure(&with_access_tokens("30d", "1h")).unwrap();
+        assert_eq!(keys.ready.load_full().unwrap().policy.rotate_every, Seconds::days(30));
+        std::fs::rename(&aside, &at).unwrap();
+        assert_eq!(files(data).len(), 2);
+        keys.tick(clock::now());
+        assert_eq!(files(data).len(), 4);
+    }
+
+    #[test]
+    fn keys_are_withdrawn_at_once_while_no_api_has_access_tokens() {
+        let data = tempfile::tempdir().unwrap();
+        let data = data.path();
+        let (some, none) = (with_access_tokens("30d", "24h"), config(""));
+        let keys = configured(data, &none);
+        assert!(keys.rotate(true, clock::now()).is_none(), "there never were any");
+        keys.configure(&some).unwrap();
+        let before = keys.jwks();
+        keys.configure(&none).unwrap();
+        assert!(keys.rotate(false, clock::now()).is_none());
+        assert_eq!(files(data).len(), 2);
+        let done = keys.rotate(true, clock::now()).unwrap().unwrap();
+        assert!(done.len() == 2 && done.iter().all(|done| done.what == What::Removed), "{done:?}");
+        assert_eq!(files(data), Vec::<PathBuf>::new());
+        assert!(keys.rotate(true, clock::now()).is_none());
+        keys.configure(&some).unwrap();
+        assert_ne!(keys.jwks(), before);
+    }
+
+    #[test]
+    fn a_reload_during_a_rotation_leaves_no_withdrawn_key_in_use() {
+        let data = tempfile::tempdir().unwrap();
+        let (some, none) = (with_access_tokens("30d", "24h"), config(""));
+        let keys = configured(data.path(), &some);
+        for _ in 0..20 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    keys.configure(&none).unwrap();
+                    keys.configure(&some).unwrap();
+                });
+                scope.spawn(|| keys.rotate(true, clock::now()).map(Result::unwrap));
+            });
+            assert_eq!(keys.jwks(), configured(data.path(), &some).jwks());
+        }
     }
 }

@@ -106,6 +106,15 @@ impl SigningKeys {
         let before = self.published.load_full();
         let (mut keys, mut over, mut made) = (Vec::new(), Vec::new(), Vec::new());
         let mut failure = None;
+        for key in before.keys.iter().filter(|key| schedule::is_astray(key.made_at, now)) {
+            let (algorithm, kid) = (key.algorithm.name(), &key.kid);
+            tracing::warn!(
+                algorithm, %kid, millis = key.made_at.as_millis(),
+                "a signing key is dated later than it is now: the clock was wrong then, or is \
+                 now; others are made as if it were not there, and `counterfoil keys rotate \
+                 --at-once` removes it"
+            );
+        }
         for algorithm in Algorithm::ALL {
             let times = before.made(algorithm);
             let due = schedule::due(&times, now, policy);
@@ -123,7 +132,9 @@ impl SigningKeys {
         if !made.is_empty() || !over.is_empty() || policy != before.policy {
             self.published.store(Arc::new(Published::new(keys, policy, Some(&before))));
         }
-        self.remove(&over).and(failure.map_or(Ok(()), Err))?;
+        // An old copy that is put back after a leak would have them back.
+        let withdrawn = if over.is_empty() { Ok(()) } else { self.files.withdraw(&over) };
+        self.remove(&over).and(withdrawn).and(failure.map_or(Ok(()), Err))?;
         Ok(told(What::Made, &made).chain(told(What::Removed, &over)).collect())
     }
 
@@ -143,16 +154,29 @@ impl SigningKeys {
     /// Makes keys that sign from now on, and withdraws all others: they lie side by side, so who
     /// has one may have them all. Once this returns, everything that they have signed is refused.
     ///
-    /// Where a withdrawn key's file cannot be removed, it is withdrawn all the same, until the
-    /// next start reads it again: the error is [`KeyFileError::Left`] then.
+    /// Where a withdrawn key's file cannot be removed, it is withdrawn all the same, and no start
+    /// reads it again: the error is [`KeyFileError::Left`] then.
     pub(crate) fn rotate_at_once(&self, now: Timestamp) -> Result<Vec<Done>, KeyFileError> {
         let _changing = self.change();
         let before = self.published.load_full();
         let made = self.make(Algorithm::ALL, &before, now)?;
+        // Whatever happens from here on, no start reads the old ones.
+        if let Err(error) = self.files.withdraw(&before.keys) {
+            let _ = self.remove(&made);
+            return Err(error);
+        }
         let published = Published::new(made.clone(), before.policy, Some(&before));
         self.published.store(Arc::new(published));
         self.remove(&before.keys).map_err(KeyFileError::left)?;
         Ok(told(What::Made, &made).chain(told(What::Removed, &before.keys)).collect())
+    }
+
+    /// Withdraws all keys that lie there, where none is in use.
+    pub(crate) fn withdraw_unused(files: &KeyFiles) -> Result<Vec<Done>, KeyFileError> {
+        let keys: Vec<_> = files.load()?.into_iter().map(Arc::new).collect();
+        files.withdraw(&keys)?;
+        remove(files, &keys).map_err(KeyFileError::left)?;
+        Ok(told(What::Removed, &keys).collect())
     }
 
     /// All published keys (RFC 7517), as JSON.
@@ -218,14 +242,18 @@ impl SigningKeys {
         Ok(made)
     }
 
-    /// Removes the files of all of these; the first failure is told of, when all were tried.
     fn remove(&self, keys: &[Arc<Key>]) -> Result<(), KeyFileError> {
-        keys.iter().map(|key| self.files.remove(key)).fold(Ok(()), Result::and)
+        remove(&self.files, keys)
     }
 
     fn change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes the files of all of these; the first failure is told of, when all were tried.
+fn remove(files: &KeyFiles, keys: &[Arc<Key>]) -> Result<(), KeyFileError> {
+    keys.iter().map(|key| files.remove(key)).fold(Ok(()), Result::and)
 }
 
 fn told(what: What, keys: &[Arc<Key>]) -> impl Iterator<Item = Done> {

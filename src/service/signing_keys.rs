@@ -29,7 +29,8 @@ impl Service {
     }
 
     /// Publishes the next keys, which sign after their lead; or, `at_once`, has new ones sign
-    /// now and withdraws all others.
+    /// now and withdraws all others. Where no API has access tokens any more, `at_once` withdraws
+    /// those that are left, and makes none.
     pub(crate) async fn rotate_signing_keys(
         &self,
         caller: &Caller,

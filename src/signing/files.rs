@@ -2,6 +2,9 @@
 //!
 //! One file a key, in PKCS#8, called for its algorithm and for the millisecond in which it was
 //! made: `EdDSA-1790000000000.pkcs8`. A file is complete before it has that name.
+//!
+//! Beside their directory stands which keys have been removed, by their names in tokens: one that
+//! is found again, as a failed removal or an old copy leaves it, is removed and not read.
 
 use super::key::{Key, NoRandomness};
 use counterfoil_core::Timestamp;
@@ -14,6 +17,7 @@ use std::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use zeroize::Zeroizing;
 
@@ -22,6 +26,9 @@ const DIRECTORY: &str = "keys";
 const SUFFIX: &str = ".pkcs8";
 /// What a file is called until it is complete.
 const UNFINISHED: &str = ".new-";
+/// Which keys have been removed, a line each; in the data directory, so that a copy of `keys` that
+/// is put back leaves it as it is.
+const WITHDRAWN: &str = "withdrawn-keys";
 /// No key of ours takes half as much.
 const LONGEST: u64 = 512;
 
@@ -29,6 +36,7 @@ const LONGEST: u64 = 512;
 #[derive(Debug)]
 pub(crate) struct KeyFiles {
     directory: PathBuf,
+    data: PathBuf,
 }
 
 /// Why signing keys cannot be had, or not be changed.
@@ -62,9 +70,8 @@ pub(crate) enum KeyFileError {
     #[error("{0} is not called as signing keys are, and nothing else belongs there; move it away")]
     Stranger(PathBuf),
     #[error(
-        "the old keys are withdrawn, and what they have signed is refused; but the file {path} \
-         could not be removed: {why}. Remove it: else the next start reads it, and what it has \
-         signed is accepted again"
+        "the old keys are withdrawn for good, and what they have signed is refused; but the file \
+         {path} could not be removed: {why}. Remove it; no start uses it again"
     )]
     Left { path: PathBuf, why: io::Error },
     #[error(transparent)]
@@ -101,12 +108,13 @@ impl KeyFiles {
             return Err(KeyFileError::NotADirectory(directory));
         }
         check_private(&directory, &metadata, 0o700)?;
-        Ok(Self { directory })
+        Ok(Self { directory, data: data.to_owned() })
     }
 
-    /// Reads all keys, and removes what a crash has left unfinished.
+    /// Reads all keys, and removes what a crash has left unfinished, and what was withdrawn.
     pub(super) fn load(&self) -> Result<Vec<Key>, KeyFileError> {
         let failed = |why| KeyFileError::Io { path: self.directory.clone(), why };
+        let withdrawn = self.withdrawn()?;
         let mut keys = Vec::new();
         for entry in self.directory.read_dir().map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -123,9 +131,44 @@ impl KeyFiles {
                 let (algorithm, why) = (algorithm.name(), why.to_string());
                 KeyFileError::NotAKey { path, algorithm, why }
             })?;
+            if withdrawn.lines().any(|kid| *kid == *key.kid) {
+                let kid = &key.kid;
+                tracing::warn!(%kid, "a signing key that was withdrawn is there again: removed");
+                if let Err(error) = self.remove(&key) {
+                    tracing::error!(%error, "a withdrawn signing key stays on the disk, unused");
+                }
+                continue;
+            }
             keys.push(key);
         }
         Ok(keys)
+    }
+
+    /// Keeps that these keys are not to be read again; it is on the disk when this returns.
+    pub(super) fn withdraw(&self, keys: &[Arc<Key>]) -> Result<(), KeyFileError> {
+        let mut withdrawn = self.withdrawn()?;
+        for key in keys {
+            withdrawn.push_str(&key.kid);
+            withdrawn.push('\n');
+        }
+        let path = self.data.join(WITHDRAWN);
+        // Whole or not at all, and mode 0600.
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(&self.data)?;
+            file.write_all(withdrawn.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            sync(&self.data)
+        };
+        write().map_err(|why| KeyFileError::Io { path: path.clone(), why })
+    }
+
+    fn withdrawn(&self) -> Result<String, KeyFileError> {
+        let path = self.data.join(WITHDRAWN);
+        match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|why| KeyFileError::Io { path, why }),
+        }
     }
 
     /// Makes a key; it is on the disk when this returns.

@@ -1,11 +1,17 @@
 //! When a key signs, and for how long it is published: a matter of when the keys of its
 //! algorithm were made, of the policy, and of the time.
 //!
+//! A key that is dated later than it is now was made under a wrong clock, or the clock is wrong
+//! now. It stays published, and no key waits for it to sign; what was true of the others is.
+//!
 //! The first key signs at once. Every other is published first, so that whoever keeps our keys
 //! for a while knows it by the time it signs. Once the next one signs, it stays published for as
 //! long as what it signed last can live.
 
 use counterfoil_core::{Timestamp, time::Seconds};
+
+/// How much later than now a key may be dated: clocks are set back a little.
+const TOLERANCE: Seconds = Seconds(3600);
 
 /// How keys follow each other.
 ///
@@ -47,6 +53,16 @@ pub(super) struct Due {
     pub(super) over: usize,
 }
 
+/// Whether a key is dated so much later than now that one of the two times is wrong.
+pub(super) fn is_astray(made_at: Timestamp, now: Timestamp) -> bool {
+    made_at > now.plus(TOLERANCE)
+}
+
+/// Those of which the date can be right.
+fn credible(made: &[Timestamp], now: Timestamp) -> &[Timestamp] {
+    &made[..made.partition_point(|made_at| !is_astray(*made_at, now))]
+}
+
 /// Which one signs, of keys that were made at these times, the oldest first; none where there
 /// is no key.
 pub(super) fn signing(made: &[Timestamp], now: Timestamp, policy: Policy) -> Option<usize> {
@@ -57,7 +73,7 @@ pub(super) fn signing(made: &[Timestamp], now: Timestamp, policy: Policy) -> Opt
 
 /// Whether one waits for its time to sign.
 pub(super) fn is_waiting(made: &[Timestamp], now: Timestamp, policy: Policy) -> bool {
-    signing(made, now, policy).is_some_and(|at| at + 1 < made.len())
+    signing(made, now, policy).is_some_and(|at| at + 1 < credible(made, now).len())
 }
 
 /// What each of them is there for. Retired ones may be over.
@@ -91,7 +107,7 @@ pub(super) fn spells(
             // It signs until the next one does, which is made when it is time.
             Standing::Signing => {
                 let due = || made[at].plus(policy.rotate_every);
-                made.get(at + 1).copied().unwrap_or_else(due).plus(policy.lead)
+                credible(made, now).get(at + 1).copied().unwrap_or_else(due).plus(policy.lead)
             }
         };
         (standing, until)
@@ -103,7 +119,7 @@ pub(super) fn due(made: &[Timestamp], now: Timestamp, policy: Policy) -> Due {
     let is_over =
         |standing: &Standing| matches!(standing, Standing::Retired { until } if *until <= now);
     Due {
-        make: match made.last() {
+        make: match credible(made, now).last() {
             // One at a time, however short a time a key is to sign.
             Some(newest) => {
                 newest.plus(policy.rotate_every) <= now && !is_waiting(made, now, policy)
@@ -114,10 +130,11 @@ pub(super) fn due(made: &[Timestamp], now: Timestamp, policy: Policy) -> Due {
     }
 }
 
-/// When the next key is said to be made: now, but behind all others, whatever the clock says.
+/// When the next key is said to be made: now, but behind all others whose dates can be right,
+/// also where the clock was set back a little.
 pub(super) fn next(made: &[Timestamp], now: Timestamp) -> Timestamp {
     let behind = |newest: &Timestamp| Timestamp::from_millis(newest.as_millis().saturating_add(1));
-    made.last().map_or(now, |newest| now.max(behind(newest)))
+    credible(made, now).last().map_or(now, |newest| now.max(behind(newest)))
 }
 
 #[cfg(test)]
@@ -177,11 +194,33 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_an_order_whatever_the_clock_says() {
+    fn keys_have_an_order_where_the_clock_was_set_back_a_little() {
         assert_eq!(next(&[], at(5)), at(5));
         assert_eq!(next(&[at(4)], at(5)), at(5));
         assert_eq!(next(&[at(5)], at(5)), Timestamp::from_millis(5001));
         assert_eq!(next(&[at(9)], at(5)), Timestamp::from_millis(9001));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_stops_no_rotation() {
+        let later = at(1_000_000);
+        let made = [at(0), later];
+        let make = |made: &[Timestamp], now| due(made, at(now), POLICY).make;
+        assert!(is_astray(later, at(5)) && !is_astray(at(3600), at(0)));
+        assert!(!is_waiting(&made, at(5), POLICY));
+        assert_eq!(next(&made, at(5)), at(5));
+        assert!(!make(&made, 999) && make(&made, 1000));
+        let until = spells(&made, at(5), POLICY).next().map(|(_, until)| until);
+        assert_eq!(until, Some(at(1100)));
+        // The one that is made then is one like any other.
+        let made = [at(0), at(1000), later];
+        assert!(is_waiting(&made, at(1001), POLICY) && !make(&made, 1001));
+        assert_eq!(signing(&made, at(1100), POLICY), Some(1));
+        assert!(make(&made, 2000));
+        // Also where all were made under that clock; there is no end to it for want of one.
+        assert!(make(&[later], 5) && !make(&[at(5), later], 6));
+        // A clock that is behind, and for how long it is, is no reason to remove any.
+        assert_eq!(due(&[at(100_000), later], at(0), POLICY).over, 0);
     }
 
     /// What happens to keys: time goes by, what is due is done or is late, one is asked for.

@@ -234,6 +234,81 @@ fn a_key_that_cannot_be_removed_is_withdrawn_all_the_same_and_named() {
 }
 
 #[test]
+fn a_key_that_was_withdrawn_or_is_over_stays_away_whatever_is_put_back() {
+    let (data, keys) = fresh();
+    let token = keys.sign(Algorithm::EdDsa, &access_token(), NOW).unwrap();
+    let path = |name: &str| data.path().join("keys").join(name);
+    let old = ["EdDSA-1790000000000.pkcs8", "ES256-1790000000000.pkcs8"].map(path);
+    let copies: [Vec<u8>; 2] = old.each_ref().map(|path| std::fs::read(path).unwrap());
+    let put_back = || {
+        for (path, copy) in old.iter().zip(&copies) {
+            std::fs::write(path, copy).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    };
+    keys.rotate_at_once(after(1)).unwrap();
+    let second = signs(&keys, after(1));
+    drop(keys);
+    put_back();
+    let keys = load(data.path(), after(1));
+    assert_eq!((Vec::from(signs(&keys, after(1))), published(&keys).len()), (second.into(), 2));
+    assert!(keys.open(&token).is_none());
+    assert!(old.iter().all(|path| !path.exists()));
+    let list = data.path().join("withdrawn-keys");
+    assert_eq!(list.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // One that has done its work was no less a key that may have leaked.
+    drop(keys);
+    std::fs::remove_file(list).unwrap();
+    put_back();
+    drop(load(data.path(), after(9)));
+    assert!(old.iter().all(|path| !path.exists()));
+    put_back();
+    let keys = load(data.path(), after(1));
+    assert!(keys.open(&token).is_none());
+}
+
+#[test]
+fn keys_are_withdrawn_only_where_that_can_be_kept() {
+    let (data, keys) = fresh();
+    let token = keys.sign(Algorithm::EdDsa, &access_token(), NOW).unwrap();
+    let list = data.path().join("withdrawn-keys");
+    std::fs::create_dir(&list).unwrap();
+    assert!(keys.rotate_at_once(after(1)).is_err());
+    assert_eq!((published(&keys).len(), files(data.path())), (2, 2));
+    assert!(keys.open(&token).is_some());
+    std::fs::remove_dir(&list).unwrap();
+    assert_eq!(keys.rotate_at_once(after(1)).unwrap().len(), 4);
+}
+
+#[test]
+fn a_tick_under_a_clock_that_is_ahead_stops_nothing() {
+    let (data, keys) = fresh();
+    assert_eq!(count(&keys.tick(after(1_000), POLICY).unwrap(), What::Made), 2);
+    drop(keys);
+    let keys = load(data.path(), after(1));
+    let first = signs(&keys, after(1));
+    assert_eq!(count(&keys.rotate(after(1)).unwrap(), What::Made), 2);
+    assert_eq!(keys.rotate(after(1)).unwrap(), []);
+    let second = signs(&keys, after(2));
+    assert!(first.iter().all(|kid| !second.contains(kid)));
+    assert_eq!(count(&keys.tick(after(91), POLICY).unwrap(), What::Made), 2);
+    let done = keys.rotate_at_once(after(91)).unwrap();
+    assert_eq!((count(&done, What::Made), published(&keys).len()), (2, 2));
+    assert!(keys.list(after(91)).iter().all(|key| key.made_at < after(92)), "{done:?}");
+}
+
+#[test]
+fn keys_that_nothing_uses_are_withdrawn_too() {
+    let (data, keys) = fresh();
+    let token = keys.sign(Algorithm::Es256, &access_token(), NOW).unwrap();
+    drop(keys);
+    let key_files = KeyFiles::open(data.path()).unwrap();
+    let done = SigningKeys::withdraw_unused(&key_files).unwrap();
+    assert_eq!((count(&done, What::Removed), done.len(), files(data.path())), (2, 2, 0));
+    assert!(load(data.path(), NOW).open(&token).is_none());
+}
+
+#[test]
 fn a_crash_between_two_steps_is_made_good_at_the_next_start() {
     let (data, keys) = fresh();
     let first = signs(&keys, NOW);
