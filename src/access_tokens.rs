@@ -84,7 +84,7 @@ impl AccessTokenKeys {
         let policy =
             Policy { rotate_every: config.signing.rotate, lead: LEAD, longest_lifetime: LONGEST };
         let signing = if let Some(ready) = self.ready.load_full() {
-            // With the keys that there are, a full disk is no reason to keep an older configuration.
+            // With the keys that there are, a full disk keeps no configuration away.
             keep_up(&ready.signing, policy, now);
             ready.signing.clone()
         } else {

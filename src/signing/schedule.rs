@@ -205,20 +205,20 @@ mod tests {
     fn a_clock_that_was_ahead_stops_no_rotation() {
         let later = at(1_000_000);
         let made = [at(0), later];
-        let make = |made: &[Timestamp], now| due(made, at(now), POLICY).make;
+        let is_due = |made: &[Timestamp], now| due(made, at(now), POLICY).make;
         assert!(is_astray(later, at(5)) && !is_astray(at(3600), at(0)));
         assert!(!is_waiting(&made, at(5), POLICY));
         assert_eq!(next(&made, at(5)), at(5));
-        assert!(!make(&made, 999) && make(&made, 1000));
+        assert!(!is_due(&made, 999) && is_due(&made, 1000));
         let until = spells(&made, at(5), POLICY).next().map(|(_, until)| until);
         assert_eq!(until, Some(at(1100)));
         // The one that is made then is one like any other.
         let made = [at(0), at(1000), later];
-        assert!(is_waiting(&made, at(1001), POLICY) && !make(&made, 1001));
+        assert!(is_waiting(&made, at(1001), POLICY) && !is_due(&made, 1001));
         assert_eq!(signing(&made, at(1100), POLICY), Some(1));
-        assert!(make(&made, 2000));
+        assert!(is_due(&made, 2000));
         // Also where all were made under that clock; there is no end to it for want of one.
-        assert!(make(&[later], 5) && !make(&[at(5), later], 6));
+        assert!(is_due(&[later], 5) && !is_due(&[at(5), later], 6));
         // A clock that is behind, and for how long it is, is no reason to remove any.
         assert_eq!(due(&[at(100_000), later], at(0), POLICY).over, 0);
     }
