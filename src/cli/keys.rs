@@ -73,7 +73,9 @@ async fn rotate(global: &Global, operator: &Operator, at_once: bool) -> Result<(
     }
     let keys: Vec<&Value> = rotated["keys"].as_array().into_iter().flatten().collect();
     output::table(&HEADINGS, keys.iter().map(|key| row(key)))?;
-    let said = if at_once {
+    let said = if at_once && made.is_empty() {
+        "\nAll keys are withdrawn. No API has access tokens now; when one has, new ones are made."
+    } else if at_once {
         "\nNew keys sign. All others are withdrawn: the access tokens that they have signed are \
          refused here from now on, and elsewhere once the list of keys has been read again."
     } else if made.is_empty() {

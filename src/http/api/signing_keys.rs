@@ -33,7 +33,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                      was signed before stays good. Where one waits for its day already, none is \
                      made. With `at_once` new keys sign now and all others are withdrawn: what \
                      they have signed is refused here when this is answered, and elsewhere once \
-                     the list of keys has been read again.",
+                     the list of keys has been read again. Where no API has access tokens, \
+                     `at_once` withdraws what keys there are, and makes none.",
                 )
                 .for_the_operator()
                 .fails(&[StatusCode::CONFLICT]),
