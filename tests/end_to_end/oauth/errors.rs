@@ -37,6 +37,10 @@ fn what_cannot_be_read_or_is_not_to_be_had() {
         let answer = post(stage.server.main, "/oauth2/token", lines, &form);
         says_no(&answer, status, error);
     }
+    // A bare scope covers more than a token of 8 KiB can name.
+    let many: Vec<String> = (0..800).map(|n| format!("a{n}:read")).collect();
+    let many = with(&format!("scope={}", many.join("+")));
+    says_no(&stage.ask("/oauth2/token", &stage.token, &many), 400, "invalid_scope");
     let costs = stage.server.issue("costs", &[]);
     says_no(&stage.ask("/oauth2/token", &costs, &with("scope=read")), 400, "invalid_scope");
     let plain = stage.server.issue("plain", &[]);
