@@ -110,7 +110,8 @@ impl Running {
         self.0.try_wait().context("cannot ask after a process")
     }
 
-    fn wait_within(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+    /// How it ended, if it has within this time.
+    pub(crate) fn wait_within(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
         let start = Instant::now();
         loop {
             if let Some(status) = self.ended()? {

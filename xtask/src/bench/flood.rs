@@ -14,8 +14,7 @@ use crate::process::Running;
 use anyhow::{Result, bail};
 use std::fs::{self, File};
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Wrong passwords a second: some twenty times as many as one thread looks at.
 const PER_SECOND: u32 = 1000;
@@ -70,16 +69,13 @@ fn during(
     flood.arg(PER_SECOND.to_string()).arg((options.seconds + 2 * AROUND).to_string());
     flood.stdout(File::create(&said)?);
     let mut flood = Running::start(&mut flood)?;
-    thread::sleep(Duration::from_secs(AROUND));
+    // Until the flood is there.
+    load::run(pinning, AROUND, contestant)?;
     let sample = load::run(pinning, options.seconds, contestant)?;
-    let begin = Instant::now();
-    loop {
-        match flood.ended()? {
-            Some(status) if status.success() => break,
-            Some(status) => bail!("the flood ended ({status})"),
-            None if begin.elapsed() > END => bail!("the flood did not end"),
-            None => thread::sleep(Duration::from_millis(20)),
-        }
+    match flood.wait_within(END)? {
+        Some(status) if status.success() => {}
+        Some(status) => bail!("the flood ended ({status})"),
+        None => bail!("the flood did not end"),
     }
     Ok((sample, fs::read_to_string(said)?.trim().to_owned()))
 }
