@@ -101,7 +101,7 @@ impl From<NotObtained> for Problem {
     fn from(error: NotObtained) -> Self {
         match error {
             NotObtained::NotIssued(NotIssued::Service(error)) => error.into(),
-            NotObtained::NotIssued(NotIssued::Scope(_)) => {
+            NotObtained::NotIssued(NotIssued::Scope(_) | NotIssued::TooLong) => {
                 Self::bad_request(format!("scopes: {error}")).about("scopes")
             }
             other => ServiceError::Conflict(other.to_string()).into(),

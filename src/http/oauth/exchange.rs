@@ -111,8 +111,10 @@ impl Exchange {
             _ => None,
         };
         let asked = presented.filter(|_| mounted.is_none());
-        let found = asked.and_then(|text| self.door_of(text));
-        let speaks = mounted.or_else(|| self.words_for(presented, found));
+        let signed = asked.and_then(|text| self.signed_for(text));
+        let found = signed.or_else(|| asked.and_then(|text| self.issued_for(text)));
+        let told = mounted.or_else(|| signed.map(|door| &*door.api.name));
+        let speaks = told.or_else(|| self.words_for(presented));
         let speaks = speaks.and_then(|name| self.doors.find(name)).ok_or_else(none)?;
         let door = found.unwrap_or(speaks);
         // A signature that is not ours is looked at once.
@@ -155,34 +157,27 @@ impl Exchange {
         }
     }
 
-    /// The door of the API that a secret or an access token is for, where that has some.
-    fn door_of(&self, text: &str) -> Option<&Door> {
-        let opens = access_token::is_plausible(text);
-        let opened = opens.then(|| self.common.access_tokens.open(text)).flatten();
-        let door = match opened {
-            Some(opened) => self.doors.find(&opened.audience),
-            None => self.doors.find(self.common.replica.index()?.find(&Digest::of(text))?.api()),
-        };
-        door.filter(|door| door.api.access_tokens.is_some())
+    /// The door of the API that an access token of ours is for.
+    fn signed_for(&self, text: &str) -> Option<&Door> {
+        let opened = access_token::is_plausible(text).then(|| self.common.access_tokens.open(text));
+        self.door_of(&opened??.audience)
     }
 
-    /// The API in whose words this is refused: the one that everybody can tell from it, by a
-    /// signature of ours or by how secrets begin; else the first.
-    fn words_for<'a>(
-        &'a self,
-        presented: Option<&str>,
-        found: Option<&'a Door>,
-    ) -> Option<&'a str> {
-        let has = |text: &str, api: &Api| {
-            text.strip_prefix(api.tokens.prefix.as_str()).is_some_and(|rest| rest.starts_with('_'))
-        };
-        let told = presented.and_then(|text| {
-            if access_token::is_plausible(text) {
-                return found.map(|door| &*door.api.name);
-            }
-            self.speaking.iter().find(|api| has(text, api)).map(|api| &*api.name)
-        });
-        told.or_else(|| self.speaking.first().map(|api| &*api.name))
+    /// The door of the API that a secret is for.
+    fn issued_for(&self, text: &str) -> Option<&Door> {
+        self.door_of(self.common.replica.index()?.find(&Digest::of(text))?.api())
+    }
+
+    fn door_of(&self, api: &str) -> Option<&Door> {
+        self.doors.find(api).filter(|door| door.api.access_tokens.is_some())
+    }
+
+    /// The API in whose words this is refused, as far as everybody can tell it from how secrets
+    /// begin; else the first. Whether there is such a secret has no say in it.
+    fn words_for(&self, presented: Option<&str>) -> Option<&str> {
+        let begins = |api: &&Arc<Api>| presented.is_some_and(|text| api.tokens.prefix.begins(text));
+        let begun = self.speaking.iter().find(begins).or(self.speaking.first());
+        begun.map(|api| &*api.name)
     }
 }
 
