@@ -3,6 +3,7 @@
 use crate::{
     credential::Malformed,
     id::{OrganizationId, TokenId},
+    limit::Throttled,
     time::Seconds,
 };
 
@@ -142,6 +143,8 @@ pub enum About {
     Scope(String),
     /// How long to wait.
     RetryAfter(Seconds),
+    /// How long to wait, and how the rates stand.
+    Throttled(Box<Throttled>),
 }
 
 impl std::fmt::Display for About {
@@ -151,6 +154,7 @@ impl std::fmt::Display for About {
             Self::Malformed(malformed) => malformed.fmt(f),
             Self::Scope(scope) => write!(f, "the scope {scope} was needed"),
             Self::RetryAfter(seconds) => write!(f, "{seconds} to wait"),
+            Self::Throttled(throttled) => throttled.fmt(f),
         }
     }
 }

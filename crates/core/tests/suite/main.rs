@@ -7,6 +7,8 @@ mod challenges;
 mod concurrency;
 mod error_format;
 mod hostile_input;
+mod limit_rates;
+mod limit_slots;
 mod look_alikes;
 mod model;
 mod replay;
