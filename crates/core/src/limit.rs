@@ -73,7 +73,7 @@ const MOST_RATES: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
     in_flight: Option<u32>,
-    rates: Arc<[Rate]>,
+    rates: Arc<Vec<Rate>>,
 }
 
 /// Why an API cannot have these limits.
@@ -111,7 +111,7 @@ impl Limits {
                 return Err(Unsound::Repeated { index, per: rate.per() });
             }
         }
-        Ok(Self { in_flight, rates: rates.into() })
+        Ok(Self { in_flight, rates: Arc::new(rates) })
     }
 
     /// How many requests may be in flight, where there is a limit.
@@ -136,7 +136,7 @@ impl Limits {
     pub fn divided(&self, nodes: u32) -> Self {
         Self {
             in_flight: self.in_flight.map(|most| (most / nodes.max(1)).max(1)),
-            rates: self.rates.iter().map(|rate| rate.divided(nodes)).collect(),
+            rates: Arc::new(self.rates.iter().map(|rate| rate.divided(nodes)).collect()),
         }
     }
 }

@@ -56,11 +56,11 @@ struct Shard {
     look_when: usize,
 }
 
-/// An active token.
+/// An active token. With its id, a cache line.
 #[derive(Debug)]
 struct Entry {
     slots: Slots,
-    rates: Arc<[Rate]>,
+    rates: Arc<Vec<Rate>>,
     windows: Box<[Window]>,
     /// When the windows have nothing left.
     passed_at: Timestamp,
@@ -96,7 +96,7 @@ impl Limiter {
         };
         entry.adopt(&ask.limits.rates, now);
 
-        window::judge(&entry.rates, &mut entry.windows, now)?;
+        let judged = window::judge(&entry.rates, &mut entry.windows, now)?;
         if let Some(most) = in_flight
             && entry.slots.in_flight() >= most as usize
         {
@@ -105,7 +105,7 @@ impl Limiter {
                 return Err(Refused::TooManyInFlight);
             }
         }
-        let standings = window::grant(&entry.rates, &mut entry.windows, now);
+        let standings = window::grant(&entry.rates, &mut entry.windows, judged);
         let memory = entry.rates.iter().map(Rate::memory_millis).max().unwrap_or(0);
         entry.passed_at = Timestamp::from_millis(now.as_millis().saturating_add(memory));
         let slot = match (in_flight, &ask.holds) {
@@ -223,7 +223,7 @@ impl Shard {
 }
 
 impl Entry {
-    fn new(rates: &Arc<[Rate]>, now: Timestamp) -> Self {
+    fn new(rates: &Arc<Vec<Rate>>, now: Timestamp) -> Self {
         Self {
             slots: Slots::default(),
             rates: rates.clone(),
@@ -234,7 +234,7 @@ impl Entry {
 
     /// Counts by these rates from now on. A window of a length that was there before goes on;
     /// one that is new begins with nothing in it.
-    fn adopt(&mut self, rates: &Arc<[Rate]>, now: Timestamp) {
+    fn adopt(&mut self, rates: &Arc<Vec<Rate>>, now: Timestamp) {
         if Arc::ptr_eq(&self.rates, rates) || self.rates == *rates {
             return;
         }
@@ -253,4 +253,14 @@ impl Entry {
 /// What a thread that panicked left behind is counters, and each of them is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_active_token_is_small() {
+        assert_eq!(size_of::<(TokenId, Entry)>(), 64);
+    }
 }

@@ -19,9 +19,15 @@ pub(super) struct Slots {
     /// Each slot is a reference to it, so that there are as many as are counted. Absent
     /// before the first.
     counted: Option<Arc<()>>,
-    named: Vec<Named>,
-    /// No named slot ends before.
-    soonest: Option<Timestamp>,
+    /// Those with names. Most tokens have none.
+    named: Option<Box<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    slots: Vec<Named>,
+    /// None of them ends before.
+    soonest: Timestamp,
 }
 
 #[derive(Debug)]
@@ -33,11 +39,11 @@ struct Named {
 }
 
 impl Slots {
-    /// How many requests are in flight. Only [`Self::take`] adds to them, so with `&mut self`
-    /// they can only have become fewer.
+    /// How many requests are in flight. Only [`Self::take`] adds to them, so for whoever has
+    /// `&mut self` they can only become fewer.
     pub(super) fn in_flight(&self) -> usize {
         let counted = self.counted.as_ref().map_or(0, |counted| Arc::strong_count(counted) - 1);
-        // What whoever gave a slot back did before comes before what follows here.
+        // What was done with a slot before it was given back comes before what follows here.
         fence(Ordering::Acquire);
         counted
     }
@@ -51,42 +57,49 @@ impl Slots {
     pub(super) fn keep(&mut self, claim: &Claim, now: Timestamp) {
         let ends_at = now.plus(claim.lasts);
         let slot = self.take();
-        self.named.push(Named { id: claim.id, owner: claim.owner, ends_at, _slot: slot });
-        self.soonest = Some(self.soonest.map_or(ends_at, |soonest| soonest.min(ends_at)));
+        let kept = self
+            .named
+            .get_or_insert_with(|| Box::new(Kept { slots: Vec::new(), soonest: ends_at }));
+        kept.slots.push(Named { id: claim.id, owner: claim.owner, ends_at, _slot: slot });
+        kept.soonest = kept.soonest.min(ends_at);
     }
 
     /// Has the owner's slot last from now on; whether there is one.
     pub(super) fn renew(&mut self, claim: &Claim, now: Timestamp) -> bool {
+        let Some(kept) = &mut self.named else { return false };
+        let Some(found) = kept.find(claim.id, claim.owner) else { return false };
         let ends_at = now.plus(claim.lasts);
-        let Some(named) = self.named.iter_mut().find(|named| named.is(claim.id, claim.owner))
-        else {
-            return false;
-        };
-        named.ends_at = ends_at;
-        self.soonest = self.soonest.map(|soonest| soonest.min(ends_at));
+        kept.slots[found].ends_at = ends_at;
+        kept.soonest = kept.soonest.min(ends_at);
         true
     }
 
     /// Gives back the owner's slot; whether there was one.
     pub(super) fn give_back(&mut self, id: SlotId, owner: Owner) -> bool {
-        let found = self.named.iter().position(|named| named.is(id, owner));
-        found.map(|found| self.named.swap_remove(found)).is_some()
+        let Some(kept) = &mut self.named else { return false };
+        let Some(found) = kept.find(id, owner) else { return false };
+        kept.slots.swap_remove(found);
+        self.named.take_if(|kept| kept.slots.is_empty());
+        true
     }
 
     /// Gives back the named slots that have ended, and says which they were.
     pub(super) fn end(&mut self, now: Timestamp) -> Vec<SlotId> {
-        if self.soonest.is_none_or(|soonest| now < soonest) {
+        let Some(kept) = self.named.as_mut().filter(|kept| now >= kept.soonest) else {
             return Vec::new();
-        }
-        let ended = self.named.extract_if(.., |named| now >= named.ends_at);
+        };
+        let ended = kept.slots.extract_if(.., |named| now >= named.ends_at);
         let ended = ended.map(|named| named.id).collect();
-        self.soonest = self.named.iter().map(|named| named.ends_at).min();
+        match kept.slots.iter().map(|named| named.ends_at).min() {
+            Some(soonest) => kept.soonest = soonest,
+            None => self.named = None,
+        }
         ended
     }
 }
 
-impl Named {
-    fn is(&self, id: SlotId, owner: Owner) -> bool {
-        self.id == id && self.owner == owner
+impl Kept {
+    fn find(&self, id: SlotId, owner: Owner) -> Option<usize> {
+        self.slots.iter().position(|named| named.id == id && named.owner == owner)
     }
 }

@@ -5,14 +5,14 @@
 //! most, one of them came after the moment that the rate's even pace would have had it. So
 //! the `n`th of a part was granted at `lag + pace(n)` at the latest, and at `last` at the
 //! latest, and is given back a whole window after the earlier of the two. That is never too
-//! early. It is too late by less than a part, and by nothing for requests that come evenly or
-//! all at once.
+//! early. It is late by less than a part, by next to nothing for requests that come evenly as
+//! fast as they may, and by nothing for those that come all at once.
 //!
 //! Everything here is a function of the counters and the moment: whoever keeps the same
 //! counters elsewhere comes to the same decision.
 
 use super::{
-    Standing, Standings, Throttled,
+    MOST_RATES, Standing, Standings, Throttled,
     rate::{PARTS, Rate},
 };
 use crate::{Timestamp, time::Seconds};
@@ -39,35 +39,51 @@ struct Part {
     lag: u16,
 }
 
-/// How long to wait until each of `rates` allows a request, and how they stand, if one does
-/// not allow it now. Counts nothing.
-pub fn judge(rates: &[Rate], windows: &mut [Window], now: Timestamp) -> Result<(), Throttled> {
-    let waits = rates.iter().zip(windows.iter_mut()).map(|(rate, window)| {
-        let at = window.turn(rate, now);
-        window.wait(rate, at, now)
-    });
-    // What one gives back, the others have kept, so the longest wait is that of all.
-    let wait = waits.max().unwrap_or(0);
-    if wait <= 0 {
-        return Ok(());
-    }
-    Err(Throttled { retry_after: seconds(wait), standings: standings(rates, windows, now) })
+/// Leave to count a request, in the moment that it was asked for.
+#[derive(Debug)]
+#[must_use = "what is not granted counts nowhere"]
+pub struct Judged {
+    now: Timestamp,
+    /// In which tick that is, for each rate.
+    at: [i64; MOST_RATES],
 }
 
-/// Counts a request that [`judge`] allowed in the same moment, and says how the rates stand
+/// Whether each of `rates` allows a request now. Counts nothing.
+pub fn judge(rates: &[Rate], windows: &mut [Window], now: Timestamp) -> Result<Judged, Throttled> {
+    let mut judged = Judged { now, at: [0; MOST_RATES] };
+    // What one gives back, the others have kept, so the longest wait is that of all.
+    let mut longest = 0;
+    for ((rate, window), at) in rates.iter().zip(windows.iter_mut()).zip(&mut judged.at) {
+        *at = window.turn(rate, now);
+        longest = longest.max(window.wait(rate, *at, now));
+    }
+    if longest > 0 {
+        let standings = standings(rates, windows, now, &judged.at);
+        return Err(Throttled { retry_after: seconds(longest), standings });
+    }
+    Ok(judged)
+}
+
+/// Counts a request in the same windows that [`judge`] looked at, and says how the rates stand
 /// with it.
-pub fn grant(rates: &[Rate], windows: &mut [Window], now: Timestamp) -> Standings {
-    for (rate, window) in rates.iter().zip(windows.iter_mut()) {
-        let at = window.turn(rate, now);
+#[expect(clippy::needless_pass_by_value, reason = "a judgement is good for one request")]
+pub fn grant(rates: &[Rate], windows: &mut [Window], judged: Judged) -> Standings {
+    let Judged { now, at } = judged;
+    for ((rate, window), at) in rates.iter().zip(windows.iter_mut()).zip(at) {
         window.count(rate, at);
     }
-    standings(rates, windows, now)
+    standings(rates, windows, now, &at)
 }
 
-fn standings(rates: &[Rate], windows: &[Window], now: Timestamp) -> Standings {
+fn standings(
+    rates: &[Rate],
+    windows: &[Window],
+    now: Timestamp,
+    at: &[i64; MOST_RATES],
+) -> Standings {
     let mut standings = Standings::default();
-    for (rate, window) in rates.iter().zip(windows) {
-        standings.push(window.standing(rate, now));
+    for ((rate, window), at) in rates.iter().zip(windows).zip(at) {
+        standings.push(window.standing(rate, *at, now));
     }
     standings
 }
@@ -85,6 +101,9 @@ impl Window {
         let part = i64::from(rate.part());
         let last = self.parts[place(self.newest)].last;
         let at = rate.tick_of(now).max(self.newest * part + i64::from(last));
+        if at < (self.newest + 1) * part {
+            return at;
+        }
         let newest = at / part;
         // As many as are in sight, however long it was.
         for number in (self.newest + 1).max(newest - i64::from(PARTS))..=newest {
@@ -114,7 +133,12 @@ impl Window {
 
     /// How many requests count against the token.
     fn held(&self, rate: &Rate, at: i64) -> i64 {
-        self.parts(rate).map(|(since, part)| part.held(rate, at - since)).sum()
+        let granted: i64 = self.parts.iter().map(|part| i64::from(part.granted)).sum();
+        // Only the oldest can have given back any.
+        let passing = self.parts(rate).take_while(|(since, _)| *since <= at);
+        let given_back =
+            passing.map(|(since, part)| i64::from(part.granted) - part.held(rate, at - since));
+        granted - given_back.sum::<i64>()
     }
 
     /// Milliseconds from `now` until the `n`th of the requests that are held is given back.
@@ -132,9 +156,7 @@ impl Window {
         0
     }
 
-    fn standing(&self, rate: &Rate, now: Timestamp) -> Standing {
-        // The part of `now` is there: this comes after a turn.
-        let at = rate.tick_of(now);
+    fn standing(&self, rate: &Rate, at: i64, now: Timestamp) -> Standing {
         let held = self.held(rate, at);
         let remaining = u32::try_from(i64::from(rate.requests()) - held).unwrap_or(0);
         let reset = match self.until_given_back(rate, at, 1, now) {
@@ -167,7 +189,7 @@ impl Window {
 
 impl Part {
     /// How many requests count `ticks` after the first of them could have been given back.
-    fn held(&self, rate: &Rate, ticks: i64) -> i64 {
+    fn held(self, rate: &Rate, ticks: i64) -> i64 {
         let granted = i64::from(self.granted);
         match ticks - i64::from(self.lag) {
             _ if ticks >= i64::from(self.last) => 0,
@@ -177,13 +199,13 @@ impl Part {
     }
 
     /// After how many ticks the `n`th is given back, counted from none.
-    fn given_back(&self, rate: &Rate, n: u32) -> i64 {
+    fn given_back(self, rate: &Rate, n: u32) -> i64 {
         i64::from(self.last).min(i64::from(self.lag) + rate.pace(n))
     }
 }
 
 fn place(number: i64) -> usize {
-    usize::try_from(number.rem_euclid(KEPT as i64)).unwrap_or(0)
+    usize::try_from(number.rem_euclid(i64::from(PARTS) + 1)).unwrap_or(0)
 }
 
 /// An offset within a part, which has 65,536 ticks at most.
@@ -227,23 +249,23 @@ mod tests {
             (1_002_000, 233, vec![(2, 3362, 1362)]),
             // Late, and so counted where time stands.
             (1_001_000, 233, vec![(3, 3362, 1362)]),
-            // The next part, which has its place before the others.
-            (1_003_000, 234, vec![(1, 76, 76), (3, 3362, 1362)]),
-            (1_059_000, 247, vec![(1, 76, 76), (3, 3362, 1362), (1, 358, 358)]),
+            (1_003_000, 234, vec![(3, 3362, 1362), (1, 76, 76)]),
+            // This part has its place before theirs.
+            (1_059_000, 247, vec![(1, 358, 358), (3, 3362, 1362), (1, 76, 76)]),
         ] {
-            judge(&rates, &mut windows, at(now)).unwrap();
-            grant(&rates, &mut windows, at(now));
+            let judged = judge(&rates, &mut windows, at(now)).unwrap();
+            grant(&rates, &mut windows, judged);
             assert_eq!(shown(&windows), (newest, parts), "at {now}");
         }
         let mut wait = |now| judge(&rates, &mut windows, at(now)).unwrap_err().retry_after.0;
-        assert_eq!([wait(1_059_000), wait(1_059_999)], [2, 1]);
+        assert_eq!([wait(1_059_000), wait(1_059_999)], [1, 1]);
         // The first, and the two that came when the last of its part did.
-        for (now, remaining) in [(1_060_004, 0), (1_062_004, 1), (1_062_005, 0)] {
-            judge(&rates, &mut windows, at(now)).unwrap();
-            let standings = grant(&rates, &mut windows, at(now));
+        for (now, remaining) in [(1_060_000, 0), (1_062_000, 1), (1_062_001, 0)] {
+            let judged = judge(&rates, &mut windows, at(now)).unwrap();
+            let standings = grant(&rates, &mut windows, judged);
             assert_eq!(standings[0].remaining, remaining, "at {now}");
         }
-        assert!(judge(&rates, &mut windows, at(1_062_006)).is_err());
+        assert!(judge(&rates, &mut windows, at(1_062_002)).is_err());
     }
 
     #[test]
@@ -252,8 +274,8 @@ mod tests {
         for times in [[i64::MIN, i64::MAX], [i64::MAX, i64::MIN], [i64::MAX, i64::MAX]] {
             let mut windows = rates.map(|rate| Window::new(&rate, at(times[0])));
             for now in times {
-                if judge(&rates, &mut windows, at(now)).is_ok() {
-                    grant(&rates, &mut windows, at(now));
+                if let Ok(judged) = judge(&rates, &mut windows, at(now)) {
+                    grant(&rates, &mut windows, judged);
                 }
             }
         }

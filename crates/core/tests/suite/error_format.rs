@@ -505,10 +505,9 @@ fn how_the_rates_stand_is_said_where_the_format_has_words_for_it() {
         }
         let body = json(&answer.body);
         let said = match format {
-            ErrorFormat::Problem => &body["detail"],
             ErrorFormat::OAuth => &body["error_description"],
-            ErrorFormat::SimpleJwt | ErrorFormat::DrfToken => &body["detail"],
             ErrorFormat::Message => &body["message"],
+            _ => &body["detail"],
         };
         let words = match format {
             ErrorFormat::SimpleJwt | ErrorFormat::DrfToken => {

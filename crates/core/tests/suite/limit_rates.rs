@@ -1,5 +1,12 @@
 //! Rates beside an exact count, which keeps the moment of every request.
 
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of a test are small"
+)]
+
 use crate::scene::token_id;
 use counterfoil_core::{
     Timestamp,
@@ -52,9 +59,9 @@ impl Windows {
     }
 
     fn ask(&mut self, now: i64) -> Result<Standings, i64> {
-        window::judge(&self.rates, &mut self.windows, at(now))
+        let judged = window::judge(&self.rates, &mut self.windows, at(now))
             .map_err(|throttled| throttled.retry_after.0 as i64 * 1000)?;
-        Ok(window::grant(&self.rates, &mut self.windows, at(now)))
+        Ok(window::grant(&self.rates, &mut self.windows, judged))
     }
 }
 

@@ -1,6 +1,13 @@
 //! Slots, beside a model that counts them one by one, and from many threads; and who is kept
 //! in the limiter's table.
 
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of a test are small"
+)]
+
 use crate::scene::token_id;
 use counterfoil_core::{
     Timestamp,

@@ -8,6 +8,7 @@ mod concurrency;
 mod error_format;
 mod hostile_input;
 mod limit_rates;
+mod limit_script;
 mod limit_slots;
 mod look_alikes;
 mod model;
