@@ -7,8 +7,8 @@
 //! - Never more than a rate's number is granted in any span of its length, and never more
 //!   requests are in flight than the limit. A request that is refused counts nowhere.
 //! - Fewer may be granted, a little. A request counts for its span and up to a fourteenth of it
-//!   longer, so that no pattern gets less than from an exact count over 15/14 of the span. Who
-//!   asks evenly gets all but two: 1000/60s is 998 a minute, one every 60.12 ms.
+//!   longer, so that no pattern gets less than from an exact count over 15/14 of the span (and
+//!   four ticks). Who asks evenly gets all but two: of 1000/60s, 998 a minute.
 //! - `Retry-After` is when a request will be granted if nobody else asks, rounded up to a second.
 //!
 //! # One decision, step by step

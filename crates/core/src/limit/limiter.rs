@@ -235,17 +235,19 @@ impl Entry {
     /// Counts by these rates from now on. A window of a length that was there before goes on;
     /// one that is new begins with nothing in it.
     fn adopt(&mut self, rates: &Arc<Vec<Rate>>, now: Timestamp) {
-        if Arc::ptr_eq(&self.rates, rates) || self.rates == *rates {
+        if Arc::ptr_eq(&self.rates, rates) {
             return;
         }
-        let windows = rates.iter().map(|rate| {
-            let mut known = self.rates.iter().zip(&self.windows);
-            match known.find(|(known, _)| known.per() == rate.per()) {
-                Some((_, window)) => window.clone().repaced(),
-                None => Window::new(rate, now),
-            }
-        });
-        self.windows = windows.collect();
+        if self.rates != *rates {
+            let windows = rates.iter().map(|rate| {
+                let mut known = self.rates.iter().zip(&self.windows);
+                match known.find(|(known, _)| known.per() == rate.per()) {
+                    Some((_, window)) => window.clone().repaced(),
+                    None => Window::new(rate, now),
+                }
+            });
+            self.windows = windows.collect();
+        }
         self.rates = rates.clone();
     }
 }

@@ -125,6 +125,34 @@ proptest! {
         }
     }
 
+    /// As fast as the rate allows, and a little faster and slower.
+    #[test]
+    fn never_more_however_even(
+        requests in 1..80_u32,
+        seconds in select(vec![1_u64, 7, 60, 901, 86_400]),
+        start in start(),
+        gaps in vec(300..1300_i64, 1..8),
+    ) {
+        let rates = [rate(requests, seconds)];
+        let (mut windows, mut exact) = (Windows::new(&rates, start), Exact::of(&rates));
+        let mut now = start;
+        for n in 0..6 * requests as usize {
+            now += seconds as i64 * gaps[n % gaps.len()] / i64::from(requests);
+            let mut asked = windows.ask(now);
+            if asked.is_err() {
+                // Not before an exact count would allow it, and not after.
+                let first = exact.granted[exact.granted.len() - requests as usize];
+                prop_assert!(windows.ask(now.max(first + seconds as i64 * 1000 - 1)).is_err());
+                now = now.max(first + seconds as i64 * 1000);
+                asked = windows.ask(now);
+            }
+            if asked.is_ok() {
+                prop_assert!(exact.allows(now), "at {now}, after {:?}", exact.granted);
+                exact.granted.push(now);
+            }
+        }
+    }
+
     /// Whatever comes: the requests that a longer memory grants are granted, none later.
     #[test]
     fn never_fewer_than_an_exact_count_of_a_part_longer(rates in rates(), start in start(), arrivals in arrivals()) {
