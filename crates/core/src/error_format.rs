@@ -8,6 +8,7 @@ use crate::{
     api::Api,
     credential::{Malformed, Scheme},
     id::RequestId,
+    limit,
     refusal::About,
     time::Seconds,
 };
@@ -58,6 +59,9 @@ pub fn answer(api: &Api, refusal: &Refusal, request_id: RequestId) -> Answer {
     }
     if let Some(seconds) = retry_after(code, &refusal.about) {
         headers.push(("retry-after", seconds.0.to_string()));
+    }
+    if let (Code::RateLimited, About::Throttled(throttled)) = (code, &refusal.about) {
+        headers.extend(limit::fields(api.errors, &throttled.standings).into_iter().flatten());
     }
     let body = match api.errors {
         ErrorFormat::Problem => problem(api, code, refusal, request_id),
@@ -138,6 +142,7 @@ fn header_names(api: &Api, scheme: Scheme) -> String {
 fn retry_after(code: Code, about: &About) -> Option<Seconds> {
     match (code.status(), about) {
         (429 | 503, About::RetryAfter(seconds)) => Some(*seconds),
+        (429 | 503, About::Throttled(throttled)) => Some(throttled.retry_after),
         (429 | 503, _) => Some(Seconds(1)),
         _ => None,
     }

@@ -98,6 +98,10 @@ id! {
     /// Names one answer that we gave.
     RequestId, as in "01890a61-5e20-7b19-a4d7-0c8e35f2961a"
 }
+id! {
+    /// Names a slot that a service holds for a request of its own.
+    SlotId, as in "01890a62-1f7d-7d60-b2c9-58e4a90b137c"
+}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@
 //! to a reader by one store, and the number of changes, read before and after, tells
 //! whether one came in between. Then the reader looks again.
 
-mod hash;
+pub(crate) mod hash;
 mod holders;
 mod locators;
 mod slab;

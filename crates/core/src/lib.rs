@@ -13,6 +13,7 @@ pub mod error_format;
 pub mod id;
 pub mod index;
 pub mod ledger;
+pub mod limit;
 pub mod network;
 pub mod path;
 pub mod refusal;

@@ -3,6 +3,7 @@
 use crate::{
     credential::Malformed,
     id::{OrganizationId, TokenId},
+    limit::Throttled,
     time::Seconds,
 };
 
@@ -164,6 +165,8 @@ pub enum About {
     RetryAfter(Seconds),
     /// What only the operator's log may say.
     Known(&'static str),
+    /// How long to wait, and how the rates stand.
+    Throttled(Box<Throttled>),
 }
 
 impl std::fmt::Display for About {
@@ -174,6 +177,7 @@ impl std::fmt::Display for About {
             Self::Scope(scope) => write!(f, "the scope {scope} was needed"),
             Self::RetryAfter(seconds) => write!(f, "{seconds} to wait"),
             Self::Known(what) => f.write_str(what),
+            Self::Throttled(throttled) => throttled.fmt(f),
         }
     }
 }

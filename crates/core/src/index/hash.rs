@@ -3,11 +3,11 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// For maps whose keys are ids, or pairs of them.
-pub(super) type ByTail = BuildHasherDefault<TailHasher>;
+pub(crate) type ByTail = BuildHasherDefault<TailHasher>;
 
 /// Hashes an id or two by the random bytes at their ends.
 #[derive(Default)]
-pub(super) struct TailHasher(u64);
+pub(crate) struct TailHasher(u64);
 
 impl Hasher for TailHasher {
     fn finish(&self) -> u64 {

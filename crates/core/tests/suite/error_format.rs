@@ -1,11 +1,12 @@
 //! Error formats: what each of the five says to every outward case.
 
-use crate::scene::{self, FORMATS, Lines, SCHEMES, Scene, request_id};
+use crate::scene::{self, FORMATS, Lines, SCHEMES, Scene, request_id, token_id};
 use counterfoil_core::{
-    Code, Refusal,
+    Code, Refusal, Timestamp,
     api::Api,
     credential::{Malformed, Scheme},
     error_format::{Answer, ErrorFormat, answer},
+    limit::{self, Ask, Holds, Limiter, Limits, Standings},
     refusal::About,
     time::Seconds,
 };
@@ -470,6 +471,54 @@ fn only_limits_and_a_stale_node_say_when_to_come_back() {
             }
         }
     }
+}
+
+#[test]
+fn how_the_rates_stand_is_said_where_the_format_has_words_for_it() {
+    let rates = ["1000/60s", "10000/24h"].map(|rate| rate.parse().unwrap());
+    let limits = Limits::new(None, rates.into()).unwrap();
+    let limiter = Limiter::new(1);
+    let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Nothing };
+    let (first, then) = (Timestamp::from_millis(0), Timestamp::from_millis(4_000));
+    let granted: Vec<_> = (0..1000).map(|_| limiter.decide(&ask, first).unwrap()).collect();
+    let refusal: Refusal = limiter.decide(&ask, then).unwrap_err().into();
+
+    let policy = "\"1m\";q=1000;w=60, \"1d\";q=10000;w=86400";
+    let states =
+        ["\"1m\";r=999;t=60, \"1d\";r=9999;t=86401", "\"1m\";r=0;t=56, \"1d\";r=9000;t=86397"];
+    for format in FORMATS {
+        let api = api("orders", format, &SCHEMES);
+        let answer = answer(&api, &refusal, request_id());
+        assert_eq!(
+            (answer.status, fields(&answer, "retry-after")),
+            (429, vec!["56"]),
+            "{format:?}"
+        );
+        let fields = ["ratelimit-policy", "ratelimit"].map(|name| fields(&answer, name));
+        let granted = limit::fields(format, &granted[0].standings);
+        if matches!(format, ErrorFormat::Problem | ErrorFormat::OAuth) {
+            assert_eq!(fields, [[policy], [states[1]]]);
+            let expected = [("ratelimit-policy", policy.into()), ("ratelimit", states[0].into())];
+            assert_eq!(granted, Some(expected));
+        } else {
+            assert_eq!((fields, granted), ([vec![], vec![]], None), "{format:?}");
+        }
+        let body = json(&answer.body);
+        let said = match format {
+            ErrorFormat::OAuth => &body["error_description"],
+            ErrorFormat::Message => &body["message"],
+            _ => &body["detail"],
+        };
+        let words = match format {
+            ErrorFormat::SimpleJwt | ErrorFormat::DrfToken => {
+                "Request was throttled. Expected available in 56 seconds."
+            }
+            _ => "Too many requests. Try again in 56 seconds.",
+        };
+        assert_eq!(said, words);
+    }
+    // Where there are no rates, there is nothing to say.
+    assert_eq!(limit::fields(ErrorFormat::Problem, &Standings::default()), None);
 }
 
 #[test]
