@@ -27,6 +27,13 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         shown_by: Shown::Program("nginx"),
         purpose: "end-to-end tests have it ask about requests, as the documentation shows",
     },
+    Package { name: "haproxy", shown_by: Shown::Program("haproxy"), purpose: "the same" },
+    Package { name: "caddy", shown_by: Shown::Program("caddy"), purpose: "the same" },
+    Package {
+        name: "redis-server",
+        shown_by: Shown::Program("redis-server"),
+        purpose: "end-to-end tests have several servers share limits in it",
+    },
     Package {
         name: "curl",
         shown_by: Shown::Program("curl"),
