@@ -30,7 +30,7 @@ pub(crate) use self::{
 };
 
 use self::{document::Document, mistake::Report};
-use counterfoil_core::{account::Email, api::Api, network::Network, time::Seconds};
+use counterfoil_core::{account::Email, api::Api, limit::Rate, network::Network, time::Seconds};
 use lettre::message::Mailbox;
 use std::{
     collections::BTreeMap,
@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) forward_auth: ForwardAuth,
     /// `/metrics`.
     pub(crate) metrics: Metrics,
+    /// What holds at all doors.
+    pub(crate) doors: Doors,
     /// Where the state is kept.
     pub(crate) database: Database,
     /// What is logged, and how.
@@ -67,6 +69,13 @@ pub(crate) struct Config {
     pub(crate) signing: Signing,
     /// The protected APIs, sorted by name.
     pub(crate) apis: Vec<ProtectedApi>,
+}
+
+/// What holds at all doors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Doors {
+    /// How many credentials one address may show that prove nothing, where that is limited.
+    pub(crate) unproven: Option<Rate>,
 }
 
 /// How access tokens are signed.

@@ -27,6 +27,7 @@ pub(crate) mod sample_upstream;
 mod server;
 pub(crate) mod status;
 pub(crate) mod throttle;
+mod unproven;
 pub(crate) mod verify;
 
 use crate::loggable;

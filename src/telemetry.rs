@@ -46,6 +46,12 @@ struct RequestLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DoorLabels {
+    door: &'static str,
+    api: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ApiLabels {
     api: String,
 }
@@ -54,6 +60,7 @@ struct ApiLabels {
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
+    throttled: Family<DoorLabels, Counter>,
     upstream_failures: Family<ApiLabels, Counter>,
     /// Requests that no API could be found for, or that could be read in two ways.
     pub(crate) rejected: Counter,
@@ -80,6 +87,9 @@ pub(crate) struct ApiCounters {
     pub(crate) admitted: Counter,
     pub(crate) anonymous: Counter,
     refused: [Counter; Code::ALL.len()],
+    /// Of those refused, how many were told to wait since their address had shown too much that
+    /// proves nothing.
+    pub(crate) throttled: Counter,
 }
 
 impl ApiCounters {
@@ -99,6 +109,12 @@ impl Metrics {
             "Requests at the doors, by door, API and outcome: admitted, anonymous, or a refusal's code",
             Family::clone(&requests),
         );
+        let throttled = Family::default();
+        registry.register(
+            "throttled",
+            "Of the refusals, those that were answered 429 since their address had shown too much that proves nothing, by door and API",
+            Family::clone(&throttled),
+        );
         registry.register(
             "gateway_upstream_failures",
             "Admitted requests that the upstream did not answer, by API",
@@ -112,7 +128,7 @@ impl Metrics {
         registry.register_collector(Box::new(ReplicaCollector(replica)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
-        Self { registry, requests, upstream_failures, rejected, latency }
+        Self { registry, requests, throttled, upstream_failures, rejected, latency }
     }
 
     /// The counters of one API at one door.
@@ -125,6 +141,9 @@ impl Metrics {
             admitted: counter("admitted"),
             anonymous: counter("anonymous"),
             refused: Code::ALL.map(|code| counter(code.as_str())),
+            throttled: self
+                .throttled
+                .get_or_create_owned(&DoorLabels { door, api: api.to_owned() }),
         }
     }
 

@@ -9,10 +9,12 @@
 )]
 
 mod flood;
+mod held;
 mod insert;
 mod lists;
 mod servers;
 mod soak;
+mod steady;
 
 use anyhow::{Context as _, Result, bail};
 use std::{path::Path, process::ExitCode, time::Duration};
@@ -31,6 +33,12 @@ Usage: counterfoil-bench <command>
                                  in groups of 100; print how many were inserted a second
   flood PORT PATH RATE SECONDS   so many wrong passwords a second, each from an address and for a
                                  person of its own; print how often each status was answered
+  steady PORT PATH SECRET RATE SECONDS
+                                 so many requests a second, each at its time; print p50, p99 and
+                                 p99.9 of how long they were waited for, in microseconds
+  held PORT SMALL LARGE SECRET RESTING SLOW SECONDS
+                                 hold so many connections that have asked for SMALL, and so many that
+                                 read LARGE slowly; print \"held\" once all of them are there
   soak PROGRAM PARENT MINUTES SECONDS
                                  load a server of PROGRAM for so many minutes, with changes and
                                  reloads, in a directory of its own in PARENT; print a line every so many seconds, at last a verdict";
@@ -74,6 +82,30 @@ fn run(arguments: &[&str]) -> Result<()> {
             let told = answers.iter().map(|(status, times)| format!("{times} × {status}"));
             println!("{}", told.collect::<Vec<_>>().join(", "));
             Ok(())
+        }
+        ["steady", port, path, secret, rate, seconds] => {
+            let steady = steady::Steady {
+                port: port.parse().context("PORT")?,
+                path,
+                secret,
+                per_second: rate.parse().context("RATE")?,
+                time: Duration::from_secs(seconds.parse().context("SECONDS")?),
+            };
+            let steady::Times { p50, p99, p999 } = steady.run()?;
+            println!("{p50} {p99} {p999}");
+            Ok(())
+        }
+        ["held", port, small, large, secret, resting, slow, seconds] => {
+            let held = held::Held {
+                port: port.parse().context("PORT")?,
+                small,
+                large,
+                secret,
+                resting: resting.parse().context("RESTING")?,
+                slow: slow.parse().context("SLOW")?,
+            };
+            let time = Duration::from_secs(seconds.parse().context("SECONDS")?);
+            held.run(time, || println!("held"))
         }
         ["soak", program, parent, minutes, seconds] => soak::run(&soak::Plan {
             program: program.into(),

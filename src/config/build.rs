@@ -1,7 +1,8 @@
 //! The settings become a [`Config`]: each value its type, and all of them together consistent.
 
 use super::{
-    Config, Console, Database, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, Signing, api,
+    Config, Console, Database, Doors, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server,
+    Signing, api,
     document::Document,
     key_path::KeyPath,
     mail,
@@ -31,6 +32,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let file = database(&settings.database.url, report);
     let level = level(settings.log.level, report);
     let console = console(&settings.console, report);
+    let doors = doors(&settings.doors, report);
     let signing = signing(&settings.signing, report);
     let mail = mail::read(settings.mail, report);
     unique_prefixes(&settings.api, report);
@@ -52,6 +54,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
             strip_mounts: settings.forward_auth.strip_mounts,
         },
         metrics: Metrics { listen: metrics? },
+        doors: doors?,
         database: Database { file: file? },
         log: Log { format: settings.log.format, level: level? },
         console: console?,
@@ -189,6 +192,12 @@ fn console(settings: &settings::Console, report: &mut Report<'_>) -> Result<Cons
         .filter_map(|(index, text)| report.accept(&path.index(index), text.parse()).ok())
         .collect();
     Ok(Console { docs: settings.docs, operators, session: session?, session_max: session_max? })
+}
+
+fn doors(settings: &settings::Doors, report: &mut Report<'_>) -> Result<Doors, Noted> {
+    let path = KeyPath::of(["doors", "unproven"]);
+    let unproven = settings.unproven.as_deref().map(|text| report.accept(&path, text.parse()));
+    Ok(Doors { unproven: unproven.transpose()? })
 }
 
 /// The shortest time between two keys: a key is published a day before it signs.

@@ -25,6 +25,8 @@ pub(super) struct Settings {
     pub(super) forward_auth: ForwardAuth,
     /// The listener of `/metrics`.
     pub(super) metrics: Metrics,
+    /// What holds wherever requests are checked.
+    pub(super) doors: Doors,
     /// Where accounts, tokens and the ledger are kept.
     pub(super) database: Database,
     /// What is written to standard error.
@@ -117,6 +119,17 @@ pub(super) struct Metrics {
     /// Address and port to listen on. Whoever reaches it may read the metrics:
     /// keep it on the loopback interface or in a private network.
     pub(super) listen: String,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Doors {
+    /// How many credentials one address may show that prove nothing, as in `"600/60s"`: of an
+    /// unknown token, say, or one that is revoked or malformed. One more is answered 429, and
+    /// is not written down. What is proven is not counted and passes all the same. Counted
+    /// from one span of this length to the next, at all doors together.
+    #[schemars(extend("x-default" = "none: as many as come"))]
+    pub(super) unproven: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]

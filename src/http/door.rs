@@ -1,6 +1,6 @@
 //! What all doors have in common: an API, the replica, and one way to judge a request.
 
-use super::{hush::Hush, loggable::loggable};
+use super::{hush::Hush, loggable::loggable, unproven::Unproven};
 use crate::{
     access_tokens::AccessTokenKeys,
     app::App,
@@ -39,6 +39,7 @@ pub(crate) struct Door {
     usage: Arc<Usage>,
     watches: Arc<Watches>,
     access_tokens: Arc<AccessTokenKeys>,
+    unproven: Option<Arc<Unproven>>,
     /// Whether the API takes passwords.
     takes_passwords: bool,
 }
@@ -53,10 +54,12 @@ pub(crate) struct Common {
     pub(crate) watches: Arc<Watches>,
     pub(crate) access_tokens: Arc<AccessTokenKeys>,
     pub(crate) passwords: Arc<DoorPasswords>,
+    /// Where there is a limit to what one address may show that proves nothing.
+    pub(crate) unproven: Option<Arc<Unproven>>,
 }
 
 impl Common {
-    pub(crate) fn of(app: &App, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn of(config: &Config, app: &App, metrics: &Arc<Metrics>) -> Self {
         let service = &app.service;
         Self {
             replica: app.replica.clone(),
@@ -66,6 +69,7 @@ impl Common {
             watches: service.watches.clone(),
             access_tokens: service.access_tokens.clone(),
             passwords: service.door_passwords.clone(),
+            unproven: config.doors.unproven.map(Unproven::new).map(Arc::new),
         }
     }
 }
@@ -108,7 +112,7 @@ impl Doors {
 impl Door {
     /// The place called `name` where requests to `api` are checked.
     pub(crate) fn new(name: &'static str, api: &Arc<Api>, common: &Common) -> Self {
-        let Common { replica, metrics, refusals, usage, watches, access_tokens, .. } =
+        let Common { replica, metrics, refusals, usage, watches, access_tokens, unproven, .. } =
             common.clone();
         Self {
             name,
@@ -122,6 +126,7 @@ impl Door {
             usage,
             watches,
             access_tokens,
+            unproven,
         }
     }
 
@@ -219,6 +224,12 @@ impl Door {
         self.counters.refused(refusal.code).inc();
         if let Some((token, _)) = refusal.matched {
             self.note_use(token, Outcome::Refused(refusal.code), None, &seen);
+        }
+        if let Some(unproven) = &self.unproven
+            && let Some(instead) = unproven.instead_of(refusal, seen.client)
+        {
+            self.counters.throttled.inc();
+            return error_format::answer(&self.api, &instead, request_id);
         }
         let fit = |text: &str| loggable(&self.hush.hushed(&self.replica, text));
         let theirs = seen.first("x-request-id").and_then(text).map(fit);

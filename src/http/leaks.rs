@@ -66,7 +66,7 @@ impl Leaks {
         replica: Arc<Replica>,
         trusted_proxies: Vec<Network>,
     ) -> Self {
-        let throttle = Throttle::new(REPORTS, clock::steady());
+        let throttle = Throttle::new(REPORTS, Duration::from_mins(1), clock::steady());
         let reading = Semaphore::new(READING);
         Self { service, replica, trusted_proxies, throttle, reading }
     }

@@ -37,7 +37,7 @@ impl Live {
     /// What `config` asks for, on what `app` has.
     pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
         let replica = &app.replica;
-        let common = Common::of(app, metrics);
+        let common = Common::of(config, app, metrics);
         let exchange = Arc::new(Exchange::new(config, &common, app.service.clone()));
         let gateway = Gateway::new(config, &common, exchange.clone())?;
         let verifier = Arc::new(Verifier::new(config, &common));

@@ -6,30 +6,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long is counted together.
-const WINDOW: Duration = Duration::from_mins(1);
-
 /// How many addresses' worth a whole site of IPv6 gets: it has 65,536 networks,
 /// which must not fill everybody's slots.
 const SITE: u32 = 8;
 
-/// So many calls a minute, for each address.
+/// So many in a window of time, for each address.
 pub(crate) struct Throttle {
     began: Instant,
+    /// How long is counted together, in seconds.
+    window: u64,
     /// Addresses, and networks of IPv6.
     addresses: Tally,
     sites: Tally,
 }
 
 impl Throttle {
-    pub(crate) fn new(most: u32, now: Instant) -> Self {
-        Self { began: now, addresses: Tally::new(most), sites: Tally::new(most * SITE) }
+    /// Nothing is counted yet. A window has a second at least.
+    pub(crate) fn new(most: u32, window: Duration, now: Instant) -> Self {
+        Self {
+            began: now,
+            window: window.as_secs().max(1),
+            addresses: Tally::new(most),
+            sites: Tally::new(most.saturating_mul(SITE)),
+        }
     }
 
     /// Counts a call; where it is one too many, how long to wait.
     pub(crate) fn admit(&self, client: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
         let since = now.saturating_duration_since(self.began);
-        let window = since.as_secs() / WINDOW.as_secs();
+        let window = since.as_secs() / self.window;
         let is_admitted = match client.map(|client| client.to_canonical()) {
             Some(IpAddr::V4(address)) => self.addresses.add(&address, window).is_some(),
             // Whoever has one IPv6 address has all of its network, and often all of a site.
@@ -40,8 +45,7 @@ impl Throttle {
             }
             None => self.sites.add(&(), window).is_some(),
         };
-        let seconds = WINDOW.as_secs();
-        let left = || Duration::from_secs(seconds - since.as_secs() % seconds);
+        let left = || Duration::from_secs(self.window - since.as_secs() % self.window);
         is_admitted.then_some(()).ok_or_else(left)
     }
 }
@@ -50,10 +54,12 @@ impl Throttle {
 mod tests {
     use super::*;
 
+    const MINUTE: Duration = Duration::from_mins(1);
+
     #[test]
     fn so_many_in_a_window_and_again_in_the_next() {
         let start = Instant::now();
-        let throttle = Throttle::new(3, start);
+        let throttle = Throttle::new(3, MINUTE, start);
         let at = |seconds| start + Duration::from_secs(seconds);
         let client: Option<IpAddr> = Some("192.0.2.7".parse().unwrap());
         for _ in 0..3 {
@@ -73,7 +79,7 @@ mod tests {
     #[test]
     fn addresses_do_not_count_for_each_other() {
         let start = Instant::now();
-        let throttle = Throttle::new(1, start);
+        let throttle = Throttle::new(1, MINUTE, start);
         let admitted = |text: &str| throttle.admit(Some(text.parse().unwrap()), start).is_ok();
         assert!(admitted("2001:db8::1"));
         assert!(!admitted("2001:db8::2"), "the same network");
@@ -86,7 +92,7 @@ mod tests {
     #[test]
     fn nobody_stops_the_others() {
         let start = Instant::now();
-        let throttle = Throttle::new(30, start);
+        let throttle = Throttle::new(30, MINUTE, start);
         let ask = |address: IpAddr| throttle.admit(Some(address), start).is_ok();
         // A whole site of IPv6, and ten thousand addresses besides.
         let site = u128::from("2001:db8::".parse::<std::net::Ipv6Addr>().unwrap());

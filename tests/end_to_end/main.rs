@@ -11,6 +11,7 @@ mod console;
 mod contracts;
 mod description;
 mod durability;
+mod floods;
 mod forward_auth;
 mod gateway;
 mod hostile;

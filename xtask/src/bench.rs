@@ -9,6 +9,7 @@ mod in_process;
 mod issue;
 mod load;
 mod over_http;
+mod production;
 mod servers;
 mod start;
 mod subject;
@@ -40,9 +41,12 @@ enum What {
     Memory,
     Issue,
     PasswordFlood,
+    Limits,
+    Latency,
+    Connections,
 }
 
-const NAMES: [(&str, What); 13] = [
+const NAMES: [(&str, What); 16] = [
     ("in-process", What::InProcess),
     ("access-token", What::AccessToken),
     ("index-memory", What::IndexMemory),
@@ -56,6 +60,9 @@ const NAMES: [(&str, What); 13] = [
     ("memory", What::Memory),
     ("issue", What::Issue),
     ("password-flood", What::PasswordFlood),
+    ("limits", What::Limits),
+    ("latency", What::Latency),
+    ("connections", What::Connections),
 ];
 
 const OVER_HTTP: [What; 6] = [
@@ -66,6 +73,8 @@ const OVER_HTTP: [What; 6] = [
     What::Gateway,
     What::AuthRequest,
 ];
+
+const PRODUCTION: [What; 3] = [What::Limits, What::Latency, What::Connections];
 
 /// What to measure, and how long.
 #[derive(Debug, PartialEq)]
@@ -199,6 +208,12 @@ fn served(options: &Options, program: &Path, directory: &Path, rows: &mut Vec<Ro
         println!("\n== password flood");
         let subject = subject(options.tokens())?.taking_passwords();
         rows.extend(flood::run(options, directory, &pinning, &subject)?);
+    }
+    if PRODUCTION.iter().any(|what| options.has(*what)) {
+        println!("\n== the gateway as it is run");
+        let subject = subject(options.tokens())?.limited();
+        let port = upstream.port;
+        rows.extend(production::run(options, directory, &pinning, &subject, port)?);
     }
     Ok(())
 }

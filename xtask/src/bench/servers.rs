@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 const READY: Duration = Duration::from_mins(2);
 
+/// How large the upstream's one large answer is, in bytes: more than all buffers on the way.
+const LARGE: u64 = 1 << 30;
+
 /// A server that runs, listening on a loopback port.
 pub(crate) struct Server {
     pub(crate) running: Running,
@@ -63,13 +66,20 @@ impl fmt::Display for Pinning {
 
 /// What all proxies forward to: as little as an HTTP server can do.
 pub(crate) fn upstream(directory: &Path, pinning: &Pinning) -> Result<Server> {
+    // Nothing stands in it, and it takes no room.
+    File::create(directory.join("large"))?.set_len(LARGE)?;
+    let large = directory.display();
     nginx(
         directory,
         "upstream",
         |program| pinning.beside(program),
         |port| {
             format!(
-                "server {{ listen 127.0.0.1:{port}; location / {{ return 200 \"hello\\n\"; }} }}"
+                "server {{
+                     listen 127.0.0.1:{port};
+                     location / {{ return 200 \"hello\\n\"; }}
+                     location = /large {{ root {large}; }}
+                 }}"
             )
         },
     )
@@ -178,7 +188,7 @@ fn nginx(
              worker_processes 1;
              pid nginx.pid;
              error_log error.log warn;
-             events {{ worker_connections 1024; }}
+             events {{ worker_connections 16384; }}
              http {{
                  access_log off;
                  keepalive_requests 1000000000;

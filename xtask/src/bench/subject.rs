@@ -22,6 +22,7 @@ pub(crate) struct Subject<'a> {
     pinning: &'a Pinning,
     upstream: u16,
     takes_passwords: bool,
+    is_limited: bool,
 }
 
 /// One that runs.
@@ -54,9 +55,10 @@ impl<'a> Subject<'a> {
     ) -> Result<Self> {
         let kept = kept(tokens)?;
         let directory = directory.join(format!("counterfoil-{tokens}"));
-        let takes_passwords = false;
+        let (takes_passwords, is_limited) = (false, false);
         let program = program.to_owned();
-        let subject = Subject { program, directory, pinning, upstream, takes_passwords };
+        let subject =
+            Subject { program, directory, pinning, upstream, takes_passwords, is_limited };
         if !kept.exists() {
             subject.make(tokens, &kept)?;
         }
@@ -72,6 +74,11 @@ impl<'a> Subject<'a> {
     /// The same, whose API takes passwords too, and whose clients may be anywhere.
     pub(crate) fn taking_passwords(self) -> Self {
         Subject { takes_passwords: true, ..self }
+    }
+
+    /// The same, whose API has limits that nobody reaches.
+    pub(crate) fn limited(self) -> Self {
+        Subject { is_limited: true, ..self }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -91,6 +98,11 @@ impl<'a> Subject<'a> {
         } else {
             ("", "")
         };
+        let limits = if self.is_limited {
+            "in_flight = 100000\nrate = [\"100000000/60s\", \"100000000/24h\"]\n"
+        } else {
+            ""
+        };
         fs::write(
             self.configuration(),
             format!(
@@ -98,7 +110,7 @@ impl<'a> Subject<'a> {
                  [gateway]\nlisten = \"127.0.0.1:{gateway}\"\n{proxies}\
                  [forward_auth]\nlisten = \"127.0.0.1:{forward_auth}\"\nproxy = \"nginx\"\n\
                  [metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\
-                 [api.bench]\nupstream = \"http://127.0.0.1:{}\"\n{schemes}\
+                 [api.bench]\nupstream = \"http://127.0.0.1:{}\"\n{schemes}{limits}\
                  [api.bench.tokens]\nprefix = \"bench_live\"\n\
                  [api.bench.scopes]\nread = \"Read\"\nwrite = \"Write\"\n\
                  [api.bench.roles]\nreader = [\"read\"]\n\
