@@ -77,6 +77,9 @@ from = "Counterfoil <tokens@example.com>"
 [signing]
 rotate = "30d"
 
+[doors]
+unproven = "600/60s"
+
 # The shortest useful API: bearer tokens, problem details, any live token may do anything.
 [api.orders]
 upstream = "http://127.0.0.1:9000"
