@@ -20,6 +20,7 @@ mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod url;
 mod variables;
 
@@ -27,6 +28,7 @@ pub(crate) use self::{
     mistake::Mistakes,
     reference::reference,
     settings::{Ask, LogFormat, ProxyKind, Readers, Secret, Words},
+    upstream::{HealthCheck, Timeouts, Upstream, UpstreamTls},
 };
 
 use self::{document::Document, mistake::Report};
@@ -180,8 +182,8 @@ pub(crate) enum MailSecurity {
 pub(crate) struct ProtectedApi {
     /// The domain's part.
     pub(crate) api: Arc<Api>,
-    /// Where admitted requests go: http, without a query.
-    pub(crate) upstream: http::Uri,
+    /// Where admitted requests go.
+    pub(crate) upstream: Upstream,
     /// Where the gateway offers it.
     pub(crate) mount: Mount,
     /// How the console issues its tokens.

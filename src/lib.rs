@@ -19,6 +19,7 @@ mod jobs;
 mod latency;
 mod loggable;
 mod mail;
+mod named_file;
 mod refusals;
 mod replica;
 mod reserved_fields;

@@ -1,5 +1,9 @@
 //! Logs and metrics.
 
+mod upstreams;
+
+pub(crate) use upstreams::{UpGauge, UpstreamFailures};
+
 use crate::{
     config::{Log, LogFormat},
     latency::{Latency, LatencyCollector},
@@ -54,7 +58,7 @@ struct ApiLabels {
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
-    upstream_failures: Family<ApiLabels, Counter>,
+    upstreams: upstreams::Upstreams,
     /// Requests that no API could be found for, or that could be read in two ways.
     pub(crate) rejected: Counter,
     /// How long judging takes, at all doors.
@@ -92,18 +96,14 @@ impl Metrics {
     pub(crate) fn new(replica: Arc<Replica>) -> Self {
         let mut registry = Registry::with_prefix("counterfoil");
         let requests = Family::default();
-        let upstream_failures = Family::default();
+        let upstreams = upstreams::Upstreams::default();
         let rejected = Counter::default();
         registry.register(
             "requests",
             "Requests at the doors, by door, API and outcome: admitted, anonymous, or a refusal's code",
             Family::clone(&requests),
         );
-        registry.register(
-            "gateway_upstream_failures",
-            "Admitted requests that the upstream did not answer, by API",
-            Family::clone(&upstream_failures),
-        );
+        upstreams.register(&mut registry);
         registry.register(
             "gateway_rejected",
             "Requests at the gateway that were ambiguous or for no API",
@@ -112,7 +112,7 @@ impl Metrics {
         registry.register_collector(Box::new(ReplicaCollector(replica)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
-        Self { registry, requests, upstream_failures, rejected, latency }
+        Self { registry, requests, upstreams, rejected, latency }
     }
 
     /// The counters of one API at one door.
@@ -139,9 +139,14 @@ impl Metrics {
         }
     }
 
-    /// How often one API's upstream has failed.
-    pub(crate) fn upstream_failures(&self, api: &str) -> Counter {
-        self.upstream_failures.get_or_create_owned(&ApiLabels { api: api.to_owned() })
+    /// How one API's upstreams have failed.
+    pub(crate) fn upstream_failures(&self, api: &str) -> UpstreamFailures {
+        self.upstreams.failures(api)
+    }
+
+    /// Whether one of an API's upstreams is up: it is, unless somebody says otherwise.
+    pub(crate) fn upstream_up(&self, api: &str, upstream: &str) -> Arc<UpGauge> {
+        self.upstreams.gauge(api, upstream)
     }
 
     /// The text that a Prometheus server reads.

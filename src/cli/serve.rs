@@ -6,7 +6,7 @@ mod without_a_store;
 use super::{Failure, Global, configuration, demo, operator::lock, output, progress::progress};
 use crate::{
     app::App,
-    config::Config,
+    config::{Config, Upstream},
     http::{
         api::Peer,
         listen,
@@ -86,7 +86,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         let upstream: ::http::Uri = format!("http://{}", sample.local_addr()?)
             .parse()
             .context("the sample upstream's address")?;
-        config.apis.iter_mut().for_each(|api| api.upstream = upstream.clone());
+        config.apis.iter_mut().for_each(|api| api.upstream = Upstream::at(upstream.clone()));
     }
     // With port 0 nobody could know before where they would be.
     let bound = listeners.server.listener.local_addr()?;

@@ -6,7 +6,7 @@ use super::{
     mistake::{Noted, Report},
     schemes,
     settings::{self, Ask},
-    url,
+    upstream, url,
 };
 use counterfoil_core::{
     access_token::AccessTokenPolicy,
@@ -34,12 +34,7 @@ pub(super) fn read(
     let at = KeyPath::of(["api", name]);
     // Other settings default to the name: it comes first, and alone if it is wrong.
     check_name(name, &at, report)?;
-    let upstream =
-        match &settings.upstream {
-            Some(text) => report.accept(&at.key("upstream"), url::upstream(text)),
-            None => Err(report
-                .add(&at.key("upstream"), "this API needs one, as in \"http://127.0.0.1:9000\"")),
-        };
+    let upstream = upstream::read(&settings, &at, report);
     let mount = mount(name, &settings.mount, &at.key("mount"), report);
     let schemes = schemes::read(&settings, &at, report);
     let realm = realm(name, settings.realm, &at, report);

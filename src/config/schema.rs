@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Choice(Vec<Choice>),
     /// Any text.
     Text,
+    /// A text, or a list of them.
+    Texts,
     /// True or false.
     Flag,
 }
@@ -85,6 +87,9 @@ impl Kind {
         if let item @ Value::Object(_) = &schema["additionalProperties"] {
             let key = schema["x-key"].as_str().unwrap_or("KEY").to_owned();
             return Self::Map { key, item: Box::new(Node::read(item)) };
+        }
+        if is(schema, "string") && is(schema, "array") {
+            return Self::Texts;
         }
         if let item @ Value::Object(_) = &schema["items"] {
             let length = (schema["minItems"] == schema["maxItems"])
@@ -158,6 +163,7 @@ mod tests {
                     }
                 }
                 Kind::Text => assert!(is(schema, "string"), "{name}: {schema}"),
+                Kind::Texts => assert!(is(schema, "string") && is(schema, "array"), "{name}"),
                 Kind::Flag => assert!(is(schema, "boolean"), "{name}"),
             }
         }

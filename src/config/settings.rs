@@ -6,6 +6,10 @@
 //! reference calls a key of the operator's choice, `x-default` a default that
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
+mod upstream;
+
+pub(super) use self::upstream::{Health, Timeouts, UpstreamTls, Urls};
+
 use counterfoil_core::{access_token, api, credential, error_format};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
@@ -248,9 +252,11 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Api {
-    /// Where requests go that may pass: an http URL, with a base path if need be.
+    /// Where requests go that may pass: an http or https URL, with a base path if need be; or
+    /// a list of several, with one base path. Of several that work, each request goes to one
+    /// that has few under way.
     #[schemars(extend("x-default" = "**required**"))]
-    pub(super) upstream: Option<String>,
+    pub(super) upstream: Urls,
     /// Where the gateway offers the API.
     pub(super) mount: Mount,
     /// How a credential may travel, in the order in which a refusal names the ways.
@@ -291,6 +297,15 @@ pub(super) struct Api {
     /// Short-lived tokens, signed, which are obtained with a token and never outlive it. With
     /// this table, even an empty one, there are some; they travel as `bearer`.
     pub(super) access_tokens: Option<AccessTokens>,
+    /// How an https upstream's certificate is checked. That it is checked is not up for
+    /// configuration.
+    pub(super) upstream_tls: Option<UpstreamTls>,
+    /// How long each step of a request may take, each known to within four seconds: what
+    /// takes longer is given up.
+    pub(super) timeouts: Timeouts,
+    /// How the upstreams are asked whether they are well. Without this table they are asked
+    /// only whether they take connections, and only once one was refused.
+    pub(super) health: Option<Health>,
     /// How the console issues tokens.
     pub(super) console: Dialog,
     /// What the console calls things when they are this API's.
@@ -582,7 +597,7 @@ impl Default for Signing {
 impl Default for Api {
     fn default() -> Self {
         Self {
-            upstream: None,
+            upstream: Urls::default(),
             mount: Mount::default(),
             schemes: vec![Scheme::Bearer],
             header: None,
@@ -595,6 +610,9 @@ impl Default for Api {
             scopes: BTreeMap::new(),
             roles: BTreeMap::new(),
             access_tokens: None,
+            upstream_tls: None,
+            timeouts: Timeouts::default(),
+            health: None,
             console: Dialog::default(),
             words: Words::default(),
         }

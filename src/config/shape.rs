@@ -59,26 +59,33 @@ fn check_value(node: &Node, value: &Spanned<DeValue<'_>>, path: &KeyPath, report
             }
         }
         (Kind::Choice(choices), DeValue::String(word)) => check_word(choices, word, path, report),
-        (Kind::Text, DeValue::String(text)) => {
-            // None of the texts may be empty; and a variable that is not UTF-8
-            // arrives with replacement characters.
-            if text.trim().is_empty() {
-                report.add(path, "expected a text that is not empty");
-            } else if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
-                report.add(path, "expected a text without control characters");
+        (Kind::Text | Kind::Texts, DeValue::String(text)) => check_text(text, path, report),
+        (Kind::Texts, DeValue::Array(values)) => {
+            for (at, value) in values.iter().enumerate() {
+                let path = path.index(at);
+                match value.get_ref() {
+                    DeValue::String(text) => check_text(text, &path, report),
+                    other => wrong_type(&Kind::Text, other, &path, report),
+                }
             }
         }
         (Kind::Flag, DeValue::Boolean(_)) => {}
-        (kind, other) => {
-            report.add(
-                path,
-                format_args!(
-                    "expected {}, found a value of type {}",
-                    kind.name(),
-                    other.type_str()
-                ),
-            );
-        }
+        (kind, other) => wrong_type(kind, other, path, report),
+    }
+}
+
+fn wrong_type(kind: &Kind, found: &DeValue<'_>, path: &KeyPath, report: &mut Report<'_>) {
+    let (kind, found) = (kind.name(), found.type_str());
+    report.add(path, format_args!("expected {kind}, found a value of type {found}"));
+}
+
+fn check_text(text: &str, path: &KeyPath, report: &mut Report<'_>) {
+    // None of the texts may be empty; and a variable that is not UTF-8 arrives with
+    // replacement characters.
+    if text.trim().is_empty() {
+        report.add(path, "expected a text that is not empty");
+    } else if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+        report.add(path, "expected a text without control characters");
     }
 }
 
@@ -98,6 +105,7 @@ impl Kind {
             Self::Table { .. } | Self::Map { .. } => "a table",
             Self::List { .. } => "a list",
             Self::Choice(_) | Self::Text => "a text in quotes",
+            Self::Texts => "a text in quotes or a list of them",
             Self::Flag => "true or false",
         }
     }

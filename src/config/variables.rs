@@ -93,7 +93,7 @@ fn collect(
             }
         }
         Kind::Map { .. } | Kind::List { .. } => {}
-        Kind::Choice(_) | Kind::Text | Kind::Flag => {
+        Kind::Choice(_) | Kind::Text | Kind::Texts | Kind::Flag => {
             let flag = matches!(node.kind, Kind::Flag);
             known.insert(name(path), Setting { path: path.clone(), flag });
         }

@@ -8,7 +8,7 @@ use super::{Listeners, start};
 use crate::{
     app::App,
     clock,
-    config::{Config, Environment, Source},
+    config::{Config, Environment, Source, Upstream},
     http::live::Live,
     refusals::Refusals,
     replica::Replica,
@@ -88,7 +88,7 @@ impl House {
         let listeners = Listeners::open(&config, true).await.unwrap_or_else(|_| panic!("no port"));
         let upstream = listeners.sample.as_ref().unwrap().local_addr().unwrap();
         for api in &mut config.apis {
-            api.upstream = format!("http://{upstream}").parse().unwrap();
+            api.upstream = Upstream::at(format!("http://{upstream}").parse().unwrap());
         }
         let store = Untouchable::default();
         let touched = store.0.clone();

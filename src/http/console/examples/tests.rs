@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     app::App,
-    config::{Config, Environment, Source},
+    config::{Config, Environment, Source, Upstream},
     http::{listen, live::Live, sample_upstream},
     service::{
         Caller,
@@ -50,7 +50,7 @@ impl Stage {
         let stop = CancellationToken::new();
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri: http::Uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
-        config.apis.iter_mut().for_each(|api| api.upstream = uri.clone());
+        config.apis.iter_mut().for_each(|api| api.upstream = Upstream::at(uri.clone()));
         tokio::spawn(sample_upstream::serve(upstream, stop.clone()));
         let directory = tempfile::tempdir().unwrap();
         let locked = Arc::new(DataDirectory::lock(directory.path()).unwrap());
