@@ -35,9 +35,10 @@ pub(crate) struct Limiter {
 /// A slot that a request holds. Whoever drops it gives it back.
 #[derive(Debug)]
 #[must_use = "a slot that nobody keeps is given back at once"]
+#[expect(dead_code, reason = "that it is there is what counts")]
 pub(crate) enum Held {
     /// One of this node's.
-    Here(#[expect(dead_code, reason = "that it is there is what counts")] Slot, InUse),
+    Here(Slot, InUse),
 }
 
 /// One of the slots that are counted as in use.
