@@ -7,6 +7,7 @@ pub(crate) use upstreams::{UpGauge, UpstreamFailures};
 use crate::{
     config::{Log, LogFormat},
     latency::{Latency, LatencyCollector},
+    limiter::Limiter,
     replica::Replica,
 };
 use counterfoil_core::Code;
@@ -93,7 +94,7 @@ impl ApiCounters {
 }
 
 impl Metrics {
-    pub(crate) fn new(replica: Arc<Replica>) -> Self {
+    pub(crate) fn new(replica: Arc<Replica>, limiter: Arc<Limiter>) -> Self {
         let mut registry = Registry::with_prefix("counterfoil");
         let requests = Family::default();
         let upstreams = upstreams::Upstreams::default();
@@ -110,6 +111,7 @@ impl Metrics {
             Counter::clone(&rejected),
         );
         registry.register_collector(Box::new(ReplicaCollector(replica)));
+        registry.register_collector(Box::new(LimiterCollector(limiter)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
         Self { registry, requests, upstreams, rejected, latency }
@@ -154,6 +156,29 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// What the limiter knows of itself, asked for at each scrape.
+#[derive(Debug)]
+struct LimiterCollector(Arc<Limiter>);
+
+impl Collector for LimiterCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauges = [
+            (
+                "limiter_active_tokens",
+                "Tokens of APIs with limits against which something counts",
+                self.0.active(),
+            ),
+            ("slots_in_use", "Slots held by requests at the gateway", self.0.in_use()),
+            ("named_slots_in_use", "Slots held by services that asked for them", self.0.named()),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

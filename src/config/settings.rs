@@ -6,9 +6,13 @@
 //! reference calls a key of the operator's choice, `x-default` a default that
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
+mod one_or_more;
 mod upstream;
 
-pub(super) use self::upstream::{Health, Timeouts, UpstreamTls, Urls};
+pub(super) use self::{
+    one_or_more::OneOrMore,
+    upstream::{Health, Timeouts, UpstreamTls},
+};
 
 use counterfoil_core::{access_token, api, credential, error_format};
 use schemars::JsonSchema;
@@ -256,7 +260,7 @@ pub(super) struct Api {
     /// a list of several, with one base path. Of several that work, each request goes to one
     /// that has few under way.
     #[schemars(extend("x-default" = "**required**"))]
-    pub(super) upstream: Urls,
+    pub(super) upstream: OneOrMore,
     /// Where the gateway offers the API.
     pub(super) mount: Mount,
     /// How a credential may travel, in the order in which a refusal names the ways.
@@ -275,6 +279,16 @@ pub(super) struct Api {
     pub(super) realm: Option<String>,
     /// Who may issue tokens.
     pub(super) issuers: Issuers,
+    /// How many requests each token may have in flight at once; one more is refused with 429.
+    /// Counted at the gateway, and by whoever takes slots with `POST /v1/verify`.
+    #[schemars(extend("x-default" = "none: no limit"))]
+    pub(super) in_flight: Option<u64>,
+    /// How many requests each token may make in any span of a length, as in `"1000/60s"`; one
+    /// more is refused with 429. Several, each of another span, hold together:
+    /// `["1000/60s", "10000/24h"]`. Up to four; a span is a number and `s`, `m`, `h` or `d`,
+    /// 31 days at most.
+    #[schemars(extend("x-default" = "none: no limit"))]
+    pub(super) rate: OneOrMore,
     /// Which requests need what, as `"METHOD /path -> requirement"`; the first line
     /// that matches decides. The method is `*` or a name (`GET` covers `HEAD`). In
     /// the path, `*` and `{name}` are one segment and a final `**` the rest. The
@@ -597,7 +611,7 @@ impl Default for Signing {
 impl Default for Api {
     fn default() -> Self {
         Self {
-            upstream: Urls::default(),
+            upstream: OneOrMore::default(),
             mount: Mount::default(),
             schemes: vec![Scheme::Bearer],
             header: None,
@@ -605,6 +619,8 @@ impl Default for Api {
             errors: Errors::default(),
             realm: None,
             issuers: Issuers::default(),
+            in_flight: None,
+            rate: OneOrMore::default(),
             routes: Vec::new(),
             tokens: Tokens::default(),
             scopes: BTreeMap::new(),

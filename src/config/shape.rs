@@ -38,8 +38,7 @@ fn check_table(
 }
 
 fn check_value(node: &Node, value: &Spanned<DeValue<'_>>, path: &KeyPath, report: &mut Report<'_>) {
-    let value = value.get_ref();
-    match (&node.kind, value) {
+    match (&node.kind, value.get_ref()) {
         (Kind::Table { fields, .. }, DeValue::Table(table)) => {
             check_table(fields, table, path, report);
         }
@@ -48,7 +47,7 @@ fn check_value(node: &Node, value: &Spanned<DeValue<'_>>, path: &KeyPath, report
                 check_value(item, value, &path.key(key.get_ref()), report);
             }
         }
-        (Kind::List { item, length }, DeValue::Array(values)) => {
+        (Kind::List { item, length, .. }, DeValue::Array(values)) => {
             if let Some(length) = length
                 && *length != values.len()
             {
@@ -58,34 +57,35 @@ fn check_value(node: &Node, value: &Spanned<DeValue<'_>>, path: &KeyPath, report
                 check_value(item, value, &path.index(at), report);
             }
         }
+        (Kind::List { item, lone: true, .. }, DeValue::String(_)) => {
+            check_value(item, value, path, report);
+        }
         (Kind::Choice(choices), DeValue::String(word)) => check_word(choices, word, path, report),
-        (Kind::Text | Kind::Texts, DeValue::String(text)) => check_text(text, path, report),
-        (Kind::Texts, DeValue::Array(values)) => {
-            for (at, value) in values.iter().enumerate() {
-                let path = path.index(at);
-                match value.get_ref() {
-                    DeValue::String(text) => check_text(text, &path, report),
-                    other => wrong_type(&Kind::Text, other, &path, report),
-                }
+        (Kind::Text, DeValue::String(text)) => {
+            // None of the texts may be empty; and a variable that is not UTF-8
+            // arrives with replacement characters.
+            if text.trim().is_empty() {
+                report.add(path, "expected a text that is not empty");
+            } else if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+                report.add(path, "expected a text without control characters");
             }
         }
         (Kind::Flag, DeValue::Boolean(_)) => {}
-        (kind, other) => wrong_type(kind, other, path, report),
-    }
-}
-
-fn wrong_type(kind: &Kind, found: &DeValue<'_>, path: &KeyPath, report: &mut Report<'_>) {
-    let (kind, found) = (kind.name(), found.type_str());
-    report.add(path, format_args!("expected {kind}, found a value of type {found}"));
-}
-
-fn check_text(text: &str, path: &KeyPath, report: &mut Report<'_>) {
-    // None of the texts may be empty; and a variable that is not UTF-8 arrives with
-    // replacement characters.
-    if text.trim().is_empty() {
-        report.add(path, "expected a text that is not empty");
-    } else if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
-        report.add(path, "expected a text without control characters");
+        (Kind::Number, DeValue::Integer(number)) => {
+            if u64::from_str_radix(number.as_str(), number.radix()).is_err() {
+                report.add(path, format_args!("expected {}", node.kind.name()));
+            }
+        }
+        (kind, other) => {
+            report.add(
+                path,
+                format_args!(
+                    "expected {}, found a value of type {}",
+                    kind.name(),
+                    other.type_str()
+                ),
+            );
+        }
     }
 }
 
@@ -103,10 +103,11 @@ impl Kind {
     fn name(&self) -> &'static str {
         match self {
             Self::Table { .. } | Self::Map { .. } => "a table",
-            Self::List { .. } => "a list",
+            Self::List { lone: false, .. } => "a list",
+            Self::List { lone: true, .. } => "a text in quotes, or a list of them",
             Self::Choice(_) | Self::Text => "a text in quotes",
-            Self::Texts => "a text in quotes or a list of them",
             Self::Flag => "true or false",
+            Self::Number => "a whole number that is not negative",
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     api,
     key_path::KeyPath,
     mistake::{Noted, Report},
-    settings::{self, Urls},
+    settings::{self, OneOrMore},
     url,
 };
 use crate::named_file;
@@ -123,20 +123,21 @@ pub(super) fn read(
     Ok(Upstream { urls: urls?, tls: tls?, timeouts: timeouts?, health: health? })
 }
 
-fn urls(settings: &Urls, at: &KeyPath, report: &mut Report<'_>) -> Result<Vec<Uri>, Noted> {
+fn urls(settings: &OneOrMore, at: &KeyPath, report: &mut Report<'_>) -> Result<Vec<Uri>, Noted> {
     const NONE: &str = "this API needs one, as in \"http://127.0.0.1:9000\"";
-    let texts = match settings {
-        Urls::One(text) => return Ok(vec![report.accept(at, url::upstream(text))?]),
-        Urls::Several(texts) if texts.is_empty() => return Err(report.add(at, NONE)),
-        Urls::Several(texts) => texts,
-    };
+    let OneOrMore(texts) = settings;
+    if texts.is_empty() {
+        return Err(report.add(at, NONE));
+    }
+    // One may stand without a list around it.
+    let has_list = report.document.has(&at.index(0));
     if texts.len() > MOST {
         return Err(report.add(at, format_args!("expected {MOST} at most")));
     }
     let mut urls: Vec<Uri> = Vec::new();
     let mut sound = Ok(());
     for (index, text) in texts.iter().enumerate() {
-        let at = at.index(index);
+        let at = if has_list { at.index(index) } else { at.clone() };
         let Ok(url) = report.accept(&at, url::upstream(text)) else {
             sound = Err(Noted);
             continue;
@@ -293,7 +294,7 @@ mod tests {
         let many = vec!["\"http://a\""; 33].join(",");
         for (value, mistake) in [
             ("[]", "2:12: api.a.upstream: this API needs one"),
-            ("3", "2:12: api.a.upstream: expected a text in quotes or a list of them, found a"),
+            ("3", "2:12: api.a.upstream: expected a text in quotes, or a list of them, found a"),
             ("[\"http://a\", 3]", "2:24: api.a.upstream[1]: expected a text in quotes, found a"),
             ("[\"http://a\", \"\"]", "2:24: api.a.upstream[1]: expected a text that is not empty"),
             ("[\"http://a\", \"b\"]", "2:24: api.a.upstream[1]: expected an http or https URL"),

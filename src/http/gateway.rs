@@ -6,6 +6,7 @@
 
 mod failure;
 pub(crate) mod fields;
+mod held;
 mod mounts;
 mod paced;
 mod upstream;
@@ -16,12 +17,13 @@ use crate::{
     entropy,
     http::{
         client_address,
-        door::{self, Common, Seen},
+        door::{self, Common, Door, Seen},
         head, hush, identity,
         loggable::loggable,
         oauth::Exchange,
         problem::{Problem, REQUEST_ID},
     },
+    limiter::Held,
     replica::Replica,
     service::door_passwords::{DoorPasswords, Looked, PasswordShown},
     telemetry::Metrics,
@@ -30,14 +32,15 @@ use bytes::Bytes;
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
     id::RequestId,
+    limit::{self, Granted, Holds, Standings},
     network::Network,
     path::{self, Ambiguous},
 };
 use failure::Failure;
 use fields::Fields;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
-    uri::Authority,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header, uri::Authority,
 };
 use http_body_util::{Either, Full};
 use hyper::body::{Body as _, Incoming};
@@ -79,6 +82,8 @@ struct Passage<'a> {
     admitted: Admitted<'a>,
     /// What the upstream is asked for.
     target: Uri,
+    /// What it holds, and how the API's rates stand.
+    granted: Granted<Held>,
 }
 
 /// Why a request may not go on.
@@ -119,12 +124,12 @@ impl Gateway {
     ) -> Result<Response<Body>, Infallible> {
         let now = clock::now();
         let request_id = entropy::request_id_at(now);
-        let mut passage = self.admit(peer, now, &request, None);
+        let mut passage = self.admit(peer, now, &request, None).await;
         if let Err(Stop::Password(.., shown)) = passage {
             let looking = self.passwords.look(*shown, DoorPasswords::deadline());
             // On the heap, so that whatever shows a token need not make room for it.
             let looked = Box::pin(looking).await;
-            passage = self.admit(peer, clock::now(), &request, Some(looked));
+            passage = Box::pin(self.admit(peer, clock::now(), &request, Some(looked))).await;
         }
         let mut response = match passage {
             Ok(passage) => self.forward(request_id, request, passage).await,
@@ -136,7 +141,7 @@ impl Gateway {
 
     /// Everything that is decided before a byte goes to the upstream. Reads memory only; a
     /// password is looked at between two calls.
-    fn admit<'a>(
+    async fn admit<'a>(
         &'a self,
         peer: SocketAddr,
         at: Timestamp,
@@ -187,8 +192,12 @@ impl Gateway {
         let target = mounted
             .target(inner_path, request.uri())
             .ok_or_else(|| Stop::Problem(Problem::bad_request("the path is too long")))?;
-        mounted.door.let_through(&admitted, seen);
-        Ok(Passage { mounted, client, admitted, target })
+        let granted = door
+            .limit(&admitted, Holds::Slot)
+            .await
+            .map_err(|refusal| Stop::Refused(mounted, refusal))?;
+        door.let_through(&admitted, seen);
+        Ok(Passage { mounted, client, admitted, target, granted })
     }
 
     /// Where the request comes from, as far as that is known.
@@ -202,7 +211,8 @@ impl Gateway {
         request: Request<Incoming>,
         passage: Passage<'_>,
     ) -> Response<Body> {
-        let Passage { mounted, client, admitted, target } = passage;
+        let Passage { mounted, client, admitted, target, granted } = passage;
+        let Granted { slot, standings } = granted;
         let api = &mounted.door.api.name;
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
@@ -217,7 +227,7 @@ impl Gateway {
         let (body, mut patience) = Paced::upload(body, mounted.timeouts);
         let asked = AtomicUsize::new(0);
         let request = Request::from_parts(head, body);
-        let mut asking = pin!(mounted.upstreams.ask(request, (), &asked));
+        let mut asking = pin!(mounted.upstreams.ask(request, slot, &asked));
         let answered = poll_fn(|cx| match asking.as_mut().poll(cx) {
             Poll::Ready(answered) => Poll::Ready(Some(answered)),
             Poll::Pending if patience.is_over() => Poll::Ready(None),
@@ -226,7 +236,10 @@ impl Gateway {
         .await;
         let failure = match answered {
             Some(Ok(answer)) => match passed_on(answer, mounted, request_id) {
-                Ok(response) => return response,
+                Ok(mut response) => {
+                    tell_rates(response.headers_mut(), &mounted.door, &standings);
+                    return response;
+                }
                 Err(failure) => failure,
             },
             Some(Err(failure)) => failure,
@@ -240,7 +253,9 @@ impl Gateway {
             let upstream = mounted.upstreams.name(asked.load(Ordering::Relaxed));
             tracing::warn!(%request_id, %api, upstream, why = %failure, "the upstream failed");
         }
-        problem_response(&problem, request_id)
+        let mut response = problem_response(&problem, request_id);
+        tell_rates(response.headers_mut(), &mounted.door, &standings);
+        response
     }
 
     fn explain(
@@ -290,7 +305,7 @@ fn passed_on(
     mounted: &Mounted,
     request_id: RequestId,
 ) -> Result<Response<Body>, Failure> {
-    let Answer { mut response, more_from } = answer;
+    let Answer { mut response, hold, more_from } = answer;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Unfit("the upstream changed the protocol, which nobody asked for"));
     }
@@ -298,7 +313,14 @@ fn passed_on(
     *response.version_mut() = Version::HTTP_11;
     let source = more_from.map(|upstream| Source { upstream, request_id });
     let timeouts = mounted.timeouts;
-    Ok(response.map(|body| Either::Right(Paced::download(body, timeouts, source))))
+    Ok(response.map(|body| Either::Right(Paced::download(body, timeouts, hold, source))))
+}
+
+/// Says how the rates stand, in place of whatever the upstream says of its own.
+fn tell_rates(headers: &mut HeaderMap, door: &Door, standings: &Standings) {
+    for (name, value) in limit::fields(door.api.errors, standings).into_iter().flatten() {
+        headers.insert(HeaderName::from_static(name), identity::value(&value));
+    }
 }
 
 /// The host that the request is for (RFC 9112 §3.2): the target's, where it is

@@ -1,38 +1,7 @@
 //! Settings of how the gateway reaches an API's upstreams.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-
-/// One URL, or a list of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(in crate::config) enum Urls {
-    /// A text.
-    One(String),
-    /// A list of texts; an empty one where nobody has set any.
-    Several(Vec<String>),
-}
-
-impl Default for Urls {
-    fn default() -> Self {
-        Self::Several(Vec::new())
-    }
-}
-
-impl JsonSchema for Urls {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Urls".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "array"], "items": { "type": "string" } })
-    }
-}
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

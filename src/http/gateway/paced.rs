@@ -1,6 +1,6 @@
 //! A body on its way through: cut off when it stands still, and known to be done.
 
-use super::{failure::chain, upstream::Upstream};
+use super::{failure::chain, held::Hold, upstream::Upstream};
 use crate::{config::Timeouts, http::beat::Deadline};
 use counterfoil_core::id::RequestId;
 use http_body::{Body, Frame, SizeHint};
@@ -24,6 +24,10 @@ pub(crate) struct Paced {
     deadline: Option<Deadline>,
     /// How many pieces have gone on; dropped when the body has been passed on or given up.
     told: Option<Arc<AtomicU64>>,
+    /// What is given back once the body has been passed on or given up.
+    hold: Hold,
+    /// The last piece, while it is kept back.
+    last: Option<Option<Frame<Bytes>>>,
     /// Who is told of where the rest of it does not come.
     source: Option<Source>,
 }
@@ -114,8 +118,13 @@ impl Paced {
     }
 
     /// An upstream's body; `source` is told where the rest of it does not come.
-    pub(super) fn download(inner: Incoming, timeouts: Timeouts, source: Option<Source>) -> Self {
-        Self { source, ..Self::new(Some(inner), timeouts.download) }
+    pub(super) fn download(
+        inner: Incoming,
+        timeouts: Timeouts,
+        hold: Hold,
+        source: Option<Source>,
+    ) -> Self {
+        Self { hold, source, ..Self::new(Some(inner), timeouts.download) }
     }
 
     /// No body.
@@ -124,11 +133,20 @@ impl Paced {
     }
 
     fn new(inner: Option<Incoming>, patience: Duration) -> Self {
-        Self { inner, patience, deadline: None, told: None, source: None }
+        let hold = Hold::Nothing;
+        Self { inner, patience, deadline: None, told: None, hold, last: None, source: None }
     }
 }
 
 impl Paced {
+    /// Passes on the last piece, once what is held has been given back.
+    fn poll_last(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+        self.hold.poll_end(cx).map(|()| self.last.take().flatten().map(Ok))
+    }
+
     /// Passes `why` on, and tells the source.
     fn interrupted(&mut self, why: Interrupted) -> Interrupted {
         if let Some(source) = self.source.take() {
@@ -147,11 +165,18 @@ impl Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = &mut *self;
+        if this.last.is_some() {
+            return this.poll_last(cx);
+        }
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) {
             this.deadline = None;
             if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
                 this.told = None;
+                if this.hold.is_any() && !matches!(frame, Some(Err(_))) {
+                    this.last = Some(frame.and_then(Result::ok));
+                    return this.poll_last(cx);
+                }
             } else if let Some(told) = &this.told {
                 told.fetch_add(1, Ordering::Relaxed);
             }
@@ -168,7 +193,7 @@ impl Body for Paced {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.last.is_none() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -11,10 +11,11 @@ mod tls;
 
 pub(crate) use fit::is_only_chunked;
 
-use super::{failure::Failure, paced::Paced};
+use super::{failure::Failure, held::Hold, paced::Paced};
 use crate::{
     config,
     http::beat::keeping_deadlines,
+    limiter::Held,
     telemetry::{Metrics, UpstreamFailures},
 };
 use anyhow::Context as _;
@@ -58,6 +59,8 @@ pub(super) struct Upstream {
 /// An upstream's answer.
 pub(super) struct Answer {
     pub(super) response: Response<Incoming>,
+    /// What the request holds until the response has been passed on, too.
+    pub(super) hold: Hold,
     /// The upstream, where more of the response is to come.
     pub(super) more_from: Option<Arc<Upstream>>,
 }
@@ -127,20 +130,20 @@ impl Upstreams {
     }
 
     /// Sends a request, and waits for the head of the response. While that goes on, `asked`
-    /// tells which upstream has it. `held` is let go once the connection that carries the
-    /// request could carry another, or is closed.
+    /// tells which upstream has it. What is `held` is given back when the request is over here,
+    /// or goes on to whoever passes the response on.
     ///
     /// A request goes to another upstream only if nothing of it was sent. Once it was sent it
     /// is sent again only if nothing could come of both: it changes nothing, has no body, and
     /// the connection had carried others and was closed without a word.
-    pub(super) async fn ask<H: Send + 'static>(
+    pub(super) async fn ask(
         &self,
         mut request: Request<Paced>,
-        held: H,
+        mut held: Option<Held>,
         asked: &AtomicUsize,
     ) -> Result<Answer, Failure> {
         let are_several = self.all.len() > 1;
-        let (mut held, mut tried) = (Some(held), 0_u32);
+        let mut tried = 0_u32;
         loop {
             let at = self.choose(tried);
             let upstream = &self.all[at];
@@ -150,11 +153,10 @@ impl Upstreams {
                 request.headers_mut().insert(header::HOST, upstream.host.clone());
             }
             let load = are_several.then(|| Load::of(upstream));
-            let mut kept = Some((held.take(), load));
-            let stopped = match upstream.ask(request, &mut kept).await {
-                Ok(Begun { response, is_whole }) => {
+            let stopped = match upstream.ask(request, &mut held, load).await {
+                Ok(Begun { response, hold, is_whole }) => {
                     let more_from = (!is_whole).then(|| upstream.clone());
-                    return Ok(Answer { response, more_from });
+                    return Ok(Answer { response, hold, more_from });
                 }
                 Err(stopped) => stopped,
             };
@@ -164,7 +166,6 @@ impl Upstreams {
                     tracing::info!(api, upstream, %why, "another upstream is asked");
                     stopped.failure.count(&self.failures);
                     self.failures.retries.inc();
-                    held = kept.and_then(|(held, _)| held);
                     request = *unsent;
                 }
                 _ => return Err(stopped.failure),
@@ -214,10 +215,11 @@ fn scattered(number: usize) -> usize {
 }
 
 impl Upstream {
-    async fn ask<H: Send + 'static>(
+    async fn ask(
         self: &Arc<Self>,
         mut request: Request<Paced>,
-        held: &mut Option<H>,
+        held: &mut Option<Held>,
+        mut load: Option<Load>,
     ) -> Result<Begun, Unanswered> {
         let may_repeat = request.body().is_end_stream() && io::is_repeatable(request.method());
         let mut wants_new = false;
@@ -234,7 +236,7 @@ impl Upstream {
                     }
                 },
             };
-            match link.ask(request, &self.idle, held).await {
+            match link.ask(request, &self.idle, held, &mut load).await {
                 Ok(begun) => return Ok(begun),
                 // The upstream had closed the connection before it could see any of this.
                 Err(Unanswered { unsent: Some(unsent), .. }) if !is_new => request = *unsent,

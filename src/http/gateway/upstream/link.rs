@@ -5,12 +5,20 @@
 //! the response begins goes on in a task of its own.
 
 use super::{
-    super::{failure::Failure, paced::Paced},
+    super::{
+        failure::Failure,
+        held::{Hold, Until},
+        paced::Paced,
+    },
+    Load,
     fit::{self, Fit},
     idle::Idle,
     io::Io,
 };
-use crate::http::beat::{Deadline, keeping_deadlines};
+use crate::{
+    http::beat::{Deadline, keeping_deadlines},
+    limiter::Held,
+};
 use http::{Request, Response, Version};
 use hyper::{
     body::Incoming,
@@ -44,6 +52,7 @@ pub(super) struct Link {
 /// A response that has begun.
 pub(super) struct Begun {
     pub(super) response: Response<Incoming>,
+    pub(super) hold: Hold,
     /// Whether all of it is there already.
     pub(super) is_whole: bool,
 }
@@ -66,12 +75,13 @@ impl Link {
     }
 
     /// Sends a request, and waits for the head of the response. The connection goes to `idle`
-    /// once all has gone through, and `held` is let go then, or once it is closed.
-    pub(super) async fn ask<H: Send + 'static>(
+    /// once all has gone through; until then, or until it is closed, there is a `load`.
+    pub(super) async fn ask(
         mut self,
         request: Request<Paced>,
         idle: &Arc<Idle>,
-        held: &mut Option<H>,
+        held: &mut Option<Held>,
+        load: &mut Option<Load>,
     ) -> Result<Begun, Unanswered> {
         let end = request.body().end();
         let mut answer = pin!(self.requests.try_send_request(request));
@@ -103,12 +113,15 @@ impl Link {
             is_whole = self.is_idle();
             if !is_whole {
                 let idle = is_kept.then(|| idle.clone());
-                tokio::spawn(keeping_deadlines(self.finish(idle, held.take())));
-            } else if is_kept {
+                let (until, hold) = Hold::part(held.take(), is_sent);
+                tokio::spawn(keeping_deadlines(self.finish(until, load.take(), idle)));
+                return Ok(Begun { response, hold, is_whole });
+            }
+            if is_kept {
                 idle.put(self);
             }
         }
-        Ok(Begun { response, is_whole })
+        Ok(Begun { response, hold: held.take().into(), is_whole })
     }
 
     /// Whether the request and the response have gone through whole. hyper then waits for
@@ -129,18 +142,21 @@ impl Link {
     }
 
     /// Lets a request and its response go through whole; keeps the connection only in `idle`.
-    async fn finish<H>(mut self, idle: Option<Arc<Idle>>, held: H) {
+    async fn finish(mut self, until: Option<Until>, load: Option<Load>, idle: Option<Arc<Idle>>) {
         let is_idle = poll_fn(|cx| match Pin::new(&mut self.connection).poll(cx) {
             Poll::Ready(_) => Poll::Ready(false),
             Poll::Pending if self.is_idle() => Poll::Ready(true),
             Poll::Pending => Poll::Pending,
         });
-        if is_idle.await
-            && let Some(idle) = idle
-        {
-            idle.put(self);
+        match (is_idle.await, idle) {
+            (true, Some(idle)) => idle.put(self),
+            _ => drop(self),
         }
-        drop(held);
+        drop(load);
+        // Not before: the upstream could see one request more than there may be.
+        if let Some(until) = until {
+            until.is_over();
+        }
     }
 }
 
