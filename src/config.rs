@@ -11,6 +11,7 @@ mod document;
 #[cfg(test)]
 mod examples;
 mod key_path;
+mod limits;
 mod mail;
 mod mistake;
 mod reference;
@@ -20,6 +21,7 @@ mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod url;
 mod variables;
 
@@ -27,6 +29,7 @@ pub(crate) use self::{
     mistake::Mistakes,
     reference::reference,
     settings::{Ask, LogFormat, ProxyKind, Readers, Secret, Words},
+    upstream::{HealthCheck, Timeouts, Upstream, UpstreamTls},
 };
 
 use self::{document::Document, mistake::Report};
@@ -189,8 +192,8 @@ pub(crate) enum MailSecurity {
 pub(crate) struct ProtectedApi {
     /// The domain's part.
     pub(crate) api: Arc<Api>,
-    /// Where admitted requests go: http, without a query.
-    pub(crate) upstream: http::Uri,
+    /// Where admitted requests go.
+    pub(crate) upstream: Upstream,
     /// Where the gateway offers it.
     pub(crate) mount: Mount,
     /// How the console issues its tokens.

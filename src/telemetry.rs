@@ -1,8 +1,13 @@
 //! Logs and metrics.
 
+mod upstreams;
+
+pub(crate) use upstreams::{UpGauge, UpstreamFailures};
+
 use crate::{
     config::{Log, LogFormat},
     latency::{Latency, LatencyCollector},
+    limiter::Limiter,
     replica::Replica,
 };
 use counterfoil_core::Code;
@@ -61,7 +66,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     throttled: Family<DoorLabels, Counter>,
-    upstream_failures: Family<ApiLabels, Counter>,
+    upstreams: upstreams::Upstreams,
     /// Requests that no API could be found for, or that could be read in two ways.
     pub(crate) rejected: Counter,
     /// How long judging takes, at all doors.
@@ -99,10 +104,10 @@ impl ApiCounters {
 }
 
 impl Metrics {
-    pub(crate) fn new(replica: Arc<Replica>) -> Self {
+    pub(crate) fn new(replica: Arc<Replica>, limiter: Arc<Limiter>) -> Self {
         let mut registry = Registry::with_prefix("counterfoil");
         let requests = Family::default();
-        let upstream_failures = Family::default();
+        let upstreams = upstreams::Upstreams::default();
         let rejected = Counter::default();
         registry.register(
             "requests",
@@ -115,20 +120,17 @@ impl Metrics {
             "Of the refusals, those that were answered 429 since their address had shown too much that proves nothing, by door and API",
             Family::clone(&throttled),
         );
-        registry.register(
-            "gateway_upstream_failures",
-            "Admitted requests that the upstream did not answer, by API",
-            Family::clone(&upstream_failures),
-        );
+        upstreams.register(&mut registry);
         registry.register(
             "gateway_rejected",
             "Requests at the gateway that were ambiguous or for no API",
             Counter::clone(&rejected),
         );
         registry.register_collector(Box::new(ReplicaCollector(replica)));
+        registry.register_collector(Box::new(LimiterCollector(limiter)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
-        Self { registry, requests, throttled, upstream_failures, rejected, latency }
+        Self { registry, requests, throttled, upstreams, rejected, latency }
     }
 
     /// The counters of one API at one door.
@@ -158,9 +160,14 @@ impl Metrics {
         }
     }
 
-    /// How often one API's upstream has failed.
-    pub(crate) fn upstream_failures(&self, api: &str) -> Counter {
-        self.upstream_failures.get_or_create_owned(&ApiLabels { api: api.to_owned() })
+    /// How one API's upstreams have failed.
+    pub(crate) fn upstream_failures(&self, api: &str) -> UpstreamFailures {
+        self.upstreams.failures(api)
+    }
+
+    /// Whether one of an API's upstreams is up: it is, unless somebody says otherwise.
+    pub(crate) fn upstream_up(&self, api: &str, upstream: &str) -> Arc<UpGauge> {
+        self.upstreams.gauge(api, upstream)
     }
 
     /// The text that a Prometheus server reads.
@@ -168,6 +175,29 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// What the limiter knows of itself, asked for at each scrape.
+#[derive(Debug)]
+struct LimiterCollector(Arc<Limiter>);
+
+impl Collector for LimiterCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauges = [
+            (
+                "limiter_active_tokens",
+                "Tokens of APIs with limits against which something counts",
+                self.0.active(),
+            ),
+            ("slots_in_use", "Slots held by requests at the gateway", self.0.in_use()),
+            ("named_slots_in_use", "Slots held by services that asked for them", self.0.named()),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ mod without_a_store;
 use super::{Failure, Global, configuration, demo, operator::lock, output, progress::progress};
 use crate::{
     app::App,
-    config::Config,
+    config::{Config, Upstream},
     http::{
         api::Peer,
         listen,
@@ -86,7 +86,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         let upstream: ::http::Uri = format!("http://{}", sample.local_addr()?)
             .parse()
             .context("the sample upstream's address")?;
-        config.apis.iter_mut().for_each(|api| api.upstream = upstream.clone());
+        config.apis.iter_mut().for_each(|api| api.upstream = Upstream::at(upstream.clone()));
     }
     // With port 0 nobody could know before where they would be.
     let bound = listeners.server.listener.local_addr()?;
@@ -94,7 +94,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     let bound = listeners.gateway.listener.local_addr()?;
     say_where(&mut config.gateway.public_url, config.gateway.listen, bound);
     let app = Arc::new(open(&config, directory).await?);
-    let metrics = Arc::new(Metrics::new(app.replica.clone()));
+    let metrics = Arc::new(Metrics::new(app.replica.clone(), app.limiter.clone()));
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics)?));
     let socket = operator::bind(&data)
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
@@ -107,6 +107,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     serving.spawn(jobs::keep_books(app.service.clone(), stop.clone()));
     serving.spawn(jobs::keep_usage(app.service.usage.clone(), stop.clone()));
     serving.spawn(jobs::keep_keys(app.service.clone(), stop.clone()));
+    serving.spawn(app.limiter.clone().keep(stop.clone()));
     let current = live.clone();
     let router = move || current.load().operator.clone();
     let operator = tokio::spawn(operator::serve(socket, stop_operator.clone(), router));
@@ -232,10 +233,10 @@ fn start(
         let current = current.clone();
         Some(service_fn(move |request| match current.load().forward_auth.answer(peer, &request) {
             Ok(response) => Either::Left(ready(Ok::<_, Infallible>(response))),
-            Err(shown) => {
+            Err(later) => {
                 let live = current.load_full();
                 Either::Right(Box::pin(async move {
-                    Ok(live.forward_auth.answer_in_time(peer, request, shown).await)
+                    Ok(live.forward_auth.answer_in_time(peer, request, later).await)
                 }))
             }
         }))

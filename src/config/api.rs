@@ -3,10 +3,11 @@
 use super::{
     Dialog, Mount, ProtectedApi, access,
     key_path::KeyPath,
+    limits,
     mistake::{Noted, Report},
     schemes,
     settings::{self, Ask},
-    url,
+    upstream, url,
 };
 use counterfoil_core::{
     access_token::AccessTokenPolicy,
@@ -34,14 +35,10 @@ pub(super) fn read(
     let at = KeyPath::of(["api", name]);
     // Other settings default to the name: it comes first, and alone if it is wrong.
     check_name(name, &at, report)?;
-    let upstream =
-        match &settings.upstream {
-            Some(text) => report.accept(&at.key("upstream"), url::upstream(text)),
-            None => Err(report
-                .add(&at.key("upstream"), "this API needs one, as in \"http://127.0.0.1:9000\"")),
-        };
+    let upstream = upstream::read(&settings, &at, report);
     let mount = mount(name, &settings.mount, &at.key("mount"), report);
     let schemes = schemes::read(&settings, &at, report);
+    let limits = limits::read(&settings, &at, report);
     let realm = realm(name, settings.realm, &at, report);
     let scopes = access::scopes(&settings.scopes, &at.key("scopes"), report);
     let roles = access::roles(&settings.roles, &scopes, &at.key("roles"), report);
@@ -70,6 +67,7 @@ pub(super) fn read(
         issuers: settings.issuers.into(),
         tokens: tokens?,
         access_tokens: access_tokens?,
+        limits: limits?,
     };
     Ok(ProtectedApi {
         api: Arc::new(api),

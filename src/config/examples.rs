@@ -23,7 +23,7 @@ fn example(name: &str) -> ProtectedApi {
     assert_eq!(loaded.warnings, [""; 0]);
     let [api] = <[_; 1]>::try_from(loaded.config.apis).unwrap();
     assert_eq!(&*api.api.name, name);
-    assert_eq!(api.upstream, "http://127.0.0.1:9000");
+    assert_eq!(api.upstream.urls, ["http://127.0.0.1:9000"]);
     assert_eq!(api.mount, Mount::Path { path: format!("/{name}"), strip: true });
     api
 }

@@ -86,7 +86,7 @@ upstream = "http://127.0.0.1:9000"
 
 # One with everything.
 [api.costs]
-upstream = "http://127.0.0.1:9001/costs"
+upstream = ["https://costs-1.internal:9001/costs", "https://costs-2.internal:9001/costs"]
 mount = { path = "/finance/costs", strip = true }
 schemes = ["bearer", "header", "header-pair"]
 header = "x-api-key"
@@ -94,6 +94,8 @@ header_pair = ["x-client-id", "x-secret-key"]
 errors = "message"
 realm = "Costs"
 issuers = "administrators"
+in_flight = 5
+rate = ["1000/60s", "10000/24h"]
 routes = [
   "GET /health -> anonymous",
   "POST /reports/search -> reports:read",
@@ -116,6 +118,23 @@ read = "See everything"
 [api.costs.roles]
 viewer = ["read"]
 author = ["reports:read", "reports:write"]
+
+[api.costs.upstream_tls]
+ca_file = "/etc/counterfoil/upstream-ca.pem"
+server_name = "costs.internal"
+certificate_file = "/etc/counterfoil/client.pem"
+key_file = "/etc/counterfoil/client.key"
+
+[api.costs.timeouts]
+connect = "2s"
+response = "5m"
+upload = "30s"
+download = "1m"
+
+[api.costs.health]
+path = "/costs/healthz"
+interval = "5s"
+expect = "204"
 
 [api.costs.console]
 ask = ["name", "note", "role", "expiry", "networks"]
@@ -197,7 +216,13 @@ fn row(rows: &mut String, table: &KeyPath, key: &str, node: &Node) {
     }
     let path = key.split('.').fold(table.clone(), |path, key| path.key(key));
     let variable = match node.kind {
-        Kind::Choice(_) | Kind::Text | Kind::Flag => format!("`{}`", variables::name(&path)),
+        Kind::List { lone: true, .. }
+        | Kind::Choice(_)
+        | Kind::Text
+        | Kind::Flag
+        | Kind::Number => {
+            format!("`{}`", variables::name(&path))
+        }
         _ => "–".to_owned(),
     };
     let default = node.default.as_deref().unwrap_or("–");
@@ -272,9 +297,13 @@ mod tests {
 
         let directory = tempfile::tempdir().unwrap();
         let mut text = EXAMPLE.to_owned();
-        for (name, content) in
-            [("mail-ca.pem", include_str!("example_ca.pem")), ("mail-password", "hunter2\n")]
-        {
+        for (name, content) in [
+            ("mail-ca.pem", include_str!("example_ca.pem")),
+            ("mail-password", "hunter2\n"),
+            ("upstream-ca.pem", include_str!("example_ca.pem")),
+            ("client.pem", include_str!("example_client.pem")),
+            ("client.key", include_str!("example_client.key")),
+        ] {
             let file = directory.path().join(name);
             std::fs::write(&file, content).unwrap();
             let named = format!("/etc/counterfoil/{name}");

@@ -6,6 +6,14 @@
 //! reference calls a key of the operator's choice, `x-default` a default that
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
+mod one_or_more;
+mod upstream;
+
+pub(super) use self::{
+    one_or_more::OneOrMore,
+    upstream::{Health, Timeouts, UpstreamTls},
+};
+
 use counterfoil_core::{access_token, api, credential, error_format};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
@@ -261,9 +269,11 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Api {
-    /// Where requests go that may pass: an http URL, with a base path if need be.
+    /// Where requests go that may pass: an http or https URL, with a base path if need be; or
+    /// a list of several, with one base path. Of several that work, each request goes to one
+    /// that has few under way.
     #[schemars(extend("x-default" = "**required**"))]
-    pub(super) upstream: Option<String>,
+    pub(super) upstream: OneOrMore,
     /// Where the gateway offers the API.
     pub(super) mount: Mount,
     /// How a credential may travel, in the order in which a refusal names the ways.
@@ -282,6 +292,16 @@ pub(super) struct Api {
     pub(super) realm: Option<String>,
     /// Who may issue tokens.
     pub(super) issuers: Issuers,
+    /// How many requests each token may have in flight at once; one more is refused with 429.
+    /// Counted at the gateway, and by whoever takes slots with `POST /v1/verify`.
+    #[schemars(extend("x-default" = "none: no limit"))]
+    pub(super) in_flight: Option<u64>,
+    /// How many requests each token may make in any span of a length, as in `"1000/60s"`; one
+    /// more is refused with 429. Several, each of another span, hold together:
+    /// `["1000/60s", "10000/24h"]`. Up to four; a span is a number and `s`, `m`, `h` or `d`,
+    /// 31 days at most.
+    #[schemars(extend("x-default" = "none: no limit"))]
+    pub(super) rate: OneOrMore,
     /// Which requests need what, as `"METHOD /path -> requirement"`; the first line
     /// that matches decides. The method is `*` or a name (`GET` covers `HEAD`). In
     /// the path, `*` and `{name}` are one segment and a final `**` the rest. The
@@ -304,6 +324,15 @@ pub(super) struct Api {
     /// Short-lived tokens, signed, which are obtained with a token and never outlive it. With
     /// this table, even an empty one, there are some; they travel as `bearer`.
     pub(super) access_tokens: Option<AccessTokens>,
+    /// How an https upstream's certificate is checked. That it is checked is not up for
+    /// configuration.
+    pub(super) upstream_tls: Option<UpstreamTls>,
+    /// How long each step of a request may take, each known to within four seconds: what
+    /// takes longer is given up.
+    pub(super) timeouts: Timeouts,
+    /// How the upstreams are asked whether they are well. Without this table they are asked
+    /// only whether they take connections, and only once one was refused.
+    pub(super) health: Option<Health>,
     /// How the console issues tokens.
     pub(super) console: Dialog,
     /// What the console calls things when they are this API's.
@@ -595,7 +624,7 @@ impl Default for Signing {
 impl Default for Api {
     fn default() -> Self {
         Self {
-            upstream: None,
+            upstream: OneOrMore::default(),
             mount: Mount::default(),
             schemes: vec![Scheme::Bearer],
             header: None,
@@ -603,11 +632,16 @@ impl Default for Api {
             errors: Errors::default(),
             realm: None,
             issuers: Issuers::default(),
+            in_flight: None,
+            rate: OneOrMore::default(),
             routes: Vec::new(),
             tokens: Tokens::default(),
             scopes: BTreeMap::new(),
             roles: BTreeMap::new(),
             access_tokens: None,
+            upstream_tls: None,
+            timeouts: Timeouts::default(),
+            health: None,
             console: Dialog::default(),
             words: Words::default(),
         }

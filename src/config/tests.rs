@@ -62,7 +62,7 @@ fn what_follows_from_what_is_set() {
     assert_eq!(config.server.public_url, "http://0.0.0.0");
     let [api] = <[_; 1]>::try_from(config.apis).unwrap();
     assert_eq!(api.mount, Mount::Host("a.example.com".into()));
-    assert_eq!(api.upstream, "http://x/base");
+    assert_eq!(api.upstream.urls, ["http://x/base"]);
     assert_eq!(api.api.tokens.prefix.as_str(), "mylongapiname7");
     // In the order of the file.
     let scopes: Vec<_> =
@@ -129,14 +129,8 @@ fn mistakes_of_form() {
 
 #[test]
 fn capabilities_to_come_are_unknown() {
-    for (text, path) in [
-        ("in_flight = 5", "api.a.in_flight"),
-        ("rate = [\"1000/60s\"]", "api.a.rate"),
-        ("[limiter]", "limiter"),
-    ] {
-        let found = mistakes(&in_api(text));
-        assert!(found[0].contains(&format!(": {path}: unknown key; did you mean ")), "{found:?}");
-    }
+    let found = mistakes(&in_api("[limiter]"));
+    assert!(found[0].contains(": limiter: unknown key; did you mean "), "{found:?}");
 }
 
 #[test]
@@ -234,10 +228,6 @@ fn mistakes_of_names_and_places() {
     assert_eq!(
         mistakes("\n  [api.a]"),
         ["c.toml:2:8: api.a.upstream: this API needs one, as in \"http://127.0.0.1:9000\""]
-    );
-    assert_eq!(
-        mistakes("[api.a]\nupstream = \"https://example.com\""),
-        ["c.toml:2:12: api.a.upstream: an upstream with https is not built yet, use http"]
     );
     for (mount, mistake) in [
         (
@@ -534,7 +524,7 @@ fn variables_win_over_the_file() {
     assert_eq!(config.server.listen, "127.0.0.1:2".parse().unwrap());
     assert_eq!(config.log.format, LogFormat::Json);
     let api = &config.apis[0];
-    assert_eq!(api.upstream, "http://upstream");
+    assert_eq!(api.upstream.urls, ["http://upstream"]);
     assert_eq!(api.mount, Mount::Path { path: "/my-api".into(), strip: false });
     assert_eq!(api.api.tokens.max_lifetime, Some(Seconds(7 * 86_400)));
     assert_eq!(api.words.done, "OK");

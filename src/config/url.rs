@@ -4,13 +4,12 @@ use counterfoil_core::path::canonical;
 use http::Uri;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// `http://host[:port][/base]`: where requests are forwarded to.
+/// `http[s]://host[:port][/base]`: where requests are forwarded to.
 pub(super) fn upstream(text: &str) -> Result<Uri, &'static str> {
-    const FORM: &str = "expected an http URL, as in \"http://127.0.0.1:9000\"";
+    const FORM: &str = "expected an http or https URL, as in \"http://127.0.0.1:9000\"";
     let uri = read(text).ok_or(FORM)?;
     match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err("an upstream with https is not built yet, use http"),
+        Some("http" | "https") => {}
         _ => return Err(FORM),
     }
     check_authority(&uri)?;
@@ -135,18 +134,18 @@ mod tests {
             ("http://127.0.0.1:9000", "127.0.0.1", "/"),
             ("http://[::1]:9000/", "[::1]", "/"),
             ("http://my_service/base/v1", "my_service", "/base/v1"),
+            ("https://example.com", "example.com", "/"),
         ] {
             let uri = upstream(text).unwrap();
             assert_eq!((uri.host(), uri.path()), (Some(host), path), "{text}");
         }
         for (text, why) in [
-            ("", "expected an http URL"),
-            ("127.0.0.1:9000", "expected an http URL"),
-            ("/base", "expected an http URL"),
-            ("ftp://example.com", "expected an http URL"),
-            ("http://example.com/#a", "expected an http URL"),
-            ("http://", "expected an http URL"),
-            ("https://example.com", "not built yet"),
+            ("", "expected an http or https URL"),
+            ("127.0.0.1:9000", "expected an http or https URL"),
+            ("/base", "expected an http or https URL"),
+            ("ftp://example.com", "expected an http or https URL"),
+            ("http://example.com/#a", "expected an http or https URL"),
+            ("http://", "expected an http or https URL"),
             ("http://ada:pw@example.com", "no user name"),
             ("http://example.com?a=b", "no query"),
             ("http://example.com:", "expected a host"),

@@ -7,6 +7,7 @@ use crate::{
     clock,
     config::Config,
     latency::Latency,
+    limiter::{Held, Limiter},
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
     service::door_passwords::{DoorPasswords, Looked, PasswordShown},
@@ -20,6 +21,7 @@ use counterfoil_core::{
     credential::{self, Headers, Scheme},
     error_format::{self, Answer},
     id::{AccountId, RequestId, TokenId},
+    limit::{Ask, Granted, Holds, Key, Refused},
     route::Requirement,
     token::Digest,
     verify::{self, Identity, Question},
@@ -40,6 +42,7 @@ pub(crate) struct Door {
     watches: Arc<Watches>,
     access_tokens: Arc<AccessTokenKeys>,
     unproven: Option<Arc<Unproven>>,
+    limiter: Arc<Limiter>,
     /// Whether the API takes passwords.
     takes_passwords: bool,
 }
@@ -56,6 +59,7 @@ pub(crate) struct Common {
     pub(crate) passwords: Arc<DoorPasswords>,
     /// Where there is a limit to what one address may show that proves nothing.
     pub(crate) unproven: Option<Arc<Unproven>>,
+    pub(crate) limiter: Arc<Limiter>,
 }
 
 impl Common {
@@ -70,6 +74,7 @@ impl Common {
             access_tokens: service.access_tokens.clone(),
             passwords: service.door_passwords.clone(),
             unproven: config.doors.unproven.map(Unproven::new).map(Arc::new),
+            limiter: app.limiter.clone(),
         }
     }
 }
@@ -112,8 +117,9 @@ impl Doors {
 impl Door {
     /// The place called `name` where requests to `api` are checked.
     pub(crate) fn new(name: &'static str, api: &Arc<Api>, common: &Common) -> Self {
-        let Common { replica, metrics, refusals, usage, watches, access_tokens, unproven, .. } =
-            common.clone();
+        let common = common.clone();
+        let Common { replica, metrics, refusals, usage, watches, access_tokens, .. } = common;
+        let Common { limiter, unproven, .. } = common;
         Self {
             name,
             takes_passwords: api.schemes.accepted.contains(&Scheme::Password),
@@ -127,6 +133,7 @@ impl Door {
             watches,
             access_tokens,
             unproven,
+            limiter,
         }
     }
 
@@ -191,6 +198,44 @@ impl Door {
         let outcome = verify::verify(&self.api, index, &question, seen.at);
         timed.done();
         outcome
+    }
+
+    /// What an admitted request asks of the API's limits; nothing, where there are none, or
+    /// nobody is known.
+    pub(crate) fn ask(&self, admitted: &Admitted<'_>, holds: Holds) -> Option<Ask<'_>> {
+        let limits = &self.api.limits;
+        if limits.is_empty() {
+            return None;
+        }
+        let identity = admitted.identity()?;
+        let whose = identity.token().map_or_else(
+            || Key::of_password(identity.account(), &self.api.name),
+            // An access token's requests are its token's.
+            Key::from,
+        );
+        Some(Ask { whose, limits, holds })
+    }
+
+    /// Whether an admitted request may go on as far as limits are concerned, and what it
+    /// holds then.
+    pub(crate) async fn limit(
+        &self,
+        admitted: &Admitted<'_>,
+        holds: Holds,
+    ) -> Result<Granted<Held>, Refusal> {
+        let Some(ask) = self.ask(admitted, holds) else { return Ok(Granted::default()) };
+        self.limiter.decide(&ask).await.map_err(|refused| beyond(refused, admitted))
+    }
+
+    /// The same, for whoever cannot wait; none, where somebody else has to be asked.
+    pub(crate) fn limit_here(
+        &self,
+        admitted: &Admitted<'_>,
+        holds: Holds,
+    ) -> Option<Result<Granted<Held>, Refusal>> {
+        let Some(ask) = self.ask(admitted, holds) else { return Some(Ok(Granted::default())) };
+        let decided = self.limiter.decide_here(&ask)?;
+        Some(decided.map_err(|refused| beyond(refused, admitted)))
     }
 
     /// Counts a request that goes on.
@@ -306,6 +351,15 @@ impl Door {
         };
         self.usage.record(token, outcome, &request, |text| self.hush.hushed(&self.replica, text));
     }
+}
+
+/// The refusal of a request that was admitted, and goes beyond a limit.
+fn beyond(refused: Refused, admitted: &Admitted<'_>) -> Refusal {
+    let token = admitted.identity().and_then(|identity| {
+        let token = identity.token()?;
+        Some((token, identity.organization()))
+    });
+    Refusal { matched: token, ..Refusal::from(refused) }
 }
 
 impl<'a> Seen<'a> {

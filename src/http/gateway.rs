@@ -4,7 +4,9 @@
 //! token is verified, then everything is removed that the upstream must not
 //! see, and only then is it told who the caller is.
 
+mod failure;
 pub(crate) mod fields;
+mod held;
 mod mounts;
 mod paced;
 mod upstream;
@@ -15,12 +17,13 @@ use crate::{
     entropy,
     http::{
         client_address,
-        door::{self, Common, Seen},
+        door::{self, Common, Door, Seen},
         head, hush, identity,
         loggable::loggable,
         oauth::Exchange,
         problem::{Problem, REQUEST_ID},
     },
+    limiter::Held,
     replica::Replica,
     service::door_passwords::{DoorPasswords, Looked, PasswordShown},
     telemetry::Metrics,
@@ -29,26 +32,34 @@ use bytes::Bytes;
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
     id::RequestId,
+    limit::{self, Granted, Holds, Standings},
     network::Network,
     path::{self, Ambiguous},
 };
+use failure::Failure;
 use fields::Fields;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
-    uri::Authority,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header, uri::Authority,
 };
 use http_body_util::{Either, Full};
 use hyper::body::{Body as _, Incoming};
 use mounts::{Mounted, Mounts};
-use paced::{Interrupted, Paced};
+use paced::{Paced, Source};
 use std::{
     convert::Infallible,
     future::poll_fn,
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
 };
+use upstream::Answer;
+
+pub(crate) use upstream::is_only_chunked;
 
 /// The body of an answer: the upstream's, or a short one of our own.
 type Body = Either<Full<Bytes>, Paced>;
@@ -71,6 +82,8 @@ struct Passage<'a> {
     admitted: Admitted<'a>,
     /// What the upstream is asked for.
     target: Uri,
+    /// What it holds, and how the API's rates stand.
+    granted: Granted<Held>,
 }
 
 /// Why a request may not go on.
@@ -111,12 +124,12 @@ impl Gateway {
     ) -> Result<Response<Body>, Infallible> {
         let now = clock::now();
         let request_id = entropy::request_id_at(now);
-        let mut passage = self.admit(peer, now, &request, None);
+        let mut passage = self.admit(peer, now, &request, None).await;
         if let Err(Stop::Password(.., shown)) = passage {
             let looking = self.passwords.look(*shown, DoorPasswords::deadline());
             // On the heap, so that whatever shows a token need not make room for it.
             let looked = Box::pin(looking).await;
-            passage = self.admit(peer, clock::now(), &request, Some(looked));
+            passage = Box::pin(self.admit(peer, clock::now(), &request, Some(looked))).await;
         }
         let mut response = match passage {
             Ok(passage) => self.forward(request_id, request, passage).await,
@@ -128,7 +141,7 @@ impl Gateway {
 
     /// Everything that is decided before a byte goes to the upstream. Reads memory only; a
     /// password is looked at between two calls.
-    fn admit<'a>(
+    async fn admit<'a>(
         &'a self,
         peer: SocketAddr,
         at: Timestamp,
@@ -179,8 +192,12 @@ impl Gateway {
         let target = mounted
             .target(inner_path, request.uri())
             .ok_or_else(|| Stop::Problem(Problem::bad_request("the path is too long")))?;
-        mounted.door.let_through(&admitted, seen);
-        Ok(Passage { mounted, client, admitted, target })
+        let granted = door
+            .limit(&admitted, Holds::Slot)
+            .await
+            .map_err(|refusal| Stop::Refused(mounted, refusal))?;
+        door.let_through(&admitted, seen);
+        Ok(Passage { mounted, client, admitted, target, granted })
     }
 
     /// Where the request comes from, as far as that is known.
@@ -194,7 +211,8 @@ impl Gateway {
         request: Request<Incoming>,
         passage: Passage<'_>,
     ) -> Response<Body> {
-        let Passage { mounted, client, admitted, target } = passage;
+        let Passage { mounted, client, admitted, target, granted } = passage;
+        let Granted { slot, standings } = granted;
         let api = &mounted.door.api.name;
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
@@ -206,8 +224,10 @@ impl Gateway {
         head.uri = target;
         head.version = Version::HTTP_11;
 
-        let (body, mut patience) = Paced::upload(body);
-        let mut asking = pin!(mounted.upstream.ask(Request::from_parts(head, body)));
+        let (body, mut patience) = Paced::upload(body, mounted.timeouts);
+        let asked = AtomicUsize::new(0);
+        let request = Request::from_parts(head, body);
+        let mut asking = pin!(mounted.upstreams.ask(request, slot, &asked));
         let answered = poll_fn(|cx| match asking.as_mut().poll(cx) {
             Poll::Ready(answered) => Poll::Ready(Some(answered)),
             Poll::Pending if patience.is_over() => Poll::Ready(None),
@@ -215,21 +235,27 @@ impl Gateway {
         })
         .await;
         let failure = match answered {
-            Some(Ok(response)) => match passed_on(response) {
-                Ok(response) => return response,
+            Some(Ok(answer)) => match passed_on(answer, mounted, request_id) {
+                Ok(mut response) => {
+                    tell_rates(response.headers_mut(), &mounted.door, &standings);
+                    return response;
+                }
                 Err(failure) => failure,
             },
-            Some(Err(error)) => Failure::of(&*error),
+            Some(Err(failure)) => failure,
             None => Failure::Silent,
         };
         let problem = failure.problem();
         if matches!(failure, Failure::Client(_)) {
             tracing::info!(%request_id, %api, why = %failure, "the client did not finish its request");
         } else {
-            mounted.upstream_failures.inc();
-            tracing::warn!(%request_id, %api, why = %failure, "the upstream failed");
+            failure.count(&mounted.upstreams.failures);
+            let upstream = mounted.upstreams.name(asked.load(Ordering::Relaxed));
+            tracing::warn!(%request_id, %api, upstream, why = %failure, "the upstream failed");
         }
-        problem_response(&problem, request_id)
+        let mut response = problem_response(&problem, request_id);
+        tell_rates(response.headers_mut(), &mounted.door, &standings);
+        response
     }
 
     fn explain(
@@ -273,78 +299,27 @@ impl Gateway {
     }
 }
 
-/// Why an admitted request has no answer of its upstream's.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// It could not be reached, or what it answered is not HTTP.
-    #[error("{0}")]
-    Upstream(String),
-    /// It answered something that cannot be passed on.
-    #[error("{0}")]
-    Unfit(&'static str),
-    /// It did not answer in time.
-    #[error("it did not answer in time")]
-    Silent,
-    /// The client did not send all of its request.
-    #[error("{0}")]
-    Client(String),
-}
-
-impl Failure {
-    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
-                return Self::Client(interrupted.to_string());
-            }
-            text = format!("{text}: {error}");
-            source = error.source();
-        }
-        Self::Upstream(text)
-    }
-
-    fn problem(&self) -> Problem {
-        let (status, code, detail) = match self {
-            Self::Upstream(_) => {
-                (StatusCode::BAD_GATEWAY, "upstream_failed", "the upstream did not answer")
-            }
-            Self::Unfit(why) => (StatusCode::BAD_GATEWAY, "upstream_failed", *why),
-            Self::Silent => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "upstream_silent",
-                "the upstream did not answer in time",
-            ),
-            Self::Client(_) => (
-                StatusCode::BAD_REQUEST,
-                "request_interrupted",
-                "the request's body did not arrive whole",
-            ),
-        };
-        Problem::new(status, code, detail)
-    }
-}
-
 /// An upstream's response, made fit for the client.
-fn passed_on(mut response: Response<Incoming>) -> Result<Response<Body>, Failure> {
+fn passed_on(
+    answer: Answer,
+    mounted: &Mounted,
+    request_id: RequestId,
+) -> Result<Response<Body>, Failure> {
+    let Answer { mut response, hold, more_from } = answer;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Unfit("the upstream changed the protocol, which nobody asked for"));
     }
-    if !is_only_chunked(response.headers()) {
-        return Err(Failure::Unfit("the upstream used a transfer coding that is not understood"));
-    }
     Fields::for_client(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
-    Ok(response.map(|body| Either::Right(Paced::download(body))))
+    let source = more_from.map(|upstream| Source { upstream, request_id });
+    let timeouts = mounted.timeouts;
+    Ok(response.map(|body| Either::Right(Paced::download(body, timeouts, hold, source))))
 }
 
-/// Any other coding would be lost on the way, for it ends here (RFC 9112 §6.1).
-pub(crate) fn is_only_chunked(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
-        _ => false,
+/// Says how the rates stand, in place of whatever the upstream says of its own.
+fn tell_rates(headers: &mut HeaderMap, door: &Door, standings: &Standings) {
+    for (name, value) in limit::fields(door.api.errors, standings).into_iter().flatten() {
+        headers.insert(HeaderName::from_static(name), identity::value(&value));
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Listeners, start};
 use crate::{
     app::App,
     clock,
-    config::{Config, Environment, Source},
+    config::{Config, Environment, Source, Upstream},
     http::live::Live,
     refusals::Refusals,
     replica::Replica,
@@ -88,13 +88,13 @@ impl House {
         let listeners = Listeners::open(&config, true).await.unwrap_or_else(|_| panic!("no port"));
         let upstream = listeners.sample.as_ref().unwrap().local_addr().unwrap();
         for api in &mut config.apis {
-            api.upstream = format!("http://{upstream}").parse().unwrap();
+            api.upstream = Upstream::at(format!("http://{upstream}").parse().unwrap());
         }
         let store = Untouchable::default();
         let touched = store.0.clone();
         let replica = Arc::new(Replica::trusting(index()));
         let app = App::on(&config, Arc::new(store), replica.clone(), None).unwrap();
-        let metrics = Arc::new(Metrics::new(replica));
+        let metrics = Arc::new(Metrics::new(replica, app.limiter.clone()));
         let live = Live::new(&config, &app, &metrics).unwrap();
         let live = Arc::new(ArcSwap::from_pointee(live));
         let address = |bounded: &super::Bounded| bounded.listener.local_addr().unwrap();

@@ -57,7 +57,7 @@ impl Fields {
         admitted: &Admitted,
     ) {
         self.remove_unwanted(headers);
-        let client_host = headers.insert(header::HOST, mounted.upstream_host.clone());
+        let client_host = headers.insert(header::HOST, mounted.upstreams.host(0).clone());
         if let Some(host) = client_host {
             headers.insert(FORWARDED_HOST, host);
         }

@@ -1,15 +1,14 @@
 //! Mounts: which API a host and path mean, and where its upstream is.
 
-use super::upstream::Upstream;
+use super::upstream::Upstreams;
 use crate::{
-    config::{Mount, ProtectedApi},
+    config::{Mount, ProtectedApi, Timeouts},
     http::{
         door::{Common, Door},
         places::Places,
     },
 };
-use http::{HeaderValue, Uri, uri::PathAndQuery};
-use prometheus_client::metrics::counter::Counter;
+use http::{Uri, uri::PathAndQuery};
 use std::sync::Arc;
 
 /// Every API's place at the gateway.
@@ -23,11 +22,9 @@ pub(super) struct Mounts {
 /// One API at the gateway.
 pub(super) struct Mounted {
     pub(super) door: Door,
-    pub(super) upstream: Upstream,
-    pub(super) upstream_failures: Counter,
-    /// What the upstream is called by.
-    pub(super) upstream_host: HeaderValue,
-    /// What stands before every path there; no slash at its end.
+    pub(super) upstreams: Upstreams,
+    pub(super) timeouts: Timeouts,
+    /// What stands before every path at the upstreams; no slash at its end.
     base: String,
     /// At which path, as the API sees it, tokens are exchanged for access tokens.
     pub(super) exchange: Option<String>,
@@ -82,17 +79,15 @@ impl Mounts {
 
 impl Mounted {
     fn new(protected: &ProtectedApi, links: usize, common: &Common) -> anyhow::Result<Self> {
-        let upstream = &protected.upstream;
-        let authority = upstream
-            .authority()
-            .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
+        let (name, upstream) = (&protected.api.name, &protected.upstream);
+        // All of them have the same.
+        let base = upstream.urls.first().map_or("", Uri::path);
         Ok(Self {
             door: Door::new("gateway", &protected.api, common),
-            upstream: Upstream::new(authority, links)?,
-            upstream_failures: common.metrics.upstream_failures(&protected.api.name),
-            upstream_host: HeaderValue::try_from(authority.as_str())?,
+            upstreams: Upstreams::new(name, upstream, links, &common.metrics)?,
+            timeouts: upstream.timeouts,
             exchange: protected.exchange(),
-            base: upstream.path().trim_end_matches('/').to_owned(),
+            base: base.trim_end_matches('/').to_owned(),
         })
     }
 

@@ -1,6 +1,8 @@
 //! A body on its way through: cut off when it stands still, and known to be done.
 
-use crate::http::beat::Deadline;
+use super::{failure::chain, held::Hold, upstream::Upstream};
+use crate::{config::Timeouts, http::beat::Deadline};
+use counterfoil_core::id::RequestId;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
 use std::{
@@ -13,22 +15,37 @@ use std::{
     time::Duration,
 };
 
-/// How long a client may take to the next piece of an upload.
-const UPLOAD: Duration = Duration::from_mins(1);
-/// How long an upstream may take to the next piece of a download. Streams of
-/// events are quiet for minutes.
-const DOWNLOAD: Duration = Duration::from_mins(10);
-/// How long the upstream may take from the end of a request to the head of its response.
-const RESPONSE: Duration = Duration::from_mins(1);
-
 /// A body that has to go on.
 pub(crate) struct Paced {
-    inner: Incoming,
+    /// None: there is nothing.
+    inner: Option<Incoming>,
     patience: Duration,
     /// While the next piece is waited for.
     deadline: Option<Deadline>,
     /// How many pieces have gone on; dropped when the body has been passed on or given up.
     told: Option<Arc<AtomicU64>>,
+    /// What is given back once the body has been passed on or given up.
+    hold: Hold,
+    /// The last piece, while it is kept back.
+    last: Option<Option<Frame<Bytes>>>,
+    /// Who is told of where the rest of it does not come.
+    source: Option<Source>,
+}
+
+/// Where a response comes from.
+pub(super) struct Source {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) request_id: RequestId,
+}
+
+impl Source {
+    /// Says why the rest has not come.
+    fn tell(&self, why: &Interrupted) {
+        let Self { upstream, request_id } = self;
+        upstream.failures.cut.inc();
+        let (api, upstream) = (&upstream.api, &upstream.name);
+        tracing::warn!(%request_id, api, upstream, %why, "the upstream's response was cut off");
+    }
 }
 
 /// How long the upstream's response is waited for. An upload takes as long as it takes,
@@ -37,6 +54,7 @@ pub(super) struct Patience {
     deadline: Deadline,
     /// How an upload goes on, and how many of its pieces have been seen to.
     upload: Option<(Weak<AtomicU64>, u64)>,
+    timeouts: Timeouts,
 }
 
 impl Patience {
@@ -49,11 +67,11 @@ impl Patience {
             && pieces > *seen
         {
             *seen = pieces;
-            self.deadline = Deadline::after(UPLOAD);
+            self.deadline = Deadline::after(self.timeouts.upload);
         }
         if pieces.is_none() || self.deadline.is_over() {
             self.upload = None;
-            self.deadline = Deadline::after(RESPONSE);
+            self.deadline = Deadline::after(self.timeouts.response);
         }
         false
     }
@@ -72,7 +90,7 @@ impl End {
 /// The sender of a body did not finish it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Interrupted {
-    #[error("the body broke off: {0}")]
+    #[error("the body broke off: {}", chain(.0))]
     BrokeOff(hyper::Error),
     #[error("the body stood still for too long")]
     StoodStill,
@@ -80,14 +98,18 @@ pub(crate) enum Interrupted {
 
 impl Paced {
     /// A client's body, and how long the response to it is waited for.
-    pub(super) fn upload(inner: Incoming) -> (Self, Patience) {
+    pub(super) fn upload(inner: Incoming, timeouts: Timeouts) -> (Self, Patience) {
         // Nobody asks an empty body for its end.
         let told = (!inner.is_end_stream()).then(Arc::<AtomicU64>::default);
         let patience = Patience {
-            deadline: Deadline::after(if told.is_some() { UPLOAD } else { RESPONSE }),
+            deadline: Deadline::after(match &told {
+                Some(_) => timeouts.upload,
+                None => timeouts.response,
+            }),
             upload: told.as_ref().map(|told| (Arc::downgrade(told), 0)),
+            timeouts,
         };
-        (Self { inner, patience: UPLOAD, deadline: None, told }, patience)
+        (Self { told, ..Self::new(Some(inner), timeouts.upload) }, patience)
     }
 
     /// What can say whether this body is over, once somebody else has it.
@@ -95,9 +117,42 @@ impl Paced {
         End(self.told.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
-    /// An upstream's body.
-    pub(super) fn download(inner: Incoming) -> Self {
-        Self { inner, patience: DOWNLOAD, deadline: None, told: None }
+    /// An upstream's body; `source` is told where the rest of it does not come.
+    pub(super) fn download(
+        inner: Incoming,
+        timeouts: Timeouts,
+        hold: Hold,
+        source: Option<Source>,
+    ) -> Self {
+        Self { hold, source, ..Self::new(Some(inner), timeouts.download) }
+    }
+
+    /// No body.
+    pub(super) fn nothing() -> Self {
+        Self::new(None, Duration::ZERO)
+    }
+
+    fn new(inner: Option<Incoming>, patience: Duration) -> Self {
+        let hold = Hold::Nothing;
+        Self { inner, patience, deadline: None, told: None, hold, last: None, source: None }
+    }
+}
+
+impl Paced {
+    /// Passes on the last piece, once what is held has been given back.
+    fn poll_last(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+        self.hold.poll_end(cx).map(|()| self.last.take().flatten().map(Ok))
+    }
+
+    /// Passes `why` on, and tells the source.
+    fn interrupted(&mut self, why: Interrupted) -> Interrupted {
+        if let Some(source) = self.source.take() {
+            source.tell(&why);
+        }
+        why
     }
 }
 
@@ -110,28 +165,38 @@ impl Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+        if this.last.is_some() {
+            return this.poll_last(cx);
+        }
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) {
             this.deadline = None;
-            if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
+            if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
                 this.told = None;
+                if this.hold.is_any() && !matches!(frame, Some(Err(_))) {
+                    this.last = Some(frame.and_then(Result::ok));
+                    return this.poll_last(cx);
+                }
             } else if let Some(told) = &this.told {
                 told.fetch_add(1, Ordering::Relaxed);
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(Interrupted::BrokeOff)));
+            return Poll::Ready(frame.map(|frame| {
+                frame.map_err(|error| this.interrupted(Interrupted::BrokeOff(error)))
+            }));
         }
         let deadline = *this.deadline.get_or_insert_with(|| Deadline::after(this.patience));
         if deadline.is_over() {
             this.told = None;
-            return Poll::Ready(Some(Err(Interrupted::StoodStill)));
+            return Poll::Ready(Some(Err(this.interrupted(Interrupted::StoodStill))));
         }
         Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.last.is_none() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

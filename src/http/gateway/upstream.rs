@@ -1,248 +1,327 @@
-//! Connections to an upstream: each carries one request at a time, and is kept for the next.
-//!
-//! A connection is driven by whoever has a request on it, in the task of the client's own
-//! connection: nothing is passed between tasks, and no thread wakes another. What is not
-//! done with when the response begins goes on in a task of its own.
+//! An API's upstreams: which one a request goes to, and whether it may go to another.
 
-use super::paced::Paced;
-use crate::http::{
-    beat::{Deadline, keeping_deadlines},
-    in_time::InTime,
+mod connect;
+mod fit;
+mod health;
+mod idle;
+mod io;
+mod link;
+mod names;
+mod tls;
+
+pub(crate) use fit::is_only_chunked;
+
+use super::{failure::Failure, held::Hold, paced::Paced};
+use crate::{
+    config,
+    http::beat::keeping_deadlines,
+    limiter::Held,
+    telemetry::{Metrics, UpstreamFailures},
 };
-use http::{Request, Response, Uri, Version, uri::Authority};
-use hyper::{
-    body::Incoming,
-    client::conn::{
-        TrySendError,
-        http1::{self, Connection, SendRequest},
-    },
+use anyhow::Context as _;
+use connect::Connector;
+use health::Health;
+use http::{HeaderValue, Request, Response, Uri, header};
+use hyper::body::{Body as _, Incoming};
+use idle::Idle;
+use link::{Begun, Link, Unanswered};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use std::{
-    future::poll_fn,
-    mem,
-    pin::{Pin, pin},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Waker},
-    thread,
-    time::Duration,
-};
-use tower::ServiceExt as _;
 
-/// How long the upstream may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(30);
-/// How often those are looked for that have been unused for too long, or closed meanwhile.
-const SWEEP: Duration = Duration::from_secs(5);
+/// To how many upstreams one request goes at most.
+const TRIES: u32 = 3;
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
-
-/// One API's upstream.
-pub(super) struct Upstream {
-    address: Uri,
-    connector: HttpConnector,
-    idle: Arc<Idle>,
+/// All upstreams of one API.
+pub(super) struct Upstreams {
+    all: Box<[Arc<Upstream>]>,
+    /// How often there was something to choose.
+    choices: AtomicUsize,
+    pub(super) failures: UpstreamFailures,
 }
 
-impl Upstream {
-    /// The one at `authority`. No more than `most` unused connections are kept.
-    pub(super) fn new(authority: &Authority, most: usize) -> anyhow::Result<Self> {
-        let address = Uri::builder()
-            .scheme("http")
-            .authority(authority.clone())
-            .path_and_query("/")
-            .build()?;
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let idle = Arc::new(Idle::new(most));
-        tokio::spawn(keeping_deadlines(sweep(Arc::downgrade(&idle))));
-        Ok(Self { address, connector, idle })
+/// One of them.
+pub(super) struct Upstream {
+    /// Its URL, as logs and metrics have it.
+    pub(super) name: String,
+    pub(super) api: String,
+    /// What it is called by.
+    pub(super) host: HeaderValue,
+    pub(super) failures: UpstreamFailures,
+    connector: Connector,
+    idle: Arc<Idle>,
+    health: Health,
+    /// How many requests it has, where there are others.
+    under_way: AtomicUsize,
+}
+
+/// An upstream's answer.
+pub(super) struct Answer {
+    pub(super) response: Response<Incoming>,
+    /// What the request holds until the response has been passed on, too.
+    pub(super) hold: Hold,
+    /// The upstream, where more of the response is to come.
+    pub(super) more_from: Option<Arc<Upstream>>,
+}
+
+/// A request that an upstream has, among others that it might have gone to.
+struct Load(Arc<Upstream>);
+
+impl Load {
+    fn of(upstream: &Arc<Upstream>) -> Self {
+        upstream.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(upstream.clone())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Upstreams {
+    /// Those that `configured` has of the API. No more than `most` unused connections are kept
+    /// in all.
+    pub(super) fn new(
+        api: &str,
+        configured: &config::Upstream,
+        most: usize,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let failures = metrics.upstream_failures(api);
+        let is_secure = configured.urls.iter().any(|url| url.scheme_str() == Some("https"));
+        let tls = is_secure.then(|| tls::config(&configured.tls).map(Arc::new)).transpose()?;
+        let each = most / configured.urls.len().max(1);
+        let all = configured.urls.iter().map(|url| {
+            let tls = tls.clone().map(|tls| (tls, configured.tls.server_name.clone()));
+            let name = url.to_string().trim_end_matches('/').to_owned();
+            let gauge = metrics.upstream_up(api, &name);
+            let upstream = Arc::new(Upstream {
+                api: api.to_owned(),
+                host: host_of(url)?,
+                failures: failures.clone(),
+                connector: Connector::new(url, tls, configured.timeouts.connect)?,
+                idle: Arc::new(Idle::new(each)),
+                health: Health::new(gauge, configured.health.is_some()),
+                under_way: AtomicUsize::new(0),
+                name,
+            });
+            tokio::spawn(keeping_deadlines(idle::sweep(Arc::downgrade(&upstream.idle))));
+            if let Some(check) = &configured.health {
+                tokio::spawn(health::check(Arc::downgrade(&upstream), check.clone()));
+            }
+            Ok(upstream)
+        });
+        let all: anyhow::Result<Vec<_>> = all.collect();
+        let all = all.with_context(|| format!("the upstreams of {api}"))?;
+        Ok(Self { all: all.into_boxed_slice(), choices: AtomicUsize::new(0), failures })
     }
 
-    /// Sends a request, and waits for the head of the response.
+    /// What upstream `at` is called by.
+    pub(super) fn host(&self, at: usize) -> &HeaderValue {
+        &self.all[at].host
+    }
+
+    /// The URL of upstream `at`.
+    pub(super) fn name(&self, at: usize) -> &str {
+        &self.all[at].name
+    }
+
+    /// Sends a request, and waits for the head of the response. While that goes on, `asked`
+    /// tells which upstream has it. What is `held` is given back when the request is over here,
+    /// or goes on to whoever passes the response on.
+    ///
+    /// A request goes to another upstream only if nothing of it was sent. Once it was sent it
+    /// is sent again only if nothing could come of both: it changes nothing, has no body, and
+    /// the connection had carried others and was closed without a word.
     pub(super) async fn ask(
         &self,
         mut request: Request<Paced>,
-    ) -> Result<Response<Incoming>, Error> {
+        mut held: Option<Held>,
+        asked: &AtomicUsize,
+    ) -> Result<Answer, Failure> {
+        let are_several = self.all.len() > 1;
+        let mut tried = 0_u32;
         loop {
-            let (link, is_new) = match self.idle.take() {
-                Some(link) => (link, false),
-                None => (self.connect().await?, true),
+            let at = self.choose(tried);
+            let upstream = &self.all[at];
+            asked.store(at, Ordering::Relaxed);
+            tried |= 1 << at;
+            if are_several {
+                request.headers_mut().insert(header::HOST, upstream.host.clone());
+            }
+            let load = are_several.then(|| Load::of(upstream));
+            let stopped = match upstream.ask(request, &mut held, load).await {
+                Ok(Begun { response, hold, is_whole }) => {
+                    let more_from = (!is_whole).then(|| upstream.clone());
+                    return Ok(Answer { response, hold, more_from });
+                }
+                Err(stopped) => stopped,
             };
-            match self.ask_on(link, request).await {
-                Ok(response) => return Ok(response),
-                Err(mut error) => match error.take_message() {
-                    // The upstream had closed the connection before it could see any of this.
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(error.into_error().into()),
+            match stopped.unsent {
+                Some(unsent) if tried.count_ones() < TRIES.min(self.count()) => {
+                    let (api, upstream, why) = (&upstream.api, &upstream.name, &stopped.failure);
+                    tracing::info!(api, upstream, %why, "another upstream is asked");
+                    stopped.failure.count(&self.failures);
+                    self.failures.retries.inc();
+                    request = *unsent;
+                }
+                _ => return Err(stopped.failure),
+            }
+        }
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.all.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The one for a request that has been to those whose bits are set in `tried`: of two that
+    /// are up, the one with fewer requests under way. A slow one so gets fewer, while one that
+    /// answers quickly, be it with errors, does not get all of them. Where none is up, the one
+    /// that has been down for longest.
+    fn choose(&self, tried: u32) -> usize {
+        if self.all.len() == 1 {
+            return 0;
+        }
+        let untried = || self.all.iter().enumerate().filter(|(at, _)| tried & (1 << at) == 0);
+        let up = || untried().filter(|(_, upstream)| upstream.health.down() == 0);
+        let count = up().count();
+        let choice = scattered(self.choices.fetch_add(1, Ordering::Relaxed));
+        let chosen = match count {
+            0 => untried().min_by_key(|(_, upstream)| upstream.health.down()),
+            1 => up().next(),
+            _ => {
+                let first = choice % count;
+                let second = (first + 1 + choice / count % (count - 1)) % count;
+                let load = |(_, upstream): &(usize, &Arc<Upstream>)| {
+                    upstream.under_way.load(Ordering::Relaxed)
+                };
+                // Of equals the first.
+                up().nth(first).into_iter().chain(up().nth(second)).min_by_key(load)
+            }
+        };
+        // One may have changed between two looks; there is always a first.
+        chosen.or_else(|| untried().next()).map_or(0, |(at, _)| at)
+    }
+}
+
+/// Numbers that follow each other, far apart.
+fn scattered(number: usize) -> usize {
+    // 2^64 by the golden ratio (Knuth, 6.4).
+    let number = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (number >> 40) as usize
+}
+
+impl Upstream {
+    async fn ask(
+        self: &Arc<Self>,
+        mut request: Request<Paced>,
+        held: &mut Option<Held>,
+        mut load: Option<Load>,
+    ) -> Result<Begun, Unanswered> {
+        let may_repeat = request.body().is_end_stream() && io::is_repeatable(request.method());
+        let mut wants_new = false;
+        loop {
+            let kept = if wants_new { None } else { self.idle.take() };
+            let is_new = kept.is_none();
+            let link = match kept {
+                Some(link) => link,
+                None => match self.connect().await {
+                    Ok(link) => link,
+                    Err(failure) => {
+                        let unsent = Some(Box::new(request));
+                        return Err(Unanswered { failure, unsent, again: None });
+                    }
                 },
+            };
+            match link.ask(request, &self.idle, held, &mut load).await {
+                Ok(begun) => return Ok(begun),
+                // The upstream had closed the connection before it could see any of this.
+                Err(Unanswered { unsent: Some(unsent), .. }) if !is_new => request = *unsent,
+                Err(Unanswered { again: Some(again), failure, .. }) if !is_new && may_repeat => {
+                    let (api, upstream) = (&self.api, &self.name);
+                    tracing::debug!(api, upstream, why = %failure, "a request is sent again");
+                    self.failures.retries.inc();
+                    wants_new = true;
+                    request = *again;
+                }
+                Err(stopped) => return Err(stopped),
             }
         }
     }
 
-    async fn ask_on(
-        &self,
-        mut link: Link,
-        request: Request<Paced>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Paced>>> {
-        let end = request.body().end();
-        let mut answer = pin!(link.requests.try_send_request(request));
-        let mut connection = Some(link.connection);
-        let mut is_sent = false;
-        let response = poll_fn(|cx| {
-            // Before anything is read: the response may be there a moment before the end.
-            is_sent = end.has_come();
-            // Over, it is dropped, which gives an unsent request back.
-            if let Some(open) = &mut connection
-                && Pin::new(open).poll(cx).is_ready()
-            {
-                connection = None;
+    async fn connect(self: &Arc<Self>) -> Result<Link, Failure> {
+        match self.connector.connect().await {
+            Ok(io) => {
+                self.has_connected();
+                Link::new(io).await.map_err(|error| Failure::of(&error))
             }
-            answer.as_mut().poll(cx)
-        })
-        .await?;
-        // Whoever answers before the end of a request may take the rest for the next one.
-        // What is older than HTTP/1.1 would be sent the next as HTTP/1.0, without its chunks.
-        let is_kept = is_sent && response.version() >= Version::HTTP_11;
-        if let Some(connection) = connection {
-            link.connection = connection;
-            if !link.is_idle() {
-                let idle = is_kept.then(|| self.idle.clone());
-                tokio::spawn(keeping_deadlines(finish(link, idle)));
-            } else if is_kept {
-                self.idle.put(link);
+            Err(failure) => {
+                self.fall(&failure.to_string());
+                Err(failure)
             }
         }
-        Ok(response)
-    }
-
-    async fn connect(&self) -> Result<Link, Error> {
-        let stream = self.connector.clone().oneshot(self.address.clone()).await?;
-        // hyper asks for no more of a body while what it has of it is not taken.
-        let stream = TokioIo::new(InTime::new(stream.into_inner(), ()));
-        let (requests, connection) = http1::handshake(stream).await?;
-        Ok(Link { requests, connection: Box::new(connection) })
     }
 }
 
-/// Both ends of what hyper makes of a connection.
-struct Link {
-    requests: SendRequest<Paced>,
-    connection: Box<Connection<TokioIo<InTime>, Paced>>,
-}
-
-impl Link {
-    /// Whether the request and the response have gone through whole. hyper then waits for
-    /// the next request, and says so.
-    fn is_idle(&self) -> bool {
-        self.requests.is_ready()
-    }
-}
-
-/// Lets a request and its response go through whole; keeps the connection only in `idle`.
-async fn finish(mut link: Link, idle: Option<Arc<Idle>>) {
-    let is_idle = poll_fn(|cx| match Pin::new(&mut link.connection).poll(cx) {
-        Poll::Ready(_) => Poll::Ready(false),
-        Poll::Pending if link.is_idle() => Poll::Ready(true),
-        Poll::Pending => Poll::Pending,
-    });
-    if is_idle.await
-        && let Some(idle) = idle
-    {
-        idle.put(link);
-    }
-}
-
-/// Unused connections, and until when they are kept.
-type Links = Vec<(Deadline, Link)>;
-
-/// All of them, apart for each thread: so none waits for another, and a connection
-/// stays where it was opened as long as its requests do.
-struct Idle {
-    /// The one that was used last stands last, and is used next.
-    threads: Box<[Mutex<Links>]>,
-    most_each: usize,
-}
-
-impl Idle {
-    fn new(most: usize) -> Self {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        Self::among(threads, most)
-    }
-
-    fn among(threads: usize, most: usize) -> Self {
-        // Some threads share where there is not one for each.
-        let lists = threads.min(most).max(1);
-        Self { threads: (0..lists).map(|_| Mutex::default()).collect(), most_each: most / lists }
-    }
-
-    fn take(&self) -> Option<Link> {
-        let mut links = self.of_this_thread();
-        let (end, link) = links.pop()?;
-        if !end.is_over() {
-            return Some(link);
-        }
-        // So it is for all that were used before. They are closed outside the lock.
-        let over = mem::take(&mut *links);
-        drop(links);
-        drop(over);
-        None
-    }
-
-    fn put(&self, link: Link) {
-        let mut links = self.of_this_thread();
-        if links.len() < self.most_each {
-            links.push((Deadline::after(IDLE), link));
-        }
-    }
-
-    fn of_this_thread(&self) -> MutexGuard<'_, Links> {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
-        }
-        let place = THREAD.with(|thread| thread % self.threads.len());
-        self.threads[place].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Closes what nobody has used for long, or what the upstream has closed, for as long as
-/// anybody may want the rest.
-async fn sweep(idle: Weak<Idle>) {
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        let Some(idle) = idle.upgrade() else { return };
-        for links in &idle.threads {
-            let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_no_use: Links = links
-                .extract_if(.., |(end, link)| {
-                    let mut nobody = Context::from_waker(Waker::noop());
-                    end.is_over() || Pin::new(&mut link.connection).poll(&mut nobody).is_ready()
-                })
-                .collect();
-            drop(links);
-            // Closed outside the lock, for which requests wait.
-            drop(of_no_use);
-        }
-    }
+fn host_of(url: &Uri) -> anyhow::Result<HeaderValue> {
+    let authority = url.authority().context("it names no host")?;
+    Ok(HeaderValue::try_from(authority.as_str())?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_more_are_kept_than_there_is_room_for() {
-        for (threads, most, kept) in
-            [(4, 0, 0), (4, 1, 1), (4, 3, 3), (4, 4, 4), (4, 7, 4), (1, 9, 9)]
-        {
-            let idle = Idle::among(threads, most);
-            assert_eq!(idle.threads.len() * idle.most_each, kept, "{most} for {threads}");
+    /// An API with this many upstreams, none of which is ever asked.
+    fn upstreams(count: usize) -> Upstreams {
+        let urls = (0..count).map(|at| format!("http://127.0.0.1:{}", at + 1).parse().unwrap());
+        let mut configured = config::Upstream::at("http://127.0.0.1".parse().unwrap());
+        configured.urls = urls.collect();
+        Upstreams::new("a", &configured, 8, &Metrics::new(Arc::default())).unwrap()
+    }
+
+    fn chosen(upstreams: &Upstreams, tried: u32) -> Vec<usize> {
+        let mut times = vec![0; upstreams.all.len()];
+        (0..1200).for_each(|_| times[upstreams.choose(tried)] += 1);
+        times
+    }
+
+    #[tokio::test]
+    async fn each_has_its_part() {
+        for count in 1..6 {
+            let times = chosen(&upstreams(count), 0);
+            let part = 1200 / count;
+            assert!(times.iter().all(|times| times.abs_diff(part) <= part / 2), "{times:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_has_much_to_do_gets_less() {
+        let three = upstreams(3);
+        let _loads = [Load::of(&three.all[1]), Load::of(&three.all[1]), Load::of(&three.all[0])];
+        let times = chosen(&three, 0);
+        assert_eq!(times[1], 0, "{times:?}");
+        assert!(times[2] > times[0] && times[0] > 0, "{times:?}");
+        drop(_loads);
+        assert!(chosen(&three, 0)[1] > 0);
+    }
+
+    #[tokio::test]
+    async fn who_is_down_is_asked_last() {
+        let three = upstreams(3);
+        three.all[1].fall("of a test");
+        three.all[1].fall("once more");
+        assert_eq!(chosen(&three, 0)[1], 0);
+        assert_eq!(chosen(&three, 0b101), [0, 1200, 0]);
+        three.all[2].fall("of a test");
+        three.all[0].fall("of a test");
+        // Down for longest.
+        assert_eq!(chosen(&three, 0), [0, 1200, 0]);
+        assert_eq!(chosen(&three, 0b10), [0, 0, 1200]);
+        three.all[0].has_connected();
+        assert_eq!(chosen(&three, 0), [1200, 0, 0]);
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     app::App,
-    config::{Config, Environment, Source},
+    config::{Config, Environment, Source, Upstream},
     http::{listen, live::Live, sample_upstream},
     service::{
         Caller,
@@ -50,14 +50,14 @@ impl Stage {
         let stop = CancellationToken::new();
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri: http::Uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
-        config.apis.iter_mut().for_each(|api| api.upstream = uri.clone());
+        config.apis.iter_mut().for_each(|api| api.upstream = Upstream::at(uri.clone()));
         tokio::spawn(sample_upstream::serve(upstream, stop.clone()));
         let directory = tempfile::tempdir().unwrap();
         let locked = Arc::new(DataDirectory::lock(directory.path()).unwrap());
         let app = App::open(&config, locked, Box::new(|_, _| {})).await.unwrap();
         let email: Email = EMAIL.parse().unwrap();
         app.service.initialise(&Caller::Operator, "Acme", email, None, None).await.unwrap();
-        let metrics = Arc::new(Metrics::new(app.replica.clone()));
+        let metrics = Arc::new(Metrics::new(app.replica.clone(), app.limiter.clone()));
         let gateway = Live::new(&config, &app, &metrics).unwrap().gateway;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         config.gateway.public_url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,0 +1,108 @@
+//! Why an admitted request has no answer of its upstream's.
+
+use super::paced::Interrupted;
+use crate::{http::problem::Problem, telemetry::UpstreamFailures};
+use http::StatusCode;
+use std::error::Error;
+
+/// Why an admitted request has no answer of its upstream's.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// There is no connection to it.
+    #[error("{0}")]
+    Unreachable(String),
+    /// A connection to it took too long.
+    #[error("it could not be connected to in time")]
+    Unconnected,
+    /// The connection ended before there was a response.
+    #[error("{0}")]
+    Closed(String),
+    /// What it answered is no HTTP.
+    #[error("{0}")]
+    NoHttp(String),
+    /// It answered something that cannot be passed on.
+    #[error("{0}")]
+    Unfit(&'static str),
+    /// It did not answer in time.
+    #[error("it did not answer in time")]
+    Silent,
+    /// The client did not send all of its request.
+    #[error("{0}")]
+    Client(String),
+}
+
+impl Failure {
+    /// What came of a request that a connection was given.
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        let mut source = error.source();
+        while let Some(error) = source {
+            if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+                return Self::Client(interrupted.to_string());
+            }
+            source = error.source();
+        }
+        if error.is_parse() || is_unexpected(error) {
+            Self::NoHttp(chain(error))
+        } else {
+            Self::Closed(chain(error))
+        }
+    }
+
+    pub(super) fn problem(&self) -> Problem {
+        let (status, code, detail) = match self {
+            Self::Unreachable(_) | Self::Closed(_) => {
+                (StatusCode::BAD_GATEWAY, "upstream_failed", "the upstream did not answer")
+            }
+            Self::NoHttp(_) => (
+                StatusCode::BAD_GATEWAY,
+                "upstream_failed",
+                "the upstream's response cannot be understood",
+            ),
+            Self::Unfit(why) => (StatusCode::BAD_GATEWAY, "upstream_failed", *why),
+            Self::Unconnected | Self::Silent => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_silent",
+                "the upstream did not answer in time",
+            ),
+            Self::Client(_) => (
+                StatusCode::BAD_REQUEST,
+                "request_interrupted",
+                "the request's body did not arrive whole",
+            ),
+        };
+        Problem::new(status, code, detail)
+    }
+
+    /// Counts it, where it is the upstream's.
+    pub(super) fn count(&self, failures: &UpstreamFailures) {
+        let counter = match self {
+            Self::Unreachable(_) | Self::Unconnected => &failures.unreachable,
+            Self::Closed(_) => &failures.closed,
+            Self::NoHttp(_) | Self::Unfit(_) => &failures.unfit,
+            Self::Silent => &failures.silent,
+            Self::Client(_) => return,
+        };
+        counter.inc();
+    }
+}
+
+/// It spoke before it was asked. hyper has no other word for that.
+fn is_unexpected(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|error| error.downcast_ref::<hyper::Error>());
+    error.is_canceled() && source.is_some_and(|error| !error.is_closed())
+}
+
+/// An error, and what it comes from.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        // Some say themselves what they come from.
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
+}
