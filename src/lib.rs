@@ -19,6 +19,7 @@ mod jobs;
 mod latency;
 mod loggable;
 mod mail;
+mod named_file;
 mod refusals;
 mod replica;
 mod reserved_fields;
@@ -27,6 +28,7 @@ mod signing;
 mod store;
 mod tally;
 mod telemetry;
+mod tls;
 mod usage;
 mod watch;
 

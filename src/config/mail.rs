@@ -7,12 +7,9 @@ use super::{
     settings::{self, MailTls, Secret},
     url,
 };
+use crate::named_file;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
-use std::{fs::File, io::Read as _, net::IpAddr};
-
-/// How large a file may be that is read for a setting, in bytes: the certificates that a
-/// system trusts take a quarter of it.
-const LARGEST: u64 = 1024 * 1024;
+use std::net::IpAddr;
 
 /// How each certificate begins.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -38,7 +35,7 @@ pub(super) fn read(
     let password = password(&settings, &at, report);
     let authorities = settings.ca_file.as_deref().map(|file| {
         let path = at.key("ca_file");
-        let pem = report.accept(&path, read_file(file))?;
+        let pem = report.accept(&path, named_file::read(file))?;
         report.accept(&path, certificates(&pem)).map(|()| pem)
     });
     let (first, host, port) = server?;
@@ -95,7 +92,7 @@ fn password(
         }
         (Some(password), None) => Some(password.clone()),
         (None, Some(file)) => {
-            let read = read_file(file).and_then(one_line);
+            let read = named_file::read(file).and_then(one_line);
             Some(report.accept(&path, read)?)
         }
         (None, None) => None,
@@ -107,23 +104,6 @@ fn password(
         (None, Some(_)) => Err(report.add(&at.key("user"), "a password needs a user")),
         _ => Ok(password),
     }
-}
-
-/// What a file holds, that is named for a setting.
-fn read_file(name: &str) -> Result<Vec<u8>, String> {
-    let cannot = |error: std::io::Error| format!("cannot read this file: {error}");
-    // A pipe would let the start wait for ever.
-    if !std::fs::metadata(name).map_err(cannot)?.is_file() {
-        return Err("cannot read this file: it is not a regular one".into());
-    }
-    let mut bytes = Vec::new();
-    File::open(name)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(cannot)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err("cannot read this file: it has more than 1 MiB".into());
-    }
-    Ok(bytes)
 }
 
 /// Whether these are certificates that another can be checked against.
