@@ -21,6 +21,7 @@ mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 mod url;
 mod variables;
@@ -33,6 +34,7 @@ pub(crate) use self::{
 };
 
 use self::{document::Document, mistake::Report};
+use crate::tls::Files;
 use counterfoil_core::{account::Email, api::Api, limit::Rate, network::Network, time::Seconds};
 use lettre::message::Mailbox;
 use std::{
@@ -97,6 +99,8 @@ pub(crate) struct Server {
     pub(crate) public_url: String,
     /// Whose word on where a request comes from is taken.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// The certificate, where the listener speaks TLS.
+    pub(crate) tls: Option<Files>,
 }
 
 /// The reverse proxy.
@@ -108,6 +112,8 @@ pub(crate) struct Gateway {
     pub(crate) public_url: String,
     /// Whose word on where a request comes from is taken.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// The certificate, where the listener speaks TLS.
+    pub(crate) tls: Option<Files>,
 }
 
 /// The answers to other people's proxies.
@@ -121,6 +127,8 @@ pub(crate) struct ForwardAuth {
     pub(crate) trusted_proxies: Vec<Network>,
     /// Whether paths are under the APIs' mounts.
     pub(crate) strip_mounts: bool,
+    /// The certificate, where the listener speaks TLS.
+    pub(crate) tls: Option<Files>,
 }
 
 /// `/metrics`.
@@ -281,12 +289,18 @@ pub(crate) struct Loaded {
 impl Config {
     /// The settings that a running server cannot change, and whether they are
     /// the same here and in `other`.
-    pub(crate) fn fixed_settings(&self, other: &Self) -> [(&'static str, bool); 6] {
+    pub(crate) fn fixed_settings(&self, other: &Self) -> [(&'static str, bool); 9] {
         [
             ("server.listen", self.server.listen == other.server.listen),
             ("gateway.listen", self.gateway.listen == other.gateway.listen),
             ("forward_auth.listen", self.forward_auth.listen == other.forward_auth.listen),
             ("metrics.listen", self.metrics.listen == other.metrics.listen),
+            ("server.tls", self.server.tls.is_some() == other.server.tls.is_some()),
+            ("gateway.tls", self.gateway.tls.is_some() == other.gateway.tls.is_some()),
+            (
+                "forward_auth.tls",
+                self.forward_auth.tls.is_some() == other.forward_auth.tls.is_some(),
+            ),
             ("database.url", self.database == other.database),
             ("log", self.log == other.log),
         ]

@@ -1,6 +1,7 @@
 //! HTTP: the doors and the interfaces, each on a listener of its own.
 
 pub(crate) mod api;
+pub(crate) mod arrival;
 pub(crate) mod beat;
 pub(crate) mod calls;
 pub(crate) mod client_address;
@@ -11,6 +12,7 @@ pub(crate) mod extract;
 pub(crate) mod forward_auth;
 pub(crate) mod gateway;
 pub(crate) mod head;
+mod http2;
 pub(crate) mod hush;
 pub(crate) mod identity;
 pub(crate) mod in_time;

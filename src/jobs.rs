@@ -4,6 +4,7 @@ use crate::{
     clock, refusals,
     replica::Replica,
     service::{Service, idempotency},
+    tls::Certificate,
     usage::{self, Usage},
 };
 use std::{sync::Arc, time::Duration};
@@ -14,6 +15,9 @@ const HEAD_EVERY: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether a signing key is due.
 const KEYS_EVERY: Duration = Duration::from_mins(10);
+
+/// How often it is looked whether a certificate was renewed, or is to be.
+const CERTIFICATES_EVERY: Duration = Duration::from_mins(1);
 
 /// How often what is too old is deleted.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
@@ -70,6 +74,30 @@ pub(crate) async fn keep_keys(service: Arc<Service>, stop: CancellationToken) {
         let ticked = tokio::task::spawn_blocking(move || service.access_tokens.tick(clock::now()));
         if let Err(error) = ticked.await {
             tracing::error!(%error, "signing keys cannot be kept up");
+        }
+    }
+}
+
+/// Takes renewed certificates over, and says which ones end soon.
+pub(crate) async fn keep_certificates(
+    certificates: Vec<Arc<Certificate>>,
+    stop: CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let certificates = certificates.clone();
+        // It may read files, from wherever they lie.
+        let looked = tokio::task::spawn_blocking(move || {
+            for certificate in certificates {
+                certificate.look(clock::now());
+            }
+        });
+        if let Err(error) = looked.await {
+            tracing::error!(%error, "certificates cannot be looked after");
         }
     }
 }

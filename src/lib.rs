@@ -29,6 +29,7 @@ mod signing;
 mod store;
 mod tally;
 mod telemetry;
+mod tls;
 mod usage;
 mod watch;
 

@@ -5,19 +5,28 @@ mod upstreams;
 pub(crate) use upstreams::{UpGauge, UpstreamFailures};
 
 use crate::{
+    clock,
     config::{Log, LogFormat},
     latency::{Latency, LatencyCollector},
     limiter::Limiter,
     replica::Replica,
+    tls::Certificate,
 };
 use counterfoil_core::Code;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::ConstGauge},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
     registry::Registry,
 };
-use std::{io::IsTerminal as _, sync::Arc};
+use std::{
+    io::IsTerminal as _,
+    sync::{Arc, atomic::AtomicU64},
+};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// Sends logs to standard error, as lines for people or as JSON.
@@ -133,6 +142,13 @@ impl Metrics {
         Self { registry, requests, throttled, upstreams, rejected, latency }
     }
 
+    /// The same, with how long these certificates are good.
+    #[must_use]
+    pub(crate) fn watching(mut self, certificates: Vec<Arc<Certificate>>) -> Self {
+        self.registry.register_collector(Box::new(CertificateCollector(certificates)));
+        self
+    }
+
     /// The counters of one API at one door.
     pub(crate) fn of_api(&self, door: &'static str, api: &str) -> ApiCounters {
         let counter = |outcome| {
@@ -222,5 +238,27 @@ impl Collector for ReplicaCollector {
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         Ok(())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
+/// The certificates that listeners show, asked at each scrape.
+#[derive(Debug)]
+struct CertificateCollector(Vec<Arc<Certificate>>);
+
+impl Collector for CertificateCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let days = Family::<ListenerLabels, Gauge<f64, AtomicU64>>::default();
+        for certificate in &self.0 {
+            let labels = ListenerLabels { listener: certificate.listener };
+            days.get_or_create(&labels).set(certificate.days_left(clock::now()));
+        }
+        let help = "For how many days a listener's certificate is good";
+        let kind = days.metric_type();
+        days.encode(encoder.encode_descriptor("certificate_days_left", help, None, kind)?)
     }
 }

@@ -1,5 +1,6 @@
 //! `counterfoil serve`: everything is opened, then served until a signal comes.
 
+mod certificates;
 #[cfg(test)]
 mod without_a_store;
 
@@ -18,10 +19,12 @@ use crate::{
     jobs,
     store::sqlite::{DataDirectory, DirectoryError},
     telemetry::{self, Metrics},
+    tls::Certificate,
 };
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use axum::Router;
+use certificates::Certificates;
 use hyper::{body::Incoming, service::service_fn};
 use std::{
     convert::Infallible, future::ready, io::ErrorKind, net::SocketAddr, path::PathBuf, sync::Arc,
@@ -81,7 +84,9 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         _ => Failure::Failed(error.into()),
     })?);
 
-    let listeners = Listeners::open(&config, !matches!(mode, Mode::Configured)).await?;
+    let certificates = Arc::new(Certificates::open(&config).map_err(Failure::Wrong)?);
+    let with_sample = !matches!(mode, Mode::Configured);
+    let listeners = Listeners::open(&config, &certificates, with_sample).await?;
     if let Some(sample) = &listeners.sample {
         let upstream: ::http::Uri = format!("http://{}", sample.local_addr()?)
             .parse()
@@ -94,7 +99,8 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     let bound = listeners.gateway.listener.local_addr()?;
     say_where(&mut config.gateway.public_url, config.gateway.listen, bound);
     let app = Arc::new(open(&config, directory).await?);
-    let metrics = Arc::new(Metrics::new(app.replica.clone(), app.limiter.clone()));
+    let metrics = Metrics::new(app.replica.clone(), app.limiter.clone());
+    let metrics = Arc::new(metrics.watching(certificates.all()));
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics)?));
     let socket = operator::bind(&data)
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
@@ -108,6 +114,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     serving.spawn(jobs::keep_usage(app.service.usage.clone(), stop.clone()));
     serving.spawn(jobs::keep_keys(app.service.clone(), stop.clone()));
     serving.spawn(app.limiter.clone().keep(stop.clone()));
+    serving.spawn(jobs::keep_certificates(certificates.all(), stop.clone()));
     let current = live.clone();
     let router = move || current.load().operator.clone();
     let operator = tokio::spawn(operator::serve(socket, stop_operator.clone(), router));
@@ -116,14 +123,14 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         Mode::Demo => demo::introduce(&app, &config, gateway_address, &data).await?,
         Mode::Sample => {
             introduce_set_up(&app, &config).await?;
-            introduce_sample(global, gateway_address)?;
+            introduce_sample(global, &config.gateway.public_url)?;
         }
         Mode::Configured => introduce_set_up(&app, &config).await?,
     }
     if let Some(hang_ups) = hang_ups {
         let file = global.config.clone();
         let app = app.clone();
-        let reloading = Reloading { started_with: config, file, app, metrics, live };
+        let reloading = Reloading { started_with: config, file, app, metrics, live, certificates };
         tokio::spawn(reloading.run(hang_ups));
     }
     signals.next().await;
@@ -151,8 +158,10 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
 
 /// Has the URL of a listener name the port that the system chose.
 fn say_where(public_url: &mut String, listen: SocketAddr, bound: SocketAddr) {
-    if *public_url == format!("http://{listen}") {
-        *public_url = format!("http://{bound}");
+    if let Some((scheme, host)) = public_url.split_once("://")
+        && host == listen.to_string()
+    {
+        *public_url = format!("{scheme}://{bound}");
     }
 }
 
@@ -167,19 +176,30 @@ async fn open(config: &Config, directory: Arc<DataDirectory>) -> Result<App, Fai
 }
 
 impl Listeners {
-    async fn open(config: &Config, with_sample: bool) -> Result<Self, Failure> {
+    async fn open(
+        config: &Config,
+        certificates: &Certificates,
+        with_sample: bool,
+    ) -> Result<Self, Failure> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let places = Places::of_process();
-        let private = async |setting, address| {
+        let private = async |setting, address, certificate: &Option<Arc<Certificate>>| {
             let listener = bind(setting, address).await?;
-            Ok::<_, Failure>(Bounded { listener, places: places.of_listener() })
+            let certificate = certificate.clone();
+            Ok::<_, Failure>(Bounded { listener, places: places.of_listener(), certificate })
         };
-        let gateway = bind("gateway.listen", config.gateway.listen).await?;
+        let Certificates { server, gateway, forward_auth } = certificates;
+        let gateway = Bounded {
+            listener: bind("gateway.listen", config.gateway.listen).await?,
+            places: places.public.clone(),
+            certificate: gateway.clone(),
+        };
+        let asking = config.forward_auth.listen;
         Ok(Self {
-            server: private("server.listen", config.server.listen).await?,
-            gateway: Bounded { listener: gateway, places: places.public.clone() },
-            forward_auth: private("forward_auth.listen", config.forward_auth.listen).await?,
-            metrics: private("metrics.listen", config.metrics.listen).await?,
+            server: private("server.listen", config.server.listen, server).await?,
+            gateway,
+            forward_auth: private("forward_auth.listen", asking, forward_auth).await?,
+            metrics: private("metrics.listen", config.metrics.listen, &None).await?,
             sample: if with_sample {
                 Some(bind("the sample upstream", loopback).await?)
             } else {
@@ -277,6 +297,7 @@ struct Reloading {
     app: Arc<App>,
     metrics: Arc<Metrics>,
     live: Current,
+    certificates: Arc<Certificates>,
 }
 
 impl Reloading {
@@ -291,21 +312,28 @@ impl Reloading {
                         error = format!("{error:#}"),
                         "the configuration stays as it was"
                     );
+                    // Whoever renews certificates need not know of the rest.
+                    self.certificates.look();
                 }
             }
         }
     }
 
     fn reload(&self) -> anyhow::Result<usize> {
-        let config = configuration::load_again(self.file.as_deref())?;
+        let mut config = configuration::load_again(self.file.as_deref())?;
         for (setting, same) in config.fixed_settings(&self.started_with) {
             if !same {
                 tracing::warn!(setting, "this setting takes effect with a restart only");
             }
         }
+        // What is spoken with clients is what was when the listener was opened.
+        if config.gateway.tls.is_some() != self.started_with.gateway.tls.is_some() {
+            config.gateway.tls.clone_from(&self.started_with.gateway.tls);
+        }
         let live = Live::new(&config, &self.app, &self.metrics)?;
         self.app.configure(&config)?;
         self.live.store(Arc::new(live));
+        self.certificates.renew(&config);
         Ok(config.apis.len())
     }
 }
@@ -346,7 +374,7 @@ async fn introduce_set_up(app: &App, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn introduce_sample(global: &Global, gateway: SocketAddr) -> Result<(), Failure> {
+fn introduce_sample(global: &Global, gateway: &str) -> Result<(), Failure> {
     let program = demo::program();
     let data = match &global.data {
         Some(data) => format!(" --data '{}'", data.display()),
@@ -360,7 +388,7 @@ fn introduce_sample(global: &Global, gateway: SocketAddr) -> Result<(), Failure>
     output::print(format_args!("{program}{data} init --email you@example.com"))?;
     output::print(format_args!(
         "curl -i -H \"Authorization: Bearer $({program}{data} token create --api sample --owner \
-         you@example.com --quiet)\" http://{gateway}/sample/hello"
+         you@example.com --quiet)\" {gateway}/sample/hello"
     ))?;
     output::note(format_args!("\nFor an API of your own: {program} config init"));
     Ok(())

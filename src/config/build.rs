@@ -8,7 +8,7 @@ use super::{
     mail,
     mistake::{Noted, Report, likeness, nearest},
     settings::{self, Settings},
-    url,
+    tls, url,
 };
 use counterfoil_core::{network::Network, time::Seconds};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
@@ -26,6 +26,9 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let before_server = networks(&settings.server.trusted_proxies, "server", report);
     let in_front = networks(&settings.gateway.trusted_proxies, "gateway", report);
     let asking = networks(&settings.forward_auth.trusted_proxies, "forward_auth", report);
+    let server_tls = tls::read("server", settings.server.tls.as_ref(), report);
+    let gateway_tls = tls::read("gateway", settings.gateway.tls.as_ref(), report);
+    let asking_tls = tls::read("forward_auth", settings.forward_auth.tls.as_ref(), report);
     let server_url = public_url("server", settings.server.public_url.as_deref(), server, report);
     let gateway_url =
         public_url("gateway", settings.gateway.public_url.as_deref(), gateway, report);
@@ -45,13 +48,20 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
             listen: server?,
             public_url: server_url?,
             trusted_proxies: before_server?,
+            tls: server_tls?,
         },
-        gateway: Gateway { listen: gateway?, public_url: gateway_url?, trusted_proxies: in_front? },
+        gateway: Gateway {
+            listen: gateway?,
+            public_url: gateway_url?,
+            trusted_proxies: in_front?,
+            tls: gateway_tls?,
+        },
         forward_auth: ForwardAuth {
             listen: forward_auth?,
             proxy: settings.forward_auth.proxy,
             trusted_proxies: asking?,
             strip_mounts: settings.forward_auth.strip_mounts,
+            tls: asking_tls?,
         },
         metrics: Metrics { listen: metrics? },
         doors: doors?,
@@ -119,11 +129,20 @@ fn public_url(
     listen: Result<SocketAddr, Noted>,
     report: &mut Report<'_>,
 ) -> Result<String, Noted> {
+    let is_tls = tls::is_wanted(listener, report.document);
     let read = match text {
         Some(text) => url::public(text),
+        None if is_tls => url::public(&format!("https://{}", listen?)),
         None => url::public(&format!("http://{}", listen?)),
     };
-    report.accept(&KeyPath::of([listener, "public_url"]), read)
+    let path = KeyPath::of([listener, "public_url"]);
+    let url = report.accept(&path, read)?;
+    if is_tls && !url.starts_with("https://") {
+        return Err(
+            report.add(&path, format_args!("expected https, since there is {listener}.tls"))
+        );
+    }
+    Ok(url)
 }
 
 fn database(url: &str, report: &mut Report<'_>) -> Result<PathBuf, Noted> {

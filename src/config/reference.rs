@@ -39,16 +39,28 @@ listen = "127.0.0.1:8080"
 public_url = "https://tokens.example.com"
 trusted_proxies = ["10.0.0.7"]
 
+[server.tls]
+certificate_file = "/etc/counterfoil/tls/fullchain.pem"
+key_file = "/etc/counterfoil/tls/privkey.pem"
+
 [gateway]
 listen = "0.0.0.0:8081"
 public_url = "https://api.example.com"
 trusted_proxies = ["10.0.0.7"]
+
+[gateway.tls]
+certificate_file = "/etc/counterfoil/tls/fullchain.pem"
+key_file = "/etc/counterfoil/tls/privkey.pem"
 
 [forward_auth]
 listen = "10.0.0.5:8082"
 proxy = "caddy"
 trusted_proxies = ["10.0.0.0/24", "fd00::/64"]
 strip_mounts = true
+
+[forward_auth.tls]
+certificate_file = "/etc/counterfoil/tls/fullchain.pem"
+key_file = "/etc/counterfoil/tls/privkey.pem"
 
 [metrics]
 listen = "127.0.0.1:9090"
@@ -303,8 +315,11 @@ mod tests {
             ("upstream-ca.pem", include_str!("example_ca.pem")),
             ("client.pem", include_str!("example_client.pem")),
             ("client.key", include_str!("example_client.key")),
+            ("tls/fullchain.pem", include_str!("example_server.pem")),
+            ("tls/privkey.pem", include_str!("example_server.key")),
         ] {
             let file = directory.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(&file, content).unwrap();
             let named = format!("/etc/counterfoil/{name}");
             assert!(text.contains(&named), "{named}");

@@ -7,10 +7,12 @@
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
 mod one_or_more;
+mod tls;
 mod upstream;
 
 pub(super) use self::{
     one_or_more::OneOrMore,
+    tls::Tls,
     upstream::{Health, Timeouts, UpstreamTls},
 };
 
@@ -67,11 +69,13 @@ pub(super) struct Server {
     /// Address and port to listen on; port 0 lets the system choose one.
     pub(super) listen: String,
     /// The URL under which browsers reach this server: http or https, no path.
-    #[schemars(extend("x-default" = "`http://` and `server.listen`"))]
+    #[schemars(extend("x-default" = "`http://` or `https://`, and `server.listen`"))]
     pub(super) public_url: Option<String>,
     /// Networks of the proxies in front, whose word is taken for where a request
     /// comes from (`X-Forwarded-For`). Of anybody else it is not.
     pub(super) trusted_proxies: Vec<String>,
+    /// With this table the listener speaks TLS, and nothing else.
+    pub(super) tls: Option<Tls>,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -81,11 +85,13 @@ pub(super) struct Gateway {
     pub(super) listen: String,
     /// The URL under which clients reach the gateway, as the console's examples have it:
     /// http or https, no path.
-    #[schemars(extend("x-default" = "`http://` and `gateway.listen`"))]
+    #[schemars(extend("x-default" = "`http://` or `https://`, and `gateway.listen`"))]
     pub(super) public_url: Option<String>,
     /// Networks of the proxies in front, whose word is taken for where a request
     /// comes from (`X-Forwarded-For`). Of anybody else it is not.
     pub(super) trusted_proxies: Vec<String>,
+    /// With this table the listener speaks TLS, and nothing else.
+    pub(super) tls: Option<Tls>,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -102,6 +108,8 @@ pub(super) struct ForwardAuth {
     /// then taken off before routes are matched, and a path outside it is refused;
     /// else a path is taken as it is.
     pub(super) strip_mounts: bool,
+    /// With this table the listener speaks TLS, and nothing else.
+    pub(super) tls: Option<Tls>,
 }
 
 /// A kind of proxy, by where it says what the original request was.
@@ -565,13 +573,23 @@ pub(crate) struct Words {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".into(), public_url: None, trusted_proxies: Vec::new() }
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            tls: None,
+        }
     }
 }
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8081".into(), public_url: None, trusted_proxies: Vec::new() }
+        Self {
+            listen: "127.0.0.1:8081".into(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            tls: None,
+        }
     }
 }
 
@@ -582,6 +600,7 @@ impl Default for ForwardAuth {
             proxy: ProxyKind::default(),
             trusted_proxies: vec!["127.0.0.1/32".into()],
             strip_mounts: false,
+            tls: None,
         }
     }
 }

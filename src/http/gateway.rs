@@ -107,7 +107,7 @@ impl Gateway {
         let apis = &config.apis;
         Ok(Self {
             mounts: Mounts::new(apis, common)?,
-            fields: Fields::new(apis),
+            fields: Fields::new(apis).reached_over_tls(config.gateway.tls.is_some()),
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             replica: common.replica.clone(),
             metrics: common.metrics.clone(),
@@ -271,7 +271,8 @@ impl Gateway {
                 self.metrics.rejected.inc();
                 tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let mut response = problem_response(problem, request_id);
-                if problem.status == StatusCode::BAD_REQUEST {
+                if problem.status == StatusCode::BAD_REQUEST && request.version() < Version::HTTP_2
+                {
                     // What comes next on this connection may be read wrongly too.
                     response
                         .headers_mut()

@@ -9,6 +9,11 @@ const LARGEST: usize = 64 * 1024;
 /// How much of it is read to tell what is wrong; behind that the answer is a status alone.
 pub(crate) const READ: usize = 2 * LARGEST;
 
+/// How many fields it may have. Of HTTP/1.1 the HTTP library sees to that.
+const LINES: usize = 100;
+
+const TOO_LARGE: &str = "head_too_large";
+
 /// What a field takes beside its name and its value.
 const AROUND: usize = ": \r\n".len();
 
@@ -17,6 +22,10 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     let headers = request.headers();
     let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + AROUND);
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if headers.len() > LINES {
+        let detail = format!("the request's head has more than {LINES} fields");
+        return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE, detail));
+    }
     if target + fields.sum::<usize>() <= LARGEST {
         return Ok(());
     }
@@ -28,8 +37,7 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
         _ => "the target".to_owned(),
     };
     let detail = format!("{place}: the request's head is larger than {LARGEST} bytes");
-    let code = "head_too_large";
-    Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, code, detail).about(place))
+    Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE, detail).about(place))
 }
 
 /// How much all fields of this name take.
@@ -57,6 +65,16 @@ mod tests {
         assert!(check(&request("/", &[("a", most + 1)])).is_err());
         assert!(check(&request("/?", &[("a", most)])).is_err());
         assert!(check(&request("/", &[("a", most - 5), ("b", 1)])).is_err());
+    }
+
+    #[test]
+    fn as_many_fields_as_http_1_1_takes() {
+        let names: Vec<String> = (0..=LINES).map(|n| format!("x-{n}")).collect();
+        let fields: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        assert_eq!(check(&request("/", &fields[..LINES])), Ok(()));
+        let problem = check(&request("/", &fields)).unwrap_err();
+        assert_eq!((problem.status.as_u16(), problem.code), (431, "head_too_large"));
+        assert_eq!(problem.detail, "the request's head has more than 100 fields");
     }
 
     #[test]

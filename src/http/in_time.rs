@@ -30,6 +30,15 @@ impl<P> InTime<P> {
         Self { stream, write_time: WRITE_TIME, stuck: None, _held: held }
     }
 
+    /// Looks at what has come, without taking it.
+    pub(crate) fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<usize>> {
+        self.stream.poll_peek(cx, into)
+    }
+
     /// Passes `written` on, or says that the other end has taken nothing for too long.
     fn in_time<T>(
         &mut self,

@@ -1,13 +1,16 @@
-//! Listening: connections are accepted, served over HTTP/1.1 and ended gracefully.
+//! Listening: connections are accepted, served over HTTP and ended gracefully.
 
 use super::{
-    beat::{Beats, keeping_deadlines},
-    head,
+    arrival::{Arrival, Protocol},
+    beat::{Beats, Deadline, keeping_deadlines},
+    head, http2,
 };
+use bytes::Bytes;
+use http::{Request, Response};
 use hyper::{
     body::{Body, Incoming},
     server::conn::http1::{Builder, Connection},
-    service::HttpService,
+    service::{HttpService, Service},
 };
 use hyper_util::rt::TokioIo;
 use std::{
@@ -18,33 +21,36 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::Notify,
+    sync::{Notify, futures::Notified},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client may take to send a request's head; and before that, to begin and to
+/// shake hands.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long requests that are under way have to end, once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Something that connections come from.
 pub(crate) trait Listener: Send + 'static {
-    /// The connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// The connection, of which nothing has been read.
+    type Arrival: Arrival;
     /// Who is at the other end.
     type Peer: Send;
 
     /// The next connection.
-    fn next(&mut self) -> impl Future<Output = std::io::Result<(Self::Stream, Self::Peer)>> + Send;
+    fn next(&mut self)
+    -> impl Future<Output = std::io::Result<(Self::Arrival, Self::Peer)>> + Send;
 }
 
 impl Listener for TcpListener {
-    type Stream = TcpStream;
+    type Arrival = TcpStream;
     type Peer = SocketAddr;
 
     async fn next(&mut self) -> std::io::Result<(TcpStream, SocketAddr)> {
@@ -56,7 +62,7 @@ impl Listener for TcpListener {
 }
 
 impl Listener for UnixListener {
-    type Stream = UnixStream;
+    type Arrival = UnixStream;
     /// The peer's user id.
     type Peer = u32;
 
@@ -75,22 +81,22 @@ pub(crate) async fn serve<L, S, B>(
     service: impl Fn(L::Peer) -> Option<S>,
 ) where
     L: Listener,
-    S: HttpService<Incoming, ResBody = B> + Send + 'static,
-    S::Future: Send,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: Body + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut http = Builder::new();
     http.timer(Beats).header_read_timeout(HEAD_TIMEOUT).max_buf_size(head::READ);
+    let http = Arc::new(http);
     let (connections, stopping) = (TaskTracker::new(), Arc::<Stopping>::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.next() => accepted,
             () = stop.cancelled() => break,
         };
-        let (stream, peer) = match accepted {
+        let (arrival, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Mostly no file descriptor is left. Those that are open will end.
@@ -100,8 +106,20 @@ pub(crate) async fn serve<L, S, B>(
             }
         };
         let Some(service) = service(peer) else { continue };
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        connections.spawn(keeping_deadlines(converse(connection, stopping.clone())));
+        let (http, stopping) = (http.clone(), stopping.clone());
+        connections.spawn(keeping_deadlines(async move {
+            match opened(arrival, &stopping).await {
+                Some((stream, Protocol::Http1)) => {
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
+                    converse(connection, stopping).await;
+                }
+                // On the heap: a connection with HTTP/1.1 is not to have room for it.
+                Some((stream, Protocol::Http2)) => {
+                    Box::pin(http2::converse(stream, service, stopping)).await;
+                }
+                None => {}
+            }
+        }));
     }
     drop(listener);
     stopping.begin();
@@ -114,7 +132,7 @@ pub(crate) async fn serve<L, S, B>(
 /// Whether the server has been asked to stop. Connections look at it each time that they
 /// are polled.
 #[derive(Debug, Default)]
-struct Stopping {
+pub(super) struct Stopping {
     has_begun: AtomicBool,
     told: Notify,
 }
@@ -125,8 +143,37 @@ impl Stopping {
         self.told.notify_waiters();
     }
 
-    fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.has_begun.load(Ordering::SeqCst)
+    }
+
+    /// Wakes whoever polls it once it has begun.
+    pub(super) fn told(&self) -> Notified<'_> {
+        self.told.notified()
+    }
+}
+
+/// A connection as HTTP is spoken on it; none where it ends before.
+async fn opened<A: Arrival>(arrival: A, stopping: &Stopping) -> Option<(A::Stream, Protocol)> {
+    let mut opening = pin!(arrival.open());
+    let mut told = pin!(stopping.told());
+    let end = Deadline::after(HEAD_TIMEOUT);
+    let opened = poll_fn(|cx| {
+        if let Poll::Ready(opened) = opening.as_mut().poll(cx) {
+            return Poll::Ready(opened.map_err(|error| error.to_string()));
+        }
+        let _ = told.as_mut().poll(cx);
+        if stopping.has_begun() || end.is_over() {
+            return Poll::Ready(Err("it took too long to begin".to_owned()));
+        }
+        Poll::Pending
+    });
+    match opened.await {
+        Ok(opened) => Some(opened),
+        Err(error) => {
+            tracing::debug!(error, "a connection ended early");
+            None
+        }
     }
 }
 
@@ -141,7 +188,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut connection = pin!(connection);
-    let mut told = pin!(stopping.told.notified());
+    let mut told = pin!(stopping.told());
     let (mut is_waiting, mut is_last) = (false, false);
     let ended = poll_fn(|cx| {
         if !is_waiting {

@@ -3,7 +3,8 @@
 //! What strangers open must leave enough for the database and for the operator,
 //! who may want to revoke a token just then.
 
-use super::{in_time::InTime, listen::Listener};
+use super::{arrival::Accepted, in_time::InTime, listen::Listener};
+use crate::tls::Certificate;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
@@ -61,16 +62,19 @@ impl Places {
 pub(crate) struct Bounded {
     pub(crate) listener: TcpListener,
     pub(crate) places: Arc<Semaphore>,
+    /// What is shown there, where TLS is spoken.
+    pub(crate) certificate: Option<Arc<Certificate>>,
 }
 
 impl Listener for Bounded {
-    type Stream = InTime<OwnedSemaphorePermit>;
+    type Arrival = Accepted<OwnedSemaphorePermit>;
     type Peer = SocketAddr;
 
-    async fn next(&mut self) -> std::io::Result<(Self::Stream, SocketAddr)> {
+    async fn next(&mut self) -> std::io::Result<(Self::Arrival, SocketAddr)> {
         // The semaphore is never closed.
         let place = self.places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
         let (stream, peer) = self.listener.next().await?;
-        Ok((InTime::new(stream, place), peer))
+        let stream = InTime::new(stream, place);
+        Ok((Accepted { stream, certificate: self.certificate.clone() }, peer))
     }
 }

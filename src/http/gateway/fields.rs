@@ -34,6 +34,8 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub(crate) struct Fields {
     /// The fields that credentials travel in, folded.
     credentials: HashSet<String>,
+    /// What clients speak with the gateway.
+    scheme: HeaderValue,
 }
 
 impl Fields {
@@ -44,7 +46,15 @@ impl Fields {
             let schemes = &protected.api.schemes;
             schemes.header.iter().chain(schemes.header_pair.iter().flatten())
         });
-        Self { credentials: names.map(|name| folded(name).into_owned()).collect() }
+        Self {
+            credentials: names.map(|name| folded(name).into_owned()).collect(),
+            scheme: HeaderValue::from_static("http"),
+        }
+    }
+
+    /// The same, where clients speak TLS with the gateway, or don't.
+    pub(super) fn reached_over_tls(self, is_tls: bool) -> Self {
+        Self { scheme: HeaderValue::from_static(if is_tls { "https" } else { "http" }), ..self }
     }
 
     /// Makes a client's fields fit for the upstream.
@@ -64,7 +74,7 @@ impl Fields {
         if let Some(client) = forwarded_for {
             headers.insert(FORWARDED_FOR, address(client));
         }
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(FORWARDED_PROTO, self.scheme.clone());
         headers.insert(super::REQUEST_ID, identity::request_id(request_id));
 
         headers.append(header::VIA, HeaderValue::from_static("1.1 counterfoil"));
