@@ -7,6 +7,7 @@
 mod access;
 mod api;
 mod build;
+mod cors;
 mod document;
 #[cfg(test)]
 mod examples;
@@ -24,9 +25,10 @@ mod url;
 mod variables;
 
 pub(crate) use self::{
+    cors::{Cors, Origins},
     mistake::Mistakes,
     reference::reference,
-    settings::{Ask, LogFormat, ProxyKind, Readers, Secret, Words},
+    settings::{Ask, ForwardedBy, LogFormat, ProxyKind, Readers, Secret, Words},
 };
 
 use self::{document::Document, mistake::Report};
@@ -96,6 +98,8 @@ pub(crate) struct Gateway {
     pub(crate) public_url: String,
     /// Whose word on where a request comes from is taken.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Where they write it.
+    pub(crate) forwarded: ForwardedBy,
 }
 
 /// The answers to other people's proxies.
@@ -184,6 +188,8 @@ pub(crate) struct ProtectedApi {
     pub(crate) upstream: http::Uri,
     /// Where the gateway offers it.
     pub(crate) mount: Mount,
+    /// Which web pages may call it; none: that is the upstream's to say.
+    pub(crate) cors: Option<Cors>,
     /// How the console issues its tokens.
     pub(crate) console: Dialog,
     /// What the console calls things.

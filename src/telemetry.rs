@@ -55,6 +55,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     upstream_failures: Family<ApiLabels, Counter>,
+    streams_ended: Family<ApiLabels, Counter>,
     /// Requests that no API could be found for, or that could be read in two ways.
     pub(crate) rejected: Counter,
     /// How long judging takes, at all doors.
@@ -93,6 +94,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("counterfoil");
         let requests = Family::default();
         let upstream_failures = Family::default();
+        let streams_ended = Family::default();
         let rejected = Counter::default();
         registry.register(
             "requests",
@@ -105,6 +107,11 @@ impl Metrics {
             Family::clone(&upstream_failures),
         );
         registry.register(
+            "gateway_streams_ended",
+            "Requests that were cut off because what admitted them had ended, by API",
+            Family::clone(&streams_ended),
+        );
+        registry.register(
             "gateway_rejected",
             "Requests at the gateway that were ambiguous or for no API",
             Counter::clone(&rejected),
@@ -112,7 +119,7 @@ impl Metrics {
         registry.register_collector(Box::new(ReplicaCollector(replica)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
-        Self { registry, requests, upstream_failures, rejected, latency }
+        Self { registry, requests, upstream_failures, streams_ended, rejected, latency }
     }
 
     /// The counters of one API at one door.
@@ -142,6 +149,11 @@ impl Metrics {
     /// How often one API's upstream has failed.
     pub(crate) fn upstream_failures(&self, api: &str) -> Counter {
         self.upstream_failures.get_or_create_owned(&ApiLabels { api: api.to_owned() })
+    }
+
+    /// How many of one API's requests were cut off while they were under way.
+    pub(crate) fn streams_ended(&self, api: &str) -> Counter {
+        self.streams_ended.get_or_create_owned(&ApiLabels { api: api.to_owned() })
     }
 
     /// The text that a Prometheus server reads.

@@ -44,7 +44,12 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
             public_url: server_url?,
             trusted_proxies: before_server?,
         },
-        gateway: Gateway { listen: gateway?, public_url: gateway_url?, trusted_proxies: in_front? },
+        gateway: Gateway {
+            listen: gateway?,
+            public_url: gateway_url?,
+            trusted_proxies: in_front?,
+            forwarded: settings.gateway.forwarded,
+        },
         forward_auth: ForwardAuth {
             listen: forward_auth?,
             proxy: settings.forward_auth.proxy,

@@ -6,6 +6,12 @@
 //! reference calls a key of the operator's choice, `x-default` a default that
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
+mod cors;
+mod forwarded;
+
+pub(super) use cors::Cors;
+pub(crate) use forwarded::ForwardedBy;
+
 use counterfoil_core::{access_token, api, credential, error_format};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
@@ -69,13 +75,15 @@ pub(super) struct Server {
 pub(super) struct Gateway {
     /// Address and port to listen on.
     pub(super) listen: String,
-    /// The URL under which clients reach the gateway, as the console's examples have it:
-    /// http or https, no path.
+    /// The URL under which clients reach the gateway, as the console's examples have it, and
+    /// whose scheme upstreams are told: http or https, no path.
     #[schemars(extend("x-default" = "`http://` and `gateway.listen`"))]
     pub(super) public_url: Option<String>,
     /// Networks of the proxies in front, whose word is taken for where a request
-    /// comes from (`X-Forwarded-For`). Of anybody else it is not.
+    /// comes from (`forwarded` says in which fields). Of anybody else it is not.
     pub(super) trusted_proxies: Vec<String>,
+    /// Where those proxies write it. What the other kind of field says counts for nothing.
+    pub(super) forwarded: ForwardedBy,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -291,6 +299,9 @@ pub(super) struct Api {
     /// Short-lived tokens, signed, which are obtained with a token and never outlive it. With
     /// this table, even an empty one, there are some; they travel as `bearer`.
     pub(super) access_tokens: Option<AccessTokens>,
+    /// Which web pages may call the API from a browser, at the gateway (CORS). Without this
+    /// table the gateway leaves that to the upstream.
+    pub(super) cors: Option<Cors>,
     /// How the console issues tokens.
     pub(super) console: Dialog,
     /// What the console calls things when they are this API's.
@@ -529,7 +540,12 @@ impl Default for Server {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8081".into(), public_url: None, trusted_proxies: Vec::new() }
+        Self {
+            listen: "127.0.0.1:8081".into(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            forwarded: ForwardedBy::default(),
+        }
     }
 }
 
@@ -595,6 +611,7 @@ impl Default for Api {
             scopes: BTreeMap::new(),
             roles: BTreeMap::new(),
             access_tokens: None,
+            cors: None,
             console: Dialog::default(),
             words: Words::default(),
         }

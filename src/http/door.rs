@@ -26,6 +26,7 @@ use counterfoil_core::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// One API at one door.
 pub(crate) struct Door {
@@ -53,6 +54,8 @@ pub(crate) struct Common {
     pub(crate) watches: Arc<Watches>,
     pub(crate) access_tokens: Arc<AccessTokenKeys>,
     pub(crate) passwords: Arc<DoorPasswords>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tunnels: TaskTracker,
 }
 
 impl Common {
@@ -66,6 +69,8 @@ impl Common {
             watches: service.watches.clone(),
             access_tokens: service.access_tokens.clone(),
             passwords: service.door_passwords.clone(),
+            stop: app.stop.clone(),
+            tunnels: app.tunnels.clone(),
         }
     }
 }

@@ -4,17 +4,23 @@
 //! token is verified, then everything is removed that the upstream must not
 //! see, and only then is it told who the caller is.
 
+mod cors;
 pub(crate) mod fields;
+mod forwarded;
 mod mounts;
 mod paced;
+mod trailers;
+mod tunnel;
 mod upstream;
+mod watch;
+mod websocket;
 
 use crate::{
     clock,
     config::{Config, EXCHANGE},
     entropy,
     http::{
-        client_address,
+        beat::keeping_deadlines,
         door::{self, Common, Seen},
         head, hush, identity,
         loggable::loggable,
@@ -26,29 +32,37 @@ use crate::{
     telemetry::Metrics,
 };
 use bytes::Bytes;
+use cors::Cors;
 use counterfoil_core::{
-    Admitted, Code, Refusal, Timestamp,
+    Admitted, Code, Refusal, Timestamp, error_format,
     id::RequestId,
-    network::Network,
     path::{self, Ambiguous},
 };
-use fields::Fields;
+use fields::{Fields, Unusual};
+use forwarded::Forwarding;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
     uri::Authority,
 };
 use http_body_util::{Either, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::{
+    body::{Body as _, Incoming},
+    upgrade::OnUpgrade,
+};
+use hyper_util::rt::TokioIo;
 use mounts::{Mounted, Mounts};
-use paced::{Interrupted, Paced};
+use paced::{Interrupted, Paced, Patience};
 use std::{
     convert::Infallible,
     future::poll_fn,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use watch::{Admission, Watch};
+use websocket::Handshake;
 
 /// The body of an answer: the upstream's, or a short one of our own.
 type Body = Either<Full<Bytes>, Paced>;
@@ -57,7 +71,9 @@ type Body = Either<Full<Bytes>, Paced>;
 pub(crate) struct Gateway {
     mounts: Mounts,
     fields: Fields,
-    trusted_proxies: Vec<Network>,
+    forwarding: Forwarding,
+    stop: CancellationToken,
+    tunnels: TaskTracker,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     exchange: Arc<Exchange>,
@@ -69,6 +85,9 @@ struct Passage<'a> {
     mounted: &'a Mounted,
     client: Option<IpAddr>,
     admitted: Admitted<'a>,
+    unusual: Unusual,
+    /// The WebSocket that is asked for.
+    handshake: Option<Handshake>,
     /// What the upstream is asked for.
     target: Uri,
 }
@@ -83,6 +102,20 @@ enum Stop<'a> {
     Exchange(Option<&'a Mounted>),
     /// The API takes passwords, and nobody has looked at this one.
     Password(&'a Mounted, Refusal, Box<PasswordShown>),
+    /// A browser asks what a page may do.
+    Preflight(&'a Mounted),
+}
+
+impl<'a> Stop<'a> {
+    /// The API that says no.
+    fn mounted(&self) -> Option<&'a Mounted> {
+        match self {
+            // All that there is to say of pages is in the answer to a preflight.
+            Self::Problem(_) | Self::Preflight(_) => None,
+            Self::Exchange(mounted) => *mounted,
+            Self::Refused(mounted, _) | Self::Password(mounted, ..) => Some(mounted),
+        }
+    }
 }
 
 impl Gateway {
@@ -95,7 +128,9 @@ impl Gateway {
         Ok(Self {
             mounts: Mounts::new(apis, common)?,
             fields: Fields::new(apis),
-            trusted_proxies: config.gateway.trusted_proxies.clone(),
+            forwarding: Forwarding::new(&config.gateway),
+            stop: common.stop.clone(),
+            tunnels: common.tunnels.clone(),
             replica: common.replica.clone(),
             metrics: common.metrics.clone(),
             exchange,
@@ -118,11 +153,25 @@ impl Gateway {
             let looked = Box::pin(looking).await;
             passage = self.admit(peer, clock::now(), &request, Some(looked));
         }
+        let mounted = passage.as_ref().map_or_else(Stop::mounted, |it| Some(it.mounted));
+        let word = mounted.and_then(|it| it.cors.as_ref()).map(|it| it.word(request.headers()));
+        let mut admission = None;
         let mut response = match passage {
-            Ok(passage) => self.forward(request_id, request, passage).await,
+            Ok(passage) => {
+                let (mount, grounds) = (passage.mounted.number, passage.admitted.grounds());
+                let admitted = Admission { request_id, mount, grounds };
+                admission = Some(admitted);
+                self.forward(peer, admitted, request, passage).await
+            }
             Err(stop) => self.explain(peer, now, request_id, &request, &stop),
         };
+        if let Some(word) = word {
+            word.say(response.headers_mut());
+        }
         response.headers_mut().insert(REQUEST_ID, identity::request_id(request_id));
+        if let (Some(admission), Either::Right(body)) = (admission, response.body_mut()) {
+            body.watched_by(Watch::new(self, admission));
+        }
         Ok(response)
     }
 
@@ -157,6 +206,19 @@ impl Gateway {
             ))
         })?;
         let api = &*mounted.door.api;
+        if mounted.cors.is_some() && Cors::is_preflight(request) {
+            return Err(Stop::Preflight(mounted));
+        }
+        let unusual = Unusual::of(request.headers());
+        let handshake =
+            if unusual.upgrade { Handshake::of(request).map_err(Stop::Problem)? } else { None };
+        if unusual.expect && !expects_only_100(request.headers()) {
+            return Err(Stop::Problem(Problem::new(
+                StatusCode::EXPECTATION_FAILED,
+                "unknown_expectation",
+                "the only expectation that is met here is 100-continue",
+            )));
+        }
         if mounted.exchange.as_deref() == Some(inner_path) && request.method() == Method::POST {
             return Err(Stop::Exchange(Some(mounted)));
         }
@@ -180,25 +242,35 @@ impl Gateway {
             .target(inner_path, request.uri())
             .ok_or_else(|| Stop::Problem(Problem::bad_request("the path is too long")))?;
         mounted.door.let_through(&admitted, seen);
-        Ok(Passage { mounted, client, admitted, target })
+        Ok(Passage { mounted, client, admitted, unusual, handshake, target })
     }
 
     /// Where the request comes from, as far as that is known.
     fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> Option<IpAddr> {
-        client_address::forwarded_for(peer.ip(), headers, &self.trusted_proxies)
+        self.forwarding.client(peer.ip(), headers)
+    }
+
+    /// What trails a request, as the upstream may see it.
+    fn clean_trailers(&self, trailers: &mut HeaderMap) {
+        self.fields.clean_trailers(trailers);
     }
 
     async fn forward(
-        &self,
-        request_id: RequestId,
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        admission: Admission,
         request: Request<Incoming>,
         passage: Passage<'_>,
     ) -> Response<Body> {
-        let Passage { mounted, client, admitted, target } = passage;
+        let Passage { mounted, client, admitted, unusual, handshake, target } = passage;
+        let request_id = admission.request_id;
         let api = &mounted.door.api.name;
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
-        self.fields.for_upstream(&mut head.headers, client, request_id, mounted, &admitted);
+        let told = self.forwarding.told(peer.ip(), client, &head);
+        let trailing = self.fields.trailing(&head.headers, unusual);
+        let fields = &mut head.headers;
+        self.fields.for_upstream(fields, told, &trailing, request_id, mounted, &admitted);
         if !body.is_end_stream() && !head.headers.contains_key(header::CONTENT_LENGTH) {
             // Without it a GET would go on without its body.
             head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -206,22 +278,30 @@ impl Gateway {
         head.uri = target;
         head.version = Version::HTTP_11;
 
-        let (body, mut patience) = Paced::upload(body);
-        let mut asking = pin!(mounted.upstream.ask(Request::from_parts(head, body)));
-        let answered = poll_fn(|cx| match asking.as_mut().poll(cx) {
-            Poll::Ready(answered) => Poll::Ready(Some(answered)),
-            Poll::Pending if patience.is_over() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await;
-        let failure = match answered {
-            Some(Ok(response)) => match passed_on(response) {
-                Ok(response) => return response,
-                Err(failure) => failure,
-            },
-            Some(Err(error)) => Failure::of(&*error),
-            None => Failure::Silent,
+        let watch = || Watch::new(self.clone(), admission);
+        let (body, patience) = Paced::upload(body, watch);
+        let watch = patience.is_uploading().then(watch);
+        let request = Request::from_parts(head, body);
+        let answered = if let Some(handshake) = handshake {
+            // On the heap, so that other requests need not make room for it.
+            Box::pin(self.switch(admission, mounted, &handshake, request, patience, ())).await
+        } else {
+            let asking = pin!(mounted.upstream.ask(request));
+            let answered = within(asking, patience, watch).await;
+            answered.and_then(|response| passed_on(response, trailing.taken))
         };
+        let failure = match answered {
+            Ok(response) => return response,
+            Err(failure) => failure,
+        };
+        if let Failure::Refused(refusal) = &failure {
+            let answer = error_format::answer(&mounted.door.api, refusal, request_id);
+            let mut response = door::response(answer).map(Either::Left);
+            // The rest of the request is nobody's to read.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            return response;
+        }
         let problem = failure.problem();
         if matches!(failure, Failure::Client(_)) {
             tracing::info!(%request_id, %api, why = %failure, "the client did not finish its request");
@@ -230,6 +310,44 @@ impl Gateway {
             tracing::warn!(%request_id, %api, why = %failure, "the upstream failed");
         }
         problem_response(&problem, request_id)
+    }
+
+    /// Asks the upstream for a WebSocket; where both sides agree on one, their connections
+    /// become a tunnel. `held` is let go of when that has ended.
+    async fn switch(
+        self: &Arc<Self>,
+        admission: Admission,
+        mounted: &Mounted,
+        handshake: &Handshake,
+        mut request: Request<Paced>,
+        patience: Patience,
+        held: impl Send + 'static,
+    ) -> Result<Response<Body>, Failure> {
+        let client = request.extensions_mut().remove::<OnUpgrade>();
+        let client = client.ok_or(Failure::Unfit("this connection can become nothing else"))?;
+        Handshake::ask(request.headers_mut());
+        let asking = pin!(mounted.upstream.ask_to_switch(request));
+        let mut response = within(asking, patience, None).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return passed_on(response, false);
+        }
+        let answer = handshake.agreed(&response).map_err(Failure::Unfit)?;
+        let upstream = hyper::upgrade::on(&mut response);
+        let watch = Watch::new(self.clone(), admission);
+        let (stop, request_id) = (self.stop.clone(), admission.request_id);
+        self.tunnels.spawn(keeping_deadlines(async move {
+            let (client, upstream) = match (client.await, upstream.await) {
+                (Ok(client), Ok(upstream)) => (TokioIo::new(client), TokioIo::new(upstream)),
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::debug!(%request_id, %error, "a WebSocket did not begin");
+                    return;
+                }
+            };
+            tracing::debug!(%request_id, "a WebSocket has begun");
+            let end = tunnel::pass(client, upstream, watch, stop, held).await;
+            tracing::debug!(%request_id, ?end, "a WebSocket has ended");
+        }));
+        Ok(answer.map(|()| Either::Left(Full::default())))
     }
 
     fn explain(
@@ -251,6 +369,9 @@ impl Gateway {
                         .headers_mut()
                         .insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
+                if problem.status == StatusCode::UPGRADE_REQUIRED {
+                    websocket::name_version(response.headers_mut());
+                }
                 response
             }
             Stop::Exchange(mounted) => {
@@ -262,6 +383,18 @@ impl Gateway {
                     Ok(answer) => answer.map(|text| Either::Left(Full::from(text))),
                     Err(problem) => problem_response(&problem, request_id),
                 }
+            }
+            Stop::Preflight(mounted) => {
+                let (mut response, word) =
+                    (Response::new(Either::Left(Full::default())), mounted.cors.as_ref());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                let word = word.map(|cors| cors.word(request.headers()));
+                let mut headers = HeaderMap::new();
+                if let Some(Err(problem)) = word.map(|word| word.preflight(&mut headers)) {
+                    response = problem_response(&problem, request_id);
+                }
+                response.headers_mut().extend(headers);
+                response
             }
             Stop::Refused(mounted, refusal) | Stop::Password(mounted, refusal, _) => {
                 let client = self.client(peer, request.headers());
@@ -288,6 +421,9 @@ enum Failure {
     /// The client did not send all of its request.
     #[error("{0}")]
     Client(String),
+    /// What the request was admitted on has ended while it was being sent.
+    #[error("what the request was admitted on has ended")]
+    Refused(Refusal),
 }
 
 impl Failure {
@@ -295,8 +431,10 @@ impl Failure {
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(error) = source {
-            if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
-                return Self::Client(interrupted.to_string());
+            match error.downcast_ref::<Interrupted>() {
+                Some(Interrupted::Refused(refusal)) => return Self::Refused(refusal.clone()),
+                Some(interrupted) => return Self::Client(interrupted.to_string()),
+                None => {}
             }
             text = format!("{text}: {error}");
             source = error.source();
@@ -315,7 +453,7 @@ impl Failure {
                 "upstream_silent",
                 "the upstream did not answer in time",
             ),
-            Self::Client(_) => (
+            Self::Client(_) | Self::Refused(_) => (
                 StatusCode::BAD_REQUEST,
                 "request_interrupted",
                 "the request's body did not arrive whole",
@@ -325,17 +463,54 @@ impl Failure {
     }
 }
 
+/// What the upstream answers, where that comes in time, and before the request's own time is up
+/// while it is still being sent. Once it is sent, its answer may be waited for.
+async fn within(
+    mut asking: Pin<&mut impl Future<Output = Result<Response<Incoming>, upstream::Error>>>,
+    mut patience: Patience,
+    mut watch: Option<Watch>,
+) -> Result<Response<Incoming>, Failure> {
+    poll_fn(|cx| {
+        if let Poll::Ready(answered) = asking.as_mut().poll(cx) {
+            return Poll::Ready(answered.map_err(|error| Failure::of(&*error)));
+        }
+        if patience.is_over() {
+            return Poll::Ready(Err(Failure::Silent));
+        }
+        match watch.as_mut().filter(|_| patience.is_uploading()).and_then(Watch::refusal) {
+            Some(refusal) => Poll::Ready(Err(Failure::Refused(refusal))),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
 /// An upstream's response, made fit for the client.
-fn passed_on(mut response: Response<Incoming>) -> Result<Response<Body>, Failure> {
+fn passed_on(
+    mut response: Response<Incoming>,
+    takes_trailers: bool,
+) -> Result<Response<Body>, Failure> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Unfit("the upstream changed the protocol, which nobody asked for"));
     }
     if !is_only_chunked(response.headers()) {
         return Err(Failure::Unfit("the upstream used a transfer coding that is not understood"));
     }
+    let trailer = takes_trailers.then(|| trailers::announced(response.headers(), |_| false));
     Fields::for_client(response.headers_mut());
+    if let Some(names) = trailer.flatten() {
+        response.headers_mut().insert(header::TRAILER, names);
+    }
     *response.version_mut() = Version::HTTP_11;
     Ok(response.map(|body| Either::Right(Paced::download(body))))
+}
+
+/// Whether all that a client expects is a word before it sends the body (RFC 9110 §10.1.1).
+/// It gets that when the body is read for the first time, which is on the way to the upstream:
+/// so whoever is refused is refused without.
+fn expects_only_100(headers: &HeaderMap) -> bool {
+    let mut expected = headers.get_all(header::EXPECT).iter();
+    expected.all(|it| it.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Any other coding would be lost on the way, for it ends here (RFC 9112 §6.1).

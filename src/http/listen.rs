@@ -6,7 +6,7 @@ use super::{
 };
 use hyper::{
     body::{Body, Incoming},
-    server::conn::http1::{Builder, Connection},
+    server::conn::http1::{Builder, UpgradeableConnection},
     service::HttpService,
 };
 use hyper_util::rt::TokioIo;
@@ -100,7 +100,7 @@ pub(crate) async fn serve<L, S, B>(
             }
         };
         let Some(service) = service(peer) else { continue };
-        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         connections.spawn(keeping_deadlines(converse(connection, stopping.clone())));
     }
     drop(listener);
@@ -132,8 +132,10 @@ impl Stopping {
 
 /// Serves one connection to its end, which is that of the request under way once the
 /// server stops.
-async fn converse<I, S, B>(connection: Connection<TokioIo<I>, S>, stopping: Arc<Stopping>)
-where
+async fn converse<I, S, B>(
+    connection: UpgradeableConnection<TokioIo<I>, S>,
+    stopping: Arc<Stopping>,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -1,6 +1,6 @@
 //! Mounts: which API a host and path mean, and where its upstream is.
 
-use super::upstream::Upstream;
+use super::{cors::Cors, upstream::Upstream};
 use crate::{
     config::{Mount, ProtectedApi},
     http::{
@@ -18,13 +18,20 @@ pub(super) struct Mounts {
     hosts: Vec<(String, Arc<Mounted>)>,
     /// By path prefix, the longest first.
     paths: Vec<(String, bool, Arc<Mounted>)>,
+    /// All of them, by number.
+    all: Vec<Arc<Mounted>>,
 }
 
 /// One API at the gateway.
 pub(super) struct Mounted {
+    pub(super) number: usize,
     pub(super) door: Door,
     pub(super) upstream: Upstream,
     pub(super) upstream_failures: Counter,
+    /// Requests that were cut off while they were under way.
+    pub(super) streams_ended: Counter,
+    /// Which web pages may call it, where that is ours to say.
+    pub(super) cors: Option<Cors>,
     /// What the upstream is called by.
     pub(super) upstream_host: HeaderValue,
     /// What stands before every path there; no slash at its end.
@@ -35,11 +42,12 @@ pub(super) struct Mounted {
 
 impl Mounts {
     pub(super) fn new(apis: &[ProtectedApi], common: &Common) -> anyhow::Result<Self> {
-        let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
+        let mut mounts = Self { hosts: Vec::new(), paths: Vec::new(), all: Vec::new() };
         // All of them together take no more than the places allow for.
         let links = Places::in_all() / apis.len().max(1);
         for protected in apis {
-            let mounted = Arc::new(Mounted::new(protected, links, common)?);
+            let mounted = Arc::new(Mounted::new(mounts.all.len(), protected, links, common)?);
+            mounts.all.push(mounted.clone());
             match &protected.mount {
                 Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
                 Mount::Path { path, strip } => {
@@ -50,6 +58,11 @@ impl Mounts {
         }
         mounts.paths.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.len()));
         Ok(mounts)
+    }
+
+    /// The one of this number.
+    pub(super) fn numbered(&self, number: usize) -> &Mounted {
+        &self.all[number]
     }
 
     /// The API that is meant, and the path as that API sees it.
@@ -81,12 +94,20 @@ impl Mounts {
 }
 
 impl Mounted {
-    fn new(protected: &ProtectedApi, links: usize, common: &Common) -> anyhow::Result<Self> {
+    fn new(
+        number: usize,
+        protected: &ProtectedApi,
+        links: usize,
+        common: &Common,
+    ) -> anyhow::Result<Self> {
         let upstream = &protected.upstream;
         let authority = upstream
             .authority()
             .ok_or_else(|| anyhow::anyhow!("the upstream {upstream} names no host"))?;
         Ok(Self {
+            number,
+            cors: protected.cors.as_ref().map(Cors::new).transpose()?,
+            streams_ended: common.metrics.streams_ended(&protected.api.name),
             door: Door::new("gateway", &protected.api, common),
             upstream: Upstream::new(authority, links)?,
             upstream_failures: common.metrics.upstream_failures(&protected.api.name),

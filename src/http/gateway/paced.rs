@@ -1,6 +1,8 @@
 //! A body on its way through: cut off when it stands still, and known to be done.
 
+use super::{trailers, watch::Watch};
 use crate::http::beat::Deadline;
+use counterfoil_core::Refusal;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
 use std::{
@@ -29,6 +31,10 @@ pub(crate) struct Paced {
     deadline: Option<Deadline>,
     /// How many pieces have gone on; dropped when the body has been passed on or given up.
     told: Option<Arc<AtomicU64>>,
+    /// What says when it has to end.
+    watch: Option<Watch>,
+    /// Whether it is a client's.
+    is_upload: bool,
 }
 
 /// How long the upstream's response is waited for. An upload takes as long as it takes,
@@ -40,6 +46,11 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    /// Whether an upload is still going on.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.upload.as_ref().is_some_and(|(told, _)| told.strong_count() > 0)
+    }
+
     /// Whether it is at its end. To be asked with each beat.
     pub(super) fn is_over(&mut self) -> bool {
         let Some((told, seen)) = &mut self.upload else { return self.deadline.is_over() };
@@ -76,18 +87,22 @@ pub(crate) enum Interrupted {
     BrokeOff(hyper::Error),
     #[error("the body stood still for too long")]
     StoodStill,
+    #[error("what the request was admitted on has ended")]
+    Refused(Refusal),
 }
 
 impl Paced {
     /// A client's body, and how long the response to it is waited for.
-    pub(super) fn upload(inner: Incoming) -> (Self, Patience) {
+    pub(super) fn upload(inner: Incoming, watch: impl FnOnce() -> Watch) -> (Self, Patience) {
         // Nobody asks an empty body for its end.
         let told = (!inner.is_end_stream()).then(Arc::<AtomicU64>::default);
         let patience = Patience {
             deadline: Deadline::after(if told.is_some() { UPLOAD } else { RESPONSE }),
             upload: told.as_ref().map(|told| (Arc::downgrade(told), 0)),
         };
-        (Self { inner, patience: UPLOAD, deadline: None, told }, patience)
+        let watch = told.as_ref().map(|_| watch());
+        let body = Self { inner, patience: UPLOAD, deadline: None, told, watch, is_upload: true };
+        (body, patience)
     }
 
     /// What can say whether this body is over, once somebody else has it.
@@ -97,7 +112,27 @@ impl Paced {
 
     /// An upstream's body.
     pub(super) fn download(inner: Incoming) -> Self {
-        Self { inner, patience: DOWNLOAD, deadline: None, told: None }
+        let (patience, deadline, told, watch) = (DOWNLOAD, None, None, None);
+        Self { inner, patience, deadline, told, watch, is_upload: false }
+    }
+
+    /// Has it end when `watch` says so.
+    pub(super) fn watched_by(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// Trailers as they may go on.
+    fn cleaned(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_trailers() {
+            Ok(mut fields) => {
+                match &self.watch {
+                    Some(watch) if self.is_upload => watch.gateway().clean_trailers(&mut fields),
+                    _ => trailers::clean(&mut fields, |_| false),
+                }
+                Frame::trailers(fields)
+            }
+            Err(other) => other,
+        }
     }
 }
 
@@ -110,6 +145,10 @@ impl Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = &mut *self;
+        if let Some(refusal) = this.watch.as_mut().and_then(Watch::refusal) {
+            this.told = None;
+            return Poll::Ready(Some(Err(Interrupted::Refused(refusal))));
+        }
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
             this.deadline = None;
             if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
@@ -117,7 +156,11 @@ impl Body for Paced {
             } else if let Some(told) = &this.told {
                 told.fetch_add(1, Ordering::Relaxed);
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(Interrupted::BrokeOff)));
+            let frame = frame.map(|frame| frame.map_err(Interrupted::BrokeOff));
+            return Poll::Ready(match frame {
+                Some(Ok(frame)) if frame.is_trailers() => Some(Ok(this.cleaned(frame))),
+                other => other,
+            });
         }
         let deadline = *this.deadline.get_or_insert_with(|| Deadline::after(this.patience));
         if deadline.is_over() {

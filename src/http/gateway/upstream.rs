@@ -39,7 +39,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How often those are looked for that have been unused for too long, or closed meanwhile.
 const SWEEP: Duration = Duration::from_secs(5);
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// One API's upstream.
 pub(super) struct Upstream {
@@ -83,6 +83,16 @@ impl Upstream {
                 },
             }
         }
+    }
+
+    /// The same on a connection of its own, which may become something else with the response.
+    pub(super) async fn ask_to_switch(
+        &self,
+        request: Request<Paced>,
+    ) -> Result<Response<Incoming>, Error> {
+        let Link { mut requests, connection } = self.connect().await?;
+        tokio::spawn(keeping_deadlines(connection.with_upgrades()));
+        Ok(requests.send_request(request).await?)
     }
 
     async fn ask_on(
