@@ -35,6 +35,8 @@ pub(crate) struct App {
     pub(crate) limiter: Arc<Limiter>,
     /// Ends what would go on by itself, when the server stops.
     pub(crate) stop: CancellationToken,
+    /// Connections that have become something else than HTTP; they end with `stop`.
+    pub(crate) tunnels: TaskTracker,
 }
 
 impl App {
@@ -85,7 +87,8 @@ impl App {
             under_way: TaskTracker::new(),
         });
         service.access_tokens.configure(config)?;
-        Ok(Self { service, replica, limiter: Arc::default(), stop: CancellationToken::new() })
+        let (stop, tunnels) = (CancellationToken::new(), TaskTracker::new());
+        Ok(Self { service, replica, limiter: Arc::default(), stop, tunnels })
     }
 
     /// Has operations know the APIs of a configuration that was read again, the mail server,

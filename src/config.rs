@@ -7,6 +7,7 @@
 mod access;
 mod api;
 mod build;
+mod cors;
 mod document;
 #[cfg(test)]
 mod examples;
@@ -27,9 +28,10 @@ mod url;
 mod variables;
 
 pub(crate) use self::{
+    cors::{Cors, Origins},
     mistake::Mistakes,
     reference::reference,
-    settings::{Ask, LogFormat, ProxyKind, Readers, Secret, Words},
+    settings::{Ask, ForwardedBy, LogFormat, ProxyKind, Readers, Secret, Words},
     upstream::{HealthCheck, Timeouts, Upstream, UpstreamTls},
 };
 
@@ -112,6 +114,8 @@ pub(crate) struct Gateway {
     pub(crate) public_url: String,
     /// Whose word on where a request comes from is taken.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Where they write it.
+    pub(crate) forwarded: ForwardedBy,
     /// The certificate, where the listener speaks TLS.
     pub(crate) tls: Option<Files>,
 }
@@ -204,6 +208,8 @@ pub(crate) struct ProtectedApi {
     pub(crate) upstream: Upstream,
     /// Where the gateway offers it.
     pub(crate) mount: Mount,
+    /// Which web pages may call it; none: that is the upstream's to say.
+    pub(crate) cors: Option<Cors>,
     /// How the console issues its tokens.
     pub(crate) console: Dialog,
     /// What the console calls things.

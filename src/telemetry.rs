@@ -76,6 +76,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     throttled: Family<DoorLabels, Counter>,
     upstreams: upstreams::Upstreams,
+    streams_ended: Family<ApiLabels, Counter>,
     /// Requests that no API could be found for, or that could be read in two ways.
     pub(crate) rejected: Counter,
     /// How long judging takes, at all doors.
@@ -117,6 +118,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("counterfoil");
         let requests = Family::default();
         let upstreams = upstreams::Upstreams::default();
+        let streams_ended = Family::default();
         let rejected = Counter::default();
         registry.register(
             "requests",
@@ -131,6 +133,11 @@ impl Metrics {
         );
         upstreams.register(&mut registry);
         registry.register(
+            "gateway_streams_ended",
+            "Requests that were cut off because what admitted them had ended, by API",
+            Family::clone(&streams_ended),
+        );
+        registry.register(
             "gateway_rejected",
             "Requests at the gateway that were ambiguous or for no API",
             Counter::clone(&rejected),
@@ -139,7 +146,7 @@ impl Metrics {
         registry.register_collector(Box::new(LimiterCollector(limiter)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
-        Self { registry, requests, throttled, upstreams, rejected, latency }
+        Self { registry, requests, throttled, upstreams, streams_ended, rejected, latency }
     }
 
     /// The same, with how long these certificates are good.
@@ -184,6 +191,11 @@ impl Metrics {
     /// Whether one of an API's upstreams is up: it is, unless somebody says otherwise.
     pub(crate) fn upstream_up(&self, api: &str, upstream: &str) -> Arc<UpGauge> {
         self.upstreams.gauge(api, upstream)
+    }
+
+    /// How many of one API's requests were cut off while they were under way.
+    pub(crate) fn streams_ended(&self, api: &str) -> Counter {
+        self.streams_ended.get_or_create_owned(&ApiLabels { api: api.to_owned() })
     }
 
     /// The text that a Prometheus server reads.

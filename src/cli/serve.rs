@@ -138,6 +138,8 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     stop.cancel();
     let ended = async {
         while serving.join_next().await.is_some() {}
+        app.tunnels.close();
+        app.tunnels.wait().await;
         // The last: while a request is under way, its token can still be revoked.
         stop_operator.cancel();
         let _ = operator.await;

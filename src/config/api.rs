@@ -1,7 +1,7 @@
 //! One `[api.NAME]` becomes a [`ProtectedApi`].
 
 use super::{
-    Dialog, Mount, ProtectedApi, access,
+    Dialog, Mount, ProtectedApi, access, cors,
     key_path::KeyPath,
     limits,
     mistake::{Noted, Report},
@@ -51,6 +51,11 @@ pub(super) fn read(
     if let (Ok(mount), Ok(Some(_))) = (&mount, &access_tokens) {
         check_exchange(&settings.routes, &mount.exchange(), &at.key("routes"), report);
     }
+    let cors = settings
+        .cors
+        .as_ref()
+        .map(|settings| cors::read(settings, &schemes, &at.key("cors"), report))
+        .transpose();
     let has = Has { roles: !settings.roles.is_empty(), scopes: !settings.scopes.is_empty() };
     let console = console(settings.console, &has, &at.key("console"), report);
     if settings.words.menu.is_empty() {
@@ -73,6 +78,7 @@ pub(super) fn read(
         api: Arc::new(api),
         upstream: upstream?,
         mount: mount?,
+        cors: cors?,
         console: console?,
         words: settings.words,
     })

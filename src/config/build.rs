@@ -54,6 +54,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
             listen: gateway?,
             public_url: gateway_url?,
             trusted_proxies: in_front?,
+            forwarded: settings.gateway.forwarded,
             tls: gateway_tls?,
         },
         forward_auth: ForwardAuth {

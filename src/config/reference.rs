@@ -47,6 +47,7 @@ key_file = "/etc/counterfoil/tls/privkey.pem"
 listen = "0.0.0.0:8081"
 public_url = "https://api.example.com"
 trusted_proxies = ["10.0.0.7"]
+forwarded = "x-forwarded"
 
 [gateway.tls]
 certificate_file = "/etc/counterfoil/tls/fullchain.pem"
@@ -121,6 +122,14 @@ lifetime = { default = "90d", max = "365d", never = false }
 [api.costs.access_tokens]
 lifetime = "24h"
 algorithm = "ES256"
+
+[api.costs.cors]
+origins = ["https://app.example.com", "http://localhost:5173"]
+methods = ["GET", "POST"]
+headers = ["authorization", "content-type", "x-api-key"]
+expose = ["x-request-id"]
+credentials = false
+max_age = "1h"
 
 [api.costs.scopes]
 read = "See everything"

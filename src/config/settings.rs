@@ -6,11 +6,15 @@
 //! reference calls a key of the operator's choice, `x-default` a default that
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
+mod cors;
+mod forwarded;
 mod one_or_more;
 mod tls;
 mod upstream;
 
+pub(crate) use self::forwarded::ForwardedBy;
 pub(super) use self::{
+    cors::Cors,
     one_or_more::OneOrMore,
     tls::Tls,
     upstream::{Health, Timeouts, UpstreamTls},
@@ -83,13 +87,15 @@ pub(super) struct Server {
 pub(super) struct Gateway {
     /// Address and port to listen on.
     pub(super) listen: String,
-    /// The URL under which clients reach the gateway, as the console's examples have it:
-    /// http or https, no path.
+    /// The URL under which clients reach the gateway, as the console's examples have it, and
+    /// whose scheme upstreams are told: http or https, no path.
     #[schemars(extend("x-default" = "`http://` or `https://`, and `gateway.listen`"))]
     pub(super) public_url: Option<String>,
     /// Networks of the proxies in front, whose word is taken for where a request
-    /// comes from (`X-Forwarded-For`). Of anybody else it is not.
+    /// comes from (`forwarded` says in which fields). Of anybody else it is not.
     pub(super) trusted_proxies: Vec<String>,
+    /// Where those proxies write it. What the other kind of field says counts for nothing.
+    pub(super) forwarded: ForwardedBy,
     /// With this table the listener speaks TLS, and nothing else.
     pub(super) tls: Option<Tls>,
 }
@@ -341,6 +347,9 @@ pub(super) struct Api {
     /// How the upstreams are asked whether they are well. Without this table they are asked
     /// only whether they take connections, and only once one was refused.
     pub(super) health: Option<Health>,
+    /// Which web pages may call the API from a browser, at the gateway (CORS). Without this
+    /// table the gateway leaves that to the upstream.
+    pub(super) cors: Option<Cors>,
     /// How the console issues tokens.
     pub(super) console: Dialog,
     /// What the console calls things when they are this API's.
@@ -589,6 +598,7 @@ impl Default for Gateway {
             public_url: None,
             trusted_proxies: Vec::new(),
             tls: None,
+            forwarded: ForwardedBy::default(),
         }
     }
 }
@@ -661,6 +671,7 @@ impl Default for Api {
             upstream_tls: None,
             timeouts: Timeouts::default(),
             health: None,
+            cors: None,
             console: Dialog::default(),
             words: Words::default(),
         }

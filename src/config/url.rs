@@ -44,6 +44,36 @@ pub(super) fn public(text: &str) -> Result<String, &'static str> {
     })
 }
 
+/// Where a web page comes from, as its browser writes it: `scheme://host[:port]` or `null`.
+/// They are compared to the byte, so the form has to be right.
+pub(super) fn origin(text: &str) -> Result<String, &'static str> {
+    const FORM: &str = "expected an origin, as in \"https://app.example.com\"";
+    if text == "null" {
+        return Ok(text.to_owned());
+    }
+    if text == "*" {
+        return Err("\"*\" stands alone, or not at all");
+    }
+    if matches!(text.split_once("://"), Some(("http" | "https", _))) {
+        return match public(text) {
+            Ok(origin) if origin == text => Ok(origin),
+            _ => Err("expected an origin as browsers write it: in lower case, without the \
+                      scheme's own port, a path or a slash at the end"),
+        };
+    }
+    // Of applications with pages of their own, as in capacitor://localhost.
+    let is_word = |word: &str, more: &[u8]| {
+        let is_in = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || more.contains(&b);
+        !word.is_empty() && word.bytes().all(is_in)
+    };
+    match text.split_once("://") {
+        Some((scheme, host)) if is_word(scheme, b"+-.") && is_word(host, b"-.:") => {
+            Ok(text.to_owned())
+        }
+        _ => Err(FORM),
+    }
+}
+
 /// `smtp[s]://host[:port]`: whether TLS comes first, the host without brackets, the port.
 pub(super) fn smtp(text: &str) -> Result<(bool, String, u16), &'static str> {
     const FORM: &str = "expected an smtp or smtps URL, as in \"smtp://mail.example.com:587\"";

@@ -28,6 +28,7 @@ use counterfoil_core::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// One API at one door.
 pub(crate) struct Door {
@@ -60,6 +61,8 @@ pub(crate) struct Common {
     /// Where there is a limit to what one address may show that proves nothing.
     pub(crate) unproven: Option<Arc<Unproven>>,
     pub(crate) limiter: Arc<Limiter>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tunnels: TaskTracker,
 }
 
 impl Common {
@@ -75,6 +78,8 @@ impl Common {
             passwords: service.door_passwords.clone(),
             unproven: config.doors.unproven.map(Unproven::new).map(Arc::new),
             limiter: app.limiter.clone(),
+            stop: app.stop.clone(),
+            tunnels: app.tunnels.clone(),
         }
     }
 }

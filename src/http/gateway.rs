@@ -4,19 +4,25 @@
 //! token is verified, then everything is removed that the upstream must not
 //! see, and only then is it told who the caller is.
 
+mod cors;
 mod failure;
 pub(crate) mod fields;
+mod forwarded;
 mod held;
 mod mounts;
 mod paced;
+mod trailers;
+mod tunnel;
 mod upstream;
+mod watch;
+mod websocket;
 
 use crate::{
     clock,
     config::{Config, EXCHANGE},
     entropy,
     http::{
-        client_address,
+        beat::keeping_deadlines,
         door::{self, Common, Door, Seen},
         head, hush, identity,
         loggable::loggable,
@@ -29,35 +35,43 @@ use crate::{
     telemetry::Metrics,
 };
 use bytes::Bytes;
+use cors::Cors;
 use counterfoil_core::{
-    Admitted, Code, Refusal, Timestamp,
+    Admitted, Code, Refusal, Timestamp, error_format,
     id::RequestId,
     limit::{self, Granted, Holds, Standings},
-    network::Network,
     path::{self, Ambiguous},
 };
 use failure::Failure;
-use fields::Fields;
+use fields::{Fields, Unusual};
+use forwarded::Forwarding;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header, uri::Authority,
 };
 use http_body_util::{Either, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::{
+    body::{Body as _, Incoming},
+    upgrade::OnUpgrade,
+};
+use hyper_util::rt::TokioIo;
 use mounts::{Mounted, Mounts};
-use paced::{Paced, Source};
+use paced::{Paced, Patience, Source};
 use std::{
     convert::Infallible,
     future::poll_fn,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::Answer;
+use watch::{Admission, Watch};
+use websocket::Handshake;
 
 pub(crate) use upstream::is_only_chunked;
 
@@ -68,7 +82,9 @@ type Body = Either<Full<Bytes>, Paced>;
 pub(crate) struct Gateway {
     mounts: Mounts,
     fields: Fields,
-    trusted_proxies: Vec<Network>,
+    forwarding: Forwarding,
+    stop: CancellationToken,
+    tunnels: TaskTracker,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     exchange: Arc<Exchange>,
@@ -80,6 +96,9 @@ struct Passage<'a> {
     mounted: &'a Mounted,
     client: Option<IpAddr>,
     admitted: Admitted<'a>,
+    unusual: Unusual,
+    /// The WebSocket that is asked for.
+    handshake: Option<Handshake>,
     /// What the upstream is asked for.
     target: Uri,
     /// What it holds, and how the API's rates stand.
@@ -96,6 +115,20 @@ enum Stop<'a> {
     Exchange(Option<&'a Mounted>),
     /// The API takes passwords, and nobody has looked at this one.
     Password(&'a Mounted, Refusal, Box<PasswordShown>),
+    /// A browser asks what a page may do.
+    Preflight(&'a Mounted),
+}
+
+impl<'a> Stop<'a> {
+    /// The API that says no.
+    fn mounted(&self) -> Option<&'a Mounted> {
+        match self {
+            // All that there is to say of pages is in the answer to a preflight.
+            Self::Problem(_) | Self::Preflight(_) => None,
+            Self::Exchange(mounted) => *mounted,
+            Self::Refused(mounted, _) | Self::Password(mounted, ..) => Some(mounted),
+        }
+    }
 }
 
 impl Gateway {
@@ -107,8 +140,10 @@ impl Gateway {
         let apis = &config.apis;
         Ok(Self {
             mounts: Mounts::new(apis, common)?,
-            fields: Fields::new(apis).reached_over_tls(config.gateway.tls.is_some()),
-            trusted_proxies: config.gateway.trusted_proxies.clone(),
+            fields: Fields::new(apis),
+            forwarding: Forwarding::new(&config.gateway),
+            stop: common.stop.clone(),
+            tunnels: common.tunnels.clone(),
             replica: common.replica.clone(),
             metrics: common.metrics.clone(),
             exchange,
@@ -131,11 +166,25 @@ impl Gateway {
             let looked = Box::pin(looking).await;
             passage = Box::pin(self.admit(peer, clock::now(), &request, Some(looked))).await;
         }
+        let mounted = passage.as_ref().map_or_else(Stop::mounted, |it| Some(it.mounted));
+        let word = mounted.and_then(|it| it.cors.as_ref()).map(|it| it.word(request.headers()));
+        let mut admission = None;
         let mut response = match passage {
-            Ok(passage) => self.forward(request_id, request, passage).await,
+            Ok(passage) => {
+                let (mount, grounds) = (passage.mounted.number, passage.admitted.grounds());
+                let admitted = Admission { request_id, mount, grounds };
+                admission = Some(admitted);
+                self.forward(peer, admitted, request, passage).await
+            }
             Err(stop) => self.explain(peer, now, request_id, &request, &stop),
         };
+        if let Some(word) = word {
+            word.say(response.headers_mut());
+        }
         response.headers_mut().insert(REQUEST_ID, identity::request_id(request_id));
+        if let (Some(admission), Either::Right(body)) = (admission, response.body_mut()) {
+            body.watched_by(Watch::new(self, admission));
+        }
         Ok(response)
     }
 
@@ -170,6 +219,19 @@ impl Gateway {
             ))
         })?;
         let api = &*mounted.door.api;
+        if mounted.cors.is_some() && Cors::is_preflight(request) {
+            return Err(Stop::Preflight(mounted));
+        }
+        let unusual = Unusual::of(request.headers());
+        let handshake =
+            if unusual.upgrade { Handshake::of(request).map_err(Stop::Problem)? } else { None };
+        if unusual.expect && !expects_only_100(request.headers()) {
+            return Err(Stop::Problem(Problem::new(
+                StatusCode::EXPECTATION_FAILED,
+                "unknown_expectation",
+                "the only expectation that is met here is 100-continue",
+            )));
+        }
         if mounted.exchange.as_deref() == Some(inner_path) && request.method() == Method::POST {
             return Err(Stop::Exchange(Some(mounted)));
         }
@@ -197,54 +259,78 @@ impl Gateway {
             .await
             .map_err(|refusal| Stop::Refused(mounted, refusal))?;
         door.let_through(&admitted, seen);
-        Ok(Passage { mounted, client, admitted, target, granted })
+        Ok(Passage { mounted, client, admitted, unusual, handshake, target, granted })
     }
 
     /// Where the request comes from, as far as that is known.
     fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> Option<IpAddr> {
-        client_address::forwarded_for(peer.ip(), headers, &self.trusted_proxies)
+        self.forwarding.client(peer.ip(), headers)
+    }
+
+    /// What trails a request, as the upstream may see it.
+    fn clean_trailers(&self, trailers: &mut HeaderMap) {
+        self.fields.clean_trailers(trailers);
     }
 
     async fn forward(
-        &self,
-        request_id: RequestId,
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        admission: Admission,
         request: Request<Incoming>,
         passage: Passage<'_>,
     ) -> Response<Body> {
-        let Passage { mounted, client, admitted, target, granted } = passage;
+        let Passage { mounted, client, admitted, unusual, handshake, target, granted } = passage;
         let Granted { slot, standings } = granted;
+        let request_id = admission.request_id;
         let api = &mounted.door.api.name;
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
-        self.fields.for_upstream(&mut head.headers, client, request_id, mounted, &admitted);
+        let told = self.forwarding.told(peer.ip(), client, &head);
+        let trailing = self.fields.trailing(&head.headers, unusual);
+        let fields = &mut head.headers;
+        self.fields.for_upstream(fields, told, &trailing, request_id, mounted, &admitted);
         if !body.is_end_stream() && !head.headers.contains_key(header::CONTENT_LENGTH) {
             // Without it a GET would go on without its body.
             head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
+        let version = std::mem::replace(&mut head.version, Version::HTTP_11);
         head.uri = target;
-        head.version = Version::HTTP_11;
 
-        let (body, mut patience) = Paced::upload(body, mounted.timeouts);
+        let watch = || Watch::new(self.clone(), admission);
+        let (body, patience) = Paced::upload(body, mounted.timeouts, watch);
+        let watch = patience.is_uploading().then(watch);
+        let mut request = Request::from_parts(head, body);
         let asked = AtomicUsize::new(0);
-        let request = Request::from_parts(head, body);
-        let mut asking = pin!(mounted.upstreams.ask(request, slot, &asked));
-        let answered = poll_fn(|cx| match asking.as_mut().poll(cx) {
-            Poll::Ready(answered) => Poll::Ready(Some(answered)),
-            Poll::Pending if patience.is_over() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await;
-        let failure = match answered {
-            Some(Ok(answer)) => match passed_on(answer, mounted, request_id) {
-                Ok(mut response) => {
-                    tell_rates(response.headers_mut(), &mounted.door, &standings);
-                    return response;
-                }
-                Err(failure) => failure,
-            },
-            Some(Err(failure)) => failure,
-            None => Failure::Silent,
+        let answered = if let Some(handshake) = handshake {
+            let client = request.extensions_mut().remove::<OnUpgrade>();
+            Handshake::ask(request.headers_mut());
+            // On the heap, so that other requests need not make room for it.
+            let mut asking = Box::pin(mounted.upstreams.switch(request, slot, &asked));
+            let answered = within(asking.as_mut(), patience, None).await;
+            answered
+                .and_then(|answer| self.switched(admission, mounted, &handshake, client, answer))
+        } else {
+            let asking = pin!(mounted.upstreams.ask(request, slot, &asked));
+            let answered = within(asking, patience, watch).await;
+            answered.and_then(|answer| passed_on(answer, mounted, request_id, trailing.taken))
         };
+        let failure = match answered {
+            Ok(mut response) => {
+                tell_rates(response.headers_mut(), &mounted.door, &standings);
+                return response;
+            }
+            Err(failure) => failure,
+        };
+        if let Failure::Refused(refusal) = &failure {
+            let answer = error_format::answer(&mounted.door.api, refusal, request_id);
+            let mut response = door::response(answer).map(Either::Left);
+            if version < Version::HTTP_2 {
+                // The rest of the request is nobody's to read.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            return response;
+        }
         let problem = failure.problem();
         if matches!(failure, Failure::Client(_)) {
             tracing::info!(%request_id, %api, why = %failure, "the client did not finish its request");
@@ -256,6 +342,39 @@ impl Gateway {
         let mut response = problem_response(&problem, request_id);
         tell_rates(response.headers_mut(), &mounted.door, &standings);
         response
+    }
+
+    /// Where both sides have agreed on a WebSocket, their connections become a tunnel. What the
+    /// request holds is let go of when that has ended.
+    fn switched(
+        self: &Arc<Self>,
+        admission: Admission,
+        mounted: &Mounted,
+        handshake: &Handshake,
+        client: Option<OnUpgrade>,
+        mut answer: Answer,
+    ) -> Result<Response<Body>, Failure> {
+        let request_id = admission.request_id;
+        if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return passed_on(answer, mounted, request_id, false);
+        }
+        let client = client.ok_or(Failure::Unfit("this connection can become nothing else"))?;
+        let switched = handshake.agreed(&answer.response).map_err(Failure::Unfit)?;
+        let upstream = hyper::upgrade::on(&mut answer.response);
+        let (watch, stop) = (Watch::new(self.clone(), admission), self.stop.clone());
+        self.tunnels.spawn(keeping_deadlines(async move {
+            let (client, upstream) = match (client.await, upstream.await) {
+                (Ok(client), Ok(upstream)) => (TokioIo::new(client), TokioIo::new(upstream)),
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::debug!(%request_id, %error, "a WebSocket did not begin");
+                    return;
+                }
+            };
+            tracing::debug!(%request_id, "a WebSocket has begun");
+            let end = tunnel::pass(client, upstream, watch, stop, answer.hold).await;
+            tracing::debug!(%request_id, ?end, "a WebSocket has ended");
+        }));
+        Ok(switched.map(|()| Either::Left(Full::default())))
     }
 
     fn explain(
@@ -278,6 +397,9 @@ impl Gateway {
                         .headers_mut()
                         .insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
+                if problem.status == StatusCode::UPGRADE_REQUIRED {
+                    websocket::name_version(response.headers_mut());
+                }
                 response
             }
             Stop::Exchange(mounted) => {
@@ -290,6 +412,18 @@ impl Gateway {
                     Err(problem) => problem_response(&problem, request_id),
                 }
             }
+            Stop::Preflight(mounted) => {
+                let (mut response, word) =
+                    (Response::new(Either::Left(Full::default())), mounted.cors.as_ref());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                let word = word.map(|cors| cors.word(request.headers()));
+                let mut headers = HeaderMap::new();
+                if let Some(Err(problem)) = word.map(|word| word.preflight(&mut headers)) {
+                    response = problem_response(&problem, request_id);
+                }
+                response.headers_mut().extend(headers);
+                response
+            }
             Stop::Refused(mounted, refusal) | Stop::Password(mounted, refusal, _) => {
                 let client = self.client(peer, request.headers());
                 let (method, path) = (request.method().as_str(), request.uri().path());
@@ -300,17 +434,44 @@ impl Gateway {
     }
 }
 
+/// What the upstream answers, where that comes in time, and before the request's own time is up
+/// while it is still being sent. Once it is sent, its answer may be waited for.
+async fn within(
+    mut asking: Pin<&mut impl Future<Output = Result<Answer, Failure>>>,
+    mut patience: Patience,
+    mut watch: Option<Watch>,
+) -> Result<Answer, Failure> {
+    poll_fn(|cx| {
+        if let Poll::Ready(answered) = asking.as_mut().poll(cx) {
+            return Poll::Ready(answered);
+        }
+        if patience.is_over() {
+            return Poll::Ready(Err(Failure::Silent));
+        }
+        match watch.as_mut().filter(|_| patience.is_uploading()).and_then(Watch::refusal) {
+            Some(refusal) => Poll::Ready(Err(Failure::Refused(refusal))),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
 /// An upstream's response, made fit for the client.
 fn passed_on(
     answer: Answer,
     mounted: &Mounted,
     request_id: RequestId,
+    takes_trailers: bool,
 ) -> Result<Response<Body>, Failure> {
     let Answer { mut response, hold, more_from } = answer;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Unfit("the upstream changed the protocol, which nobody asked for"));
     }
+    let trailer = takes_trailers.then(|| trailers::announced(response.headers(), |_| false));
     Fields::for_client(response.headers_mut());
+    if let Some(names) = trailer.flatten() {
+        response.headers_mut().insert(header::TRAILER, names);
+    }
     *response.version_mut() = Version::HTTP_11;
     let source = more_from.map(|upstream| Source { upstream, request_id });
     let timeouts = mounted.timeouts;
@@ -322,6 +483,14 @@ fn tell_rates(headers: &mut HeaderMap, door: &Door, standings: &Standings) {
     for (name, value) in limit::fields(door.api.errors, standings).into_iter().flatten() {
         headers.insert(HeaderName::from_static(name), identity::value(&value));
     }
+}
+
+/// Whether all that a client expects is a word before it sends the body (RFC 9110 §10.1.1).
+/// It gets that when the body is read for the first time, which is on the way to the upstream:
+/// so whoever is refused is refused without.
+fn expects_only_100(headers: &HeaderMap) -> bool {
+    let mut expected = headers.get_all(header::EXPECT).iter();
+    expected.all(|it| it.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The host that the request is for (RFC 9112 §3.2): the target's, where it is

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
     body::{Body, Incoming},
-    server::conn::http1::{Builder, Connection},
+    server::conn::http1::{Builder, UpgradeableConnection},
     service::{HttpService, Service},
 };
 use hyper_util::rt::TokioIo;
@@ -111,7 +111,7 @@ pub(crate) async fn serve<L, S, B>(
             match opened(arrival, &stopping).await {
                 Some((stream, Protocol::Http1)) => {
                     let connection = http.serve_connection(TokioIo::new(stream), service);
-                    converse(connection, stopping).await;
+                    converse(connection.with_upgrades(), stopping).await;
                 }
                 // On the heap: a connection with HTTP/1.1 is not to have room for it.
                 Some((stream, Protocol::Http2)) => {
@@ -179,8 +179,10 @@ async fn opened<A: Arrival>(arrival: A, stopping: &Stopping) -> Option<(A::Strea
 
 /// Serves one connection to its end, which is that of the request under way once the
 /// server stops.
-async fn converse<I, S, B>(connection: Connection<TokioIo<I>, S>, stopping: Arc<Stopping>)
-where
+async fn converse<I, S, B>(
+    connection: UpgradeableConnection<TokioIo<I>, S>,
+    stopping: Arc<Stopping>,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

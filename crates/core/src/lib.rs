@@ -25,4 +25,4 @@ pub mod verify;
 
 pub use refusal::{Code, Refusal};
 pub use time::Timestamp;
-pub use verify::{Admitted, verify};
+pub use verify::{Admitted, Grounds, verify};

@@ -48,15 +48,92 @@ enum Proven<'i> {
         secret: Mark,
         /// What was presented instead of the secret.
         access_token: Option<Arc<AccessToken>>,
+        /// Whether its owner's address was presented beside it.
+        names_owner: bool,
     },
     /// An account's own password.
-    Password { holder: &'i Holder, standing: Standing },
+    Password { holder: &'i Holder, standing: Standing, issuers: Issuers },
 }
 
 impl Admitted<'_> {
     /// Whose request it is; nobody's, on a route that allows that.
     pub fn identity(&self) -> Option<Identity<'_>> {
         self.proven.as_ref().map(Identity)
+    }
+
+    /// What the request was admitted on: for whoever goes on with it for a while.
+    pub fn grounds(&self) -> Grounds {
+        Grounds(match &self.proven {
+            None => Rests::OnNothing,
+            Some(Proven::Token { entry, secret, access_token, names_owner }) => Rests::OnToken {
+                token: entry.id(),
+                secret: *secret,
+                owner: names_owner.then_some(entry.holder().account),
+                access_token: access_token
+                    .as_ref()
+                    .map(|access_token| (access_token.account, access_token.expires_at)),
+            },
+            Some(Proven::Password { holder, issuers, .. }) => {
+                Rests::OnPassword { account: holder.account, issuers: *issuers }
+            }
+        })
+    }
+}
+
+/// What a request was admitted on, small enough to be kept for as long as it goes on.
+/// Whether it [`holds`](Self::holds) can be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grounds(Rests);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rests {
+    /// Anybody may.
+    OnNothing,
+    OnToken {
+        token: TokenId,
+        secret: Mark,
+        /// Whose it has to be, where the credential said so.
+        owner: Option<AccountId>,
+        /// Whose an access token is, and when it ends.
+        access_token: Option<(AccountId, Timestamp)>,
+    },
+    OnPassword {
+        account: AccountId,
+        issuers: Issuers,
+    },
+}
+
+impl Grounds {
+    /// Whether [`verify`] would still know the credential at the moment `now`, or why not. What
+    /// it may be used for, and from where, was asked when the request came.
+    ///
+    /// Somebody's password that has changed since is not known here.
+    pub fn holds(&self, index: &Index, now: Timestamp) -> Result<(), Refusal> {
+        let refuse = |code| Err(Refusal::new(code));
+        let (token, secret, owner, access_token) = match self.0 {
+            Rests::OnNothing => return Ok(()),
+            Rests::OnPassword { account, issuers } => {
+                return member(&index.find_account(account), issuers).map(|_| ());
+            }
+            Rests::OnToken { token, secret, owner, access_token } => {
+                (token, secret, owner, access_token)
+            }
+        };
+        let entry = index.find_secret(token, secret);
+        if let Some((account, expires_at)) = access_token {
+            let entry = entry.filter(|entry| entry.holder().account == account);
+            let Some(entry) = entry else { return refuse(Code::Revoked) };
+            if now >= expires_at {
+                return Err(of(Refusal::new(Code::Expired), &entry));
+            }
+            return accept(&entry, now, || Ok(())).map_err(|refusal| of(refusal, &entry));
+        }
+        let Some(entry) = entry else { return refuse(Code::UnknownToken) };
+        accept(&entry, now, || match owner {
+            Some(owner) if owner != entry.holder().account => refuse(Code::OwnerMismatch),
+            _ => Ok(()),
+        })
+        .map_err(|refusal| of(refusal, &entry))
     }
 }
 
@@ -221,7 +298,8 @@ pub fn verify<'i, H: Headers>(
     prove(api, &entry, &credential, now)
         .and_then(|()| allow(api, &entry, None, question))
         .map_err(|refusal| of(refusal, &entry))?;
-    let proven = Proven::Token { entry, secret: digest.mark(), access_token: None };
+    let names_owner = matches!(credential, Credential::Basic(_) | Credential::Password(_));
+    let proven = Proven::Token { entry, secret: digest.mark(), access_token: None, names_owner };
     Ok(Admitted { proven: Some(proven) })
 }
 
@@ -243,6 +321,22 @@ fn verify_password<'i, H>(
     if belongs.iter().any(|(holder, _)| !holder.is_reached_at(pair.email())) {
         return refuse(Code::OwnerMismatch);
     }
+    let (holder, standing) = member(&belongs, api.issuers)?;
+    if let Requirement::Scope(need) = question.requirement
+        && !api.scopes.iter().any(|(scope, _)| scope.covers(need))
+    {
+        return Err(lacks(need));
+    }
+    let proven = Proven::Password { holder, standing, issuers: api.issuers };
+    Ok(Admitted { proven: Some(proven) })
+}
+
+/// The one place where an account belongs, if it may show its password there.
+fn member<'i>(
+    belongs: &[(&'i Holder, Standing)],
+    issuers: Issuers,
+) -> Result<(&'i Holder, Standing), Refusal> {
+    let refuse = |code| Err(Refusal::new(code));
     let live = || belongs.iter().filter(|(_, standing)| standing.is_live());
     let mut open = live().filter(|(_, standing)| standing.is_open());
     let (holder, standing) = match (open.next(), open.next()) {
@@ -251,15 +345,10 @@ fn verify_password<'i, H>(
         (None, _) if live().next().is_some() => return refuse(Code::OrganizationClosed),
         (None, _) => return refuse(Code::AccountDisabled),
     };
-    if api.issuers == Issuers::Administrators && standing.rank() != Some(Rank::Administrator) {
+    if issuers == Issuers::Administrators && standing.rank() != Some(Rank::Administrator) {
         return refuse(Code::NotAnIssuer);
     }
-    if let Requirement::Scope(need) = question.requirement
-        && !api.scopes.iter().any(|(scope, _)| scope.covers(need))
-    {
-        return Err(lacks(need));
-    }
-    Ok(Admitted { proven: Some(Proven::Password { holder, standing }) })
+    Ok((holder, standing))
 }
 
 /// Judges an access token: what it says, and then the token behind it, as it is now.
@@ -286,7 +375,8 @@ fn verify_access_token<'i, H>(
         .and_then(|()| allow(api, &entry, Some(&access_token), question))
         .map_err(|refusal| of(refusal, &entry))?;
     let secret = access_token.secret;
-    let proven = Proven::Token { entry, secret, access_token: Some(access_token) };
+    let access_token = Some(access_token);
+    let proven = Proven::Token { entry, secret, access_token, names_owner: false };
     Ok(Admitted { proven: Some(proven) })
 }
 
@@ -307,22 +397,32 @@ fn prove(
     if *entry.terms().api != *api.name {
         return refuse(Code::WrongApi);
     }
+    accept(entry, now, || match credential {
+        Credential::Basic(pair) | Credential::Password(pair)
+            if !entry.holder().is_reached_at(pair.email()) =>
+        {
+            refuse(Code::OwnerMismatch)
+        }
+        Credential::HeaderPair { client_id, .. } if client_id.parse() != Ok(entry.id()) => {
+            refuse(Code::ClientMismatch)
+        }
+        _ => Ok(()),
+    })
+}
+
+/// Whether a token is accepted now, by itself and by what the credential `adds`.
+#[inline]
+fn accept(
+    entry: &Entry<'_>,
+    now: Timestamp,
+    adds: impl FnOnce() -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let refuse = |code| Err(Refusal::new(code));
+
     if !entry.standing().is_open() {
         return refuse(Code::OrganizationClosed);
     }
-    match credential {
-        Credential::Basic(pair) | Credential::Password(pair) => {
-            if !entry.holder().is_reached_at(pair.email()) {
-                return refuse(Code::OwnerMismatch);
-            }
-        }
-        Credential::HeaderPair { client_id, .. } => {
-            if client_id.parse() != Ok(entry.id()) {
-                return refuse(Code::ClientMismatch);
-            }
-        }
-        Credential::Bearer(_) | Credential::Token(_) | Credential::Header(_) => {}
-    }
+    adds()?;
     match entry.state() {
         State::Revoked => return refuse(Code::Revoked),
         State::Paused => return refuse(Code::Paused),

@@ -2,6 +2,7 @@
 
 use super::paced::Interrupted;
 use crate::{http::problem::Problem, telemetry::UpstreamFailures};
+use counterfoil_core::Refusal;
 use http::StatusCode;
 use std::error::Error;
 
@@ -29,6 +30,9 @@ pub(super) enum Failure {
     /// The client did not send all of its request.
     #[error("{0}")]
     Client(String),
+    /// What the request was admitted on has ended while it was being sent.
+    #[error("what the request was admitted on has ended")]
+    Refused(Refusal),
 }
 
 impl Failure {
@@ -36,8 +40,10 @@ impl Failure {
     pub(super) fn of(error: &hyper::Error) -> Self {
         let mut source = error.source();
         while let Some(error) = source {
-            if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
-                return Self::Client(interrupted.to_string());
+            match error.downcast_ref::<Interrupted>() {
+                Some(Interrupted::Refused(refusal)) => return Self::Refused(refusal.clone()),
+                Some(interrupted) => return Self::Client(interrupted.to_string()),
+                None => {}
             }
             source = error.source();
         }
@@ -64,7 +70,7 @@ impl Failure {
                 "upstream_silent",
                 "the upstream did not answer in time",
             ),
-            Self::Client(_) => (
+            Self::Client(_) | Self::Refused(_) => (
                 StatusCode::BAD_REQUEST,
                 "request_interrupted",
                 "the request's body did not arrive whole",
@@ -80,7 +86,7 @@ impl Failure {
             Self::Closed(_) => &failures.closed,
             Self::NoHttp(_) | Self::Unfit(_) => &failures.unfit,
             Self::Silent => &failures.silent,
-            Self::Client(_) => return,
+            Self::Client(_) | Self::Refused(_) => return,
         };
         counter.inc();
     }

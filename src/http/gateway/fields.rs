@@ -1,14 +1,14 @@
 //! Header fields on their way through: what is removed, and what is set last.
 
-use super::mounts::Mounted;
+use super::{forwarded::Told, mounts::Mounted, trailers};
 use crate::{
     config::ProtectedApi,
-    http::{client_address::FORWARDED_FOR, identity},
+    http::identity,
     reserved_fields::{self, folded},
 };
 use counterfoil_core::{Admitted, id::RequestId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::{collections::HashSet, io::Write as _, net::IpAddr};
+use std::collections::HashSet;
 
 /// Our session cookie's names; the gateway neither forwards it nor lets an upstream set it.
 const COOKIES: [&str; 2] = ["counterfoil_session", "__Host-counterfoil_session"];
@@ -27,15 +27,44 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Fields that hardly any request has, and that ask for something: noticed in one pass.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Unusual {
+    pub(super) expect: bool,
+    pub(super) upgrade: bool,
+    te: bool,
+    trailer: bool,
+}
+
+impl Unusual {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            match *name {
+                header::EXPECT => found.expect = true,
+                header::UPGRADE => found.upgrade = true,
+                header::TE => found.te = true,
+                header::TRAILER => found.trailer = true,
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// What a client has said of trailers.
+#[derive(Debug, Default)]
+pub(super) struct Trailing {
+    /// Whether those of the response may go on.
+    pub(super) taken: bool,
+    /// Those that the request will have.
+    announced: Option<HeaderValue>,
+}
 
 /// What the gateway knows of fields.
 pub(crate) struct Fields {
     /// The fields that credentials travel in, folded.
     credentials: HashSet<String>,
-    /// What clients speak with the gateway.
-    scheme: HeaderValue,
 }
 
 impl Fields {
@@ -46,39 +75,48 @@ impl Fields {
             let schemes = &protected.api.schemes;
             schemes.header.iter().chain(schemes.header_pair.iter().flatten())
         });
-        Self {
-            credentials: names.map(|name| folded(name).into_owned()).collect(),
-            scheme: HeaderValue::from_static("http"),
-        }
-    }
-
-    /// The same, where clients speak TLS with the gateway, or don't.
-    pub(super) fn reached_over_tls(self, is_tls: bool) -> Self {
-        Self { scheme: HeaderValue::from_static(if is_tls { "https" } else { "http" }), ..self }
+        Self { credentials: names.map(|name| folded(name).into_owned()).collect() }
     }
 
     /// Makes a client's fields fit for the upstream.
     pub(super) fn for_upstream(
         &self,
         headers: &mut HeaderMap,
-        forwarded_for: Option<IpAddr>,
+        told: Told,
+        trailing: &Trailing,
         request_id: RequestId,
         mounted: &Mounted,
         admitted: &Admitted,
     ) {
         self.remove_unwanted(headers);
         let client_host = headers.insert(header::HOST, mounted.upstreams.host(0).clone());
-        if let Some(host) = client_host {
-            headers.insert(FORWARDED_HOST, host);
-        }
-        if let Some(client) = forwarded_for {
-            headers.insert(FORWARDED_FOR, address(client));
-        }
-        headers.insert(FORWARDED_PROTO, self.scheme.clone());
+        told.say(headers, client_host);
         headers.insert(super::REQUEST_ID, identity::request_id(request_id));
-
-        headers.append(header::VIA, HeaderValue::from_static("1.1 counterfoil"));
+        if trailing.taken {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        }
+        if let Some(names) = &trailing.announced {
+            headers.insert(header::TRAILER, names.clone());
+        }
         identity::set(headers, &mounted.door.api, admitted);
+    }
+
+    /// What a client says of trailers.
+    pub(super) fn trailing(&self, headers: &HeaderMap, unusual: Unusual) -> Trailing {
+        let is_credential = |name: &str| self.credentials.contains(name);
+        Trailing {
+            taken: unusual.te && trailers::are_taken(headers),
+            announced: unusual
+                .trailer
+                .then(|| trailers::announced(headers, is_credential))
+                .flatten(),
+        }
+    }
+
+    /// Makes what trails a request fit for the upstream.
+    pub(super) fn clean_trailers(&self, trailers: &mut HeaderMap) {
+        trailers::clean(trailers, |name| self.credentials.contains(name));
     }
 
     /// Makes an upstream's fields fit for the client.
@@ -117,6 +155,11 @@ impl Fields {
     }
 }
 
+/// Whether a field of this name ends at each hop.
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.contains(&name)
+}
+
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     remove_what_connection_names(headers);
     remove_all(headers, |name| HOP_BY_HOP.contains(&name));
@@ -148,16 +191,6 @@ fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
     for name in others {
         headers.remove(name);
     }
-}
-
-fn address(client: IpAddr) -> HeaderValue {
-    // The longest is an IPv6 address with an IPv4 address in it.
-    let mut text = [0; 45];
-    let mut rest = &mut text[..];
-    // It has room.
-    let _ = write!(rest, "{client}");
-    let left = rest.len();
-    identity::value(str::from_utf8(&text[..45 - left]).unwrap_or_default())
 }
 
 fn remove_own_cookie(headers: &mut HeaderMap) {
@@ -237,13 +270,6 @@ mod tests {
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["content-length", "host", "x-three"]);
-    }
-
-    #[test]
-    fn addresses_as_they_are_written() {
-        for text in ["127.0.0.1", "::1", "1111:2222:3333:4444:5555:6666:7777:8888"] {
-            assert_eq!(address(text.parse().unwrap()), text);
-        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Mounts: which API a host and path mean, and where its upstream is.
 
-use super::upstream::Upstreams;
+use super::{cors::Cors, upstream::Upstreams};
 use crate::{
     config::{Mount, ProtectedApi, Timeouts},
     http::{
@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use http::{Uri, uri::PathAndQuery};
+use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
 
 /// Every API's place at the gateway.
@@ -17,13 +18,20 @@ pub(super) struct Mounts {
     hosts: Vec<(String, Arc<Mounted>)>,
     /// By path prefix, the longest first.
     paths: Vec<(String, bool, Arc<Mounted>)>,
+    /// All of them, by number.
+    all: Vec<Arc<Mounted>>,
 }
 
 /// One API at the gateway.
 pub(super) struct Mounted {
+    pub(super) number: usize,
     pub(super) door: Door,
     pub(super) upstreams: Upstreams,
     pub(super) timeouts: Timeouts,
+    /// Requests that were cut off while they were under way.
+    pub(super) streams_ended: Counter,
+    /// Which web pages may call it, where that is ours to say.
+    pub(super) cors: Option<Cors>,
     /// What stands before every path at the upstreams; no slash at its end.
     base: String,
     /// At which path, as the API sees it, tokens are exchanged for access tokens.
@@ -32,11 +40,12 @@ pub(super) struct Mounted {
 
 impl Mounts {
     pub(super) fn new(apis: &[ProtectedApi], common: &Common) -> anyhow::Result<Self> {
-        let mut mounts = Self { hosts: Vec::new(), paths: Vec::new() };
+        let mut mounts = Self { hosts: Vec::new(), paths: Vec::new(), all: Vec::new() };
         // All of them together take no more than the places allow for.
         let links = Places::in_all() / apis.len().max(1);
         for protected in apis {
-            let mounted = Arc::new(Mounted::new(protected, links, common)?);
+            let mounted = Arc::new(Mounted::new(mounts.all.len(), protected, links, common)?);
+            mounts.all.push(mounted.clone());
             match &protected.mount {
                 Mount::Host(host) => mounts.hosts.push((host.to_ascii_lowercase(), mounted)),
                 Mount::Path { path, strip } => {
@@ -47,6 +56,11 @@ impl Mounts {
         }
         mounts.paths.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.len()));
         Ok(mounts)
+    }
+
+    /// The one of this number.
+    pub(super) fn numbered(&self, number: usize) -> &Mounted {
+        &self.all[number]
     }
 
     /// The API that is meant, and the path as that API sees it.
@@ -78,11 +92,19 @@ impl Mounts {
 }
 
 impl Mounted {
-    fn new(protected: &ProtectedApi, links: usize, common: &Common) -> anyhow::Result<Self> {
+    fn new(
+        number: usize,
+        protected: &ProtectedApi,
+        links: usize,
+        common: &Common,
+    ) -> anyhow::Result<Self> {
         let (name, upstream) = (&protected.api.name, &protected.upstream);
         // All of them have the same.
         let base = upstream.urls.first().map_or("", Uri::path);
         Ok(Self {
+            number,
+            cors: protected.cors.as_ref().map(Cors::new).transpose()?,
+            streams_ended: common.metrics.streams_ended(&protected.api.name),
             door: Door::new("gateway", &protected.api, common),
             upstreams: Upstreams::new(name, upstream, links, &common.metrics)?,
             timeouts: upstream.timeouts,

@@ -1,8 +1,8 @@
 //! A body on its way through: cut off when it stands still, and known to be done.
 
-use super::{failure::chain, held::Hold, upstream::Upstream};
+use super::{failure::chain, held::Hold, trailers, upstream::Upstream, watch::Watch};
 use crate::{config::Timeouts, http::beat::Deadline};
-use counterfoil_core::id::RequestId;
+use counterfoil_core::{Refusal, id::RequestId};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
 use std::{
@@ -30,6 +30,10 @@ pub(crate) struct Paced {
     last: Option<Option<Frame<Bytes>>>,
     /// Who is told of where the rest of it does not come.
     source: Option<Source>,
+    /// What says when it has to end.
+    watch: Option<Watch>,
+    /// Whether it is a client's.
+    is_upload: bool,
 }
 
 /// Where a response comes from.
@@ -58,6 +62,11 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    /// Whether an upload is still going on.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.upload.as_ref().is_some_and(|(told, _)| told.strong_count() > 0)
+    }
+
     /// Whether it is at its end. To be asked with each beat.
     pub(super) fn is_over(&mut self) -> bool {
         let Some((told, seen)) = &mut self.upload else { return self.deadline.is_over() };
@@ -94,11 +103,17 @@ pub(crate) enum Interrupted {
     BrokeOff(hyper::Error),
     #[error("the body stood still for too long")]
     StoodStill,
+    #[error("what the request was admitted on has ended")]
+    Refused(Refusal),
 }
 
 impl Paced {
     /// A client's body, and how long the response to it is waited for.
-    pub(super) fn upload(inner: Incoming, timeouts: Timeouts) -> (Self, Patience) {
+    pub(super) fn upload(
+        inner: Incoming,
+        timeouts: Timeouts,
+        watch: impl FnOnce() -> Watch,
+    ) -> (Self, Patience) {
         // Nobody asks an empty body for its end.
         let told = (!inner.is_end_stream()).then(Arc::<AtomicU64>::default);
         let patience = Patience {
@@ -109,7 +124,9 @@ impl Paced {
             upload: told.as_ref().map(|told| (Arc::downgrade(told), 0)),
             timeouts,
         };
-        (Self { told, ..Self::new(Some(inner), timeouts.upload) }, patience)
+        let watch = told.as_ref().map(|_| watch());
+        let body = Self::new(Some(inner), timeouts.upload);
+        (Self { told, watch, is_upload: true, ..body }, patience)
     }
 
     /// What can say whether this body is over, once somebody else has it.
@@ -134,7 +151,8 @@ impl Paced {
 
     fn new(inner: Option<Incoming>, patience: Duration) -> Self {
         let hold = Hold::Nothing;
-        Self { inner, patience, deadline: None, told: None, hold, last: None, source: None }
+        let (deadline, told, last, source, watch) = (None, None, None, None, None);
+        Self { inner, patience, deadline, told, hold, last, source, watch, is_upload: false }
     }
 }
 
@@ -145,6 +163,28 @@ impl Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         self.hold.poll_end(cx).map(|()| self.last.take().flatten().map(Ok))
+    }
+
+    /// Has it end when `watch` says so.
+    pub(super) fn watched_by(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// Trailers as they may go on; anything else as it is.
+    fn cleaned(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        if !frame.is_trailers() {
+            return frame;
+        }
+        match frame.into_trailers() {
+            Ok(mut fields) => {
+                match &self.watch {
+                    Some(watch) if self.is_upload => watch.gateway().clean_trailers(&mut fields),
+                    _ => trailers::clean(&mut fields, |_| false),
+                }
+                Frame::trailers(fields)
+            }
+            Err(other) => other,
+        }
     }
 
     /// Passes `why` on, and tells the source.
@@ -165,13 +205,19 @@ impl Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = &mut *self;
+        if let Some(refusal) = this.watch.as_mut().and_then(Watch::refusal) {
+            this.told = None;
+            return Poll::Ready(Some(Err(Interrupted::Refused(refusal))));
+        }
         if this.last.is_some() {
             return this.poll_last(cx);
         }
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) {
             this.deadline = None;
-            if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
+            let ends = inner.is_end_stream();
+            let frame = frame.map(|frame| frame.map(|frame| this.cleaned(frame)));
+            if !matches!(frame, Some(Ok(_))) || ends {
                 this.told = None;
                 if this.hold.is_any() && !matches!(frame, Some(Err(_))) {
                     this.last = Some(frame.and_then(Result::ok));

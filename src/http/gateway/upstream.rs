@@ -173,6 +173,24 @@ impl Upstreams {
         }
     }
 
+    /// The same on a connection of its own, which may become something else with the response.
+    /// Of the upstreams one is asked, and no other after it.
+    pub(super) async fn switch(
+        &self,
+        mut request: Request<Paced>,
+        held: Option<Held>,
+        asked: &AtomicUsize,
+    ) -> Result<Answer, Failure> {
+        let at = self.choose(0);
+        let upstream = &self.all[at];
+        asked.store(at, Ordering::Relaxed);
+        request.headers_mut().insert(header::HOST, upstream.host.clone());
+        let load = Load::of(upstream);
+        let link = upstream.connect().await?;
+        let (response, hold) = link.switch(request, held, load).await?;
+        Ok(Answer { response, hold, more_from: Some(upstream.clone()) })
+    }
+
     fn count(&self) -> u32 {
         u32::try_from(self.all.len()).unwrap_or(u32::MAX)
     }

@@ -6,6 +6,7 @@ mod access_tokens;
 mod challenges;
 mod concurrency;
 mod error_format;
+mod grounds;
 mod hostile_input;
 mod limit_rates;
 mod limit_script;

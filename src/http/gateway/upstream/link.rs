@@ -124,6 +124,29 @@ impl Link {
         Ok(Begun { response, hold: held.take().into(), is_whole })
     }
 
+    /// Sends a request that may turn the connection into something else, and waits for the head
+    /// of the response. A connection that has become nothing else is not kept.
+    pub(super) async fn switch(
+        mut self,
+        request: Request<Paced>,
+        held: Option<Held>,
+        load: Load,
+    ) -> Result<(Response<Incoming>, Hold), Failure> {
+        let answer = self.requests.send_request(request);
+        let (until, hold) = Hold::part(held, true);
+        tokio::spawn(keeping_deadlines(async move {
+            // It is over once the upgrade takes the connection away, too.
+            let _ = self.connection.with_upgrades().await;
+            drop(load);
+            if let Some(until) = until {
+                until.is_over();
+            }
+        }));
+        let mut response = answer.await.map_err(|error| Failure::of(&error))?;
+        fit::check(&mut response).map_err(Failure::Unfit)?;
+        Ok((response, hold))
+    }
+
     /// Whether the request and the response have gone through whole. hyper then waits for
     /// the next request, and says so.
     fn is_idle(&self) -> bool {
