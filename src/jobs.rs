@@ -79,7 +79,10 @@ pub(crate) async fn keep_keys(service: Arc<Service>, stop: CancellationToken) {
 }
 
 /// Takes renewed certificates over, and says which ones end soon.
-pub(crate) async fn keep_certificates(certificates: Vec<Arc<Certificate>>, stop: CancellationToken) {
+pub(crate) async fn keep_certificates(
+    certificates: Vec<Arc<Certificate>>,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
     loop {
         tokio::select! {

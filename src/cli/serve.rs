@@ -129,8 +129,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     if let Some(hang_ups) = hang_ups {
         let file = global.config.clone();
         let app = app.clone();
-        let reloading =
-            Reloading { started_with: config, file, app, metrics, live, certificates };
+        let reloading = Reloading { started_with: config, file, app, metrics, live, certificates };
         tokio::spawn(reloading.run(hang_ups));
     }
     signals.next().await;

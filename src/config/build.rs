@@ -135,7 +135,9 @@ fn public_url(
     let path = KeyPath::of([listener, "public_url"]);
     let url = report.accept(&path, read)?;
     if is_tls && !url.starts_with("https://") {
-        return Err(report.add(&path, format_args!("expected https, since there is {listener}.tls")));
+        return Err(
+            report.add(&path, format_args!("expected https, since there is {listener}.tls"))
+        );
     }
     Ok(url)
 }

@@ -242,6 +242,7 @@ mod tests {
         super::{Config, Environment, Source},
         *,
     };
+    use counterfoil_support::certificates::{Authority, Good};
 
     #[test]
     fn the_documentation_is_current() {
@@ -282,17 +283,17 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut text = EXAMPLE.to_owned();
         for (name, content) in
-            [
-                ("mail-ca.pem", include_str!("example_ca.pem")),
-                ("mail-password", "hunter2\n"),
-                ("tls/fullchain.pem", include_str!("example_server.pem")),
-                ("tls/privkey.pem", include_str!("example_server.key")),
-            ]
+            [("mail-ca.pem", include_str!("example_ca.pem")), ("mail-password", "hunter2\n")]
         {
             let file = directory.path().join(name);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(&file, content).unwrap();
             let named = format!("/etc/counterfoil/{name}");
+            assert!(text.contains(&named), "{named}");
+            text = text.replace(&named, &file.display().to_string());
+        }
+        let pair = Authority::new(directory.path()).issue("server", Good::Days(1));
+        for (name, file) in [("fullchain.pem", pair.certificate), ("privkey.pem", pair.key)] {
+            let named = format!("/etc/counterfoil/tls/{name}");
             assert!(text.contains(&named), "{named}");
             text = text.replace(&named, &file.display().to_string());
         }

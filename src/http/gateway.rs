@@ -245,7 +245,8 @@ impl Gateway {
                 self.metrics.rejected.inc();
                 tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let mut response = problem_response(problem, request_id);
-                if problem.status == StatusCode::BAD_REQUEST && request.version() < Version::HTTP_2 {
+                if problem.status == StatusCode::BAD_REQUEST && request.version() < Version::HTTP_2
+                {
                     // What comes next on this connection may be read wrongly too.
                     response
                         .headers_mut()

@@ -45,7 +45,8 @@ pub(crate) trait Listener: Send + 'static {
     type Peer: Send;
 
     /// The next connection.
-    fn next(&mut self) -> impl Future<Output = std::io::Result<(Self::Arrival, Self::Peer)>> + Send;
+    fn next(&mut self)
+    -> impl Future<Output = std::io::Result<(Self::Arrival, Self::Peer)>> + Send;
 }
 
 impl Listener for TcpListener {

@@ -45,7 +45,8 @@ impl<'a> Der<'a> {
         }
         let mut length = usize::from(length);
         if length > 0x80 {
-            let (digits, after) = rest.split_at_checked(length - 0x80).filter(|(d, _)| d.len() <= 4)?;
+            let (digits, after) =
+                rest.split_at_checked(length - 0x80).filter(|(d, _)| d.len() <= 4)?;
             length = digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit));
             rest = after;
         }
@@ -97,12 +98,15 @@ mod tests {
             Validity::of(&certificate(&[VERSION, 3, INTEGER, 1, 2], from, until))
         };
         let (from, until) = (b"\x17\x0d500101000000Z", b"\x18\x0f20500101000001Z");
-        let validity = Validity { from: read("1950-01-01T00:00:00Z"), until: read("2050-01-01T00:00:01Z") };
+        let validity =
+            Validity { from: read("1950-01-01T00:00:00Z"), until: read("2050-01-01T00:00:01Z") };
         assert_eq!(of(from, until), Some(validity));
         assert_eq!(Validity::of(&certificate(&[], from, until)), Some(validity));
         let until = of(b"\x17\x0d491231235959Z", b"\x18\x0f99991231235959Z").unwrap();
         assert_eq!(until, Validity { from: read("2049-12-31T23:59:59Z"), until: Timestamp::MAX });
-        for wrong in [&b"\x17\x0d5001010000000"[..], b"\x17\x0d501301000000Z", b"\x18\x00", b"\x05\x00"] {
+        for wrong in
+            [&b"\x17\x0d5001010000000"[..], b"\x17\x0d501301000000Z", b"\x18\x00", b"\x05\x00"]
+        {
             assert_eq!(of(from, wrong), None, "{wrong:?}");
         }
     }

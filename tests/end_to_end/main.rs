@@ -14,6 +14,7 @@ mod durability;
 mod forward_auth;
 mod gateway;
 mod hostile;
+mod http2;
 mod import;
 mod leaks;
 mod management;
@@ -24,10 +25,13 @@ mod rows;
 mod sample;
 mod secrets;
 mod tampering;
+mod tls;
 mod trouble;
 mod trusted_proxies;
 mod usage;
 mod verify;
 mod why;
 
-use counterfoil_support::{caller, installation, process, response, server, upstream, wire};
+use counterfoil_support::{
+    caller, certificates, installation, process, response, server, upstream, wire,
+};

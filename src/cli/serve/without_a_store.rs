@@ -85,7 +85,9 @@ impl House {
         let source = Source { name: "house.toml".into(), text: CONFIGURATION.into() };
         let loaded = Config::load(Some(&source), &Environment::default()).unwrap();
         let mut config = loaded.config;
-        let listeners = Listeners::open(&config, &super::Certificates::default(), true).await.unwrap_or_else(|_| panic!("no port"));
+        let listeners = Listeners::open(&config, &super::Certificates::default(), true)
+            .await
+            .unwrap_or_else(|_| panic!("no port"));
         let upstream = listeners.sample.as_ref().unwrap().local_addr().unwrap();
         for api in &mut config.apis {
             api.upstream = format!("http://{upstream}").parse().unwrap();
