@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use std::{
     future::poll_fn,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -110,8 +110,8 @@ pub(crate) async fn serve<L, S, B>(
         connections.spawn(keeping_deadlines(async move {
             match opened(arrival, &stopping).await {
                 Some((stream, Protocol::Http1)) => {
-                    let connection = http.serve_connection(TokioIo::new(stream), service);
-                    converse(connection, stopping).await;
+                    let mut connection = http.serve_connection(TokioIo::new(stream), service);
+                    converse(Pin::new(&mut connection), &stopping).await;
                 }
                 // On the heap: a connection with HTTP/1.1 is not to have room for it.
                 Some((stream, Protocol::Http2)) => {
@@ -179,7 +179,9 @@ async fn opened<A: Arrival>(arrival: A, stopping: &Stopping) -> Option<(A::Strea
 
 /// Serves one connection to its end, which is that of the request under way once the
 /// server stops.
-async fn converse<I, S, B>(connection: Connection<TokioIo<I>, S>, stopping: Arc<Stopping>)
+///
+/// It is lent the connection: moved, there would be room for it twice.
+async fn converse<I, S, B>(mut connection: Pin<&mut Connection<TokioIo<I>, S>>, stopping: &Stopping)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = B>,
@@ -187,7 +189,6 @@ where
     B: Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut connection = pin!(connection);
     let mut told = pin!(stopping.told());
     let (mut is_waiting, mut is_last) = (false, false);
     let ended = poll_fn(|cx| {
