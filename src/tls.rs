@@ -30,6 +30,9 @@ const URGENT: i64 = 3;
 
 const DAY: i64 = 86_400_000;
 
+const KEY_IS_OPEN: &str =
+    "everybody on this machine may read this key, chmod 600 would change that";
+
 /// Where a certificate and its key lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Files {
@@ -99,6 +102,15 @@ impl Files {
             error => wrong(Setting::Key)(format!("this key cannot be used: {error}")),
         })?;
         Ok(Shown { chain, validity, tls: Arc::new(tls) })
+    }
+
+    /// What the operator should know of files that can be used, each with the setting.
+    pub(crate) fn concerns(&self, now: Timestamp) -> Vec<(Setting, String)> {
+        let validity = self.read().ok().map(|shown| shown.validity);
+        let not_good = validity.filter(|validity| !is_good(*validity, now)).map(not_now);
+        let open = self.is_key_open().then(|| KEY_IS_OPEN.to_owned());
+        let not_good = not_good.map(|why| (Setting::Certificate, why));
+        not_good.into_iter().chain(open.map(|why| (Setting::Key, why))).collect()
     }
 
     /// Whether everybody on this machine may read the key. Orchestrators hand keys to a
@@ -266,9 +278,7 @@ impl Certificate {
             if is_good(shown.validity, now) || !is_good(before.validity, now) {
                 return Ok(shown);
             }
-            let (from, until) = (moment(shown.validity.from), moment(shown.validity.until));
-            let why = format!("this certificate is good from {from} until {until}, and not now");
-            Err(Unusable { setting: Setting::Certificate, why })
+            Err(Unusable { setting: Setting::Certificate, why: not_now(shown.validity) })
         });
         match read {
             Ok(shown) if shown.chain == before.chain => {}
@@ -293,7 +303,7 @@ impl Certificate {
         );
         if watched.files.is_key_open() {
             let setting = format!("{}.tls.key_file", self.listener);
-            tracing::warn!(setting, "everybody on this machine may read this key: chmod 600");
+            tracing::warn!(setting, "{KEY_IS_OPEN}");
         }
         watched.told = None;
         self.warn(watched, now);
@@ -308,14 +318,10 @@ impl Certificate {
         }
         watched.told = Some(days_left);
         let setting = format!("{}.tls.certificate_file", self.listener);
+        let is_refused = !is_good(Validity { from, until }, now);
         let (from, until) = (moment(from), moment(until));
-        if !is_good(self.shown.load().validity, now) {
-            tracing::error!(
-                setting,
-                from,
-                until,
-                "clients refuse this certificate: it is not good now"
-            );
+        if is_refused {
+            tracing::error!(setting, from, until, "clients refuse this certificate");
         } else if days_left < URGENT {
             tracing::error!(setting, until, days_left, "the certificate ends within days");
         } else {
@@ -326,6 +332,11 @@ impl Certificate {
 
 fn is_good(validity: Validity, now: Timestamp) -> bool {
     validity.from <= now && now <= validity.until
+}
+
+fn not_now(Validity { from, until }: Validity) -> String {
+    let (from, until) = (moment(from), moment(until));
+    format!("this certificate is good from {from} until {until}, and not now")
 }
 
 fn moment(at: Timestamp) -> String {

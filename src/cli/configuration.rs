@@ -1,7 +1,10 @@
 //! `counterfoil config`, and how every command finds its configuration.
 
 use super::{Failure, Global, output};
-use crate::config::{self, Config, Environment, Loaded, Source};
+use crate::{
+    clock,
+    config::{self, Config, Environment, Loaded, Source},
+};
 use anyhow::anyhow;
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -40,6 +43,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<(), Failure> {
             let source = find(explicit)?;
             let loaded = read(source.as_ref())?;
             warn(&loaded.warnings);
+            warn(&concerns(&loaded.config));
             let name = source.map_or("no configuration file".to_owned(), |source| source.name);
             let apis = loaded.config.apis.len();
             let noun = if apis == 1 { "API" } else { "APIs" };
@@ -104,6 +108,21 @@ fn find(explicit: Option<&std::path::Path>) -> Result<Option<Source>, Failure> {
 fn read(source: Option<&Source>) -> Result<Loaded, Failure> {
     Config::load(source, &Environment::of_process())
         .map_err(|mistakes| Failure::Wrong(anyhow!("the configuration is wrong\n{mistakes}")))
+}
+
+/// What there is to know of certificates that are in order otherwise.
+fn concerns(config: &Config) -> Vec<String> {
+    let listeners = [
+        ("server", &config.server.tls),
+        ("gateway", &config.gateway.tls),
+        ("forward_auth", &config.forward_auth.tls),
+    ];
+    let each = listeners.into_iter().filter_map(|(name, files)| Some((name, files.as_ref()?)));
+    each.flat_map(|(name, files)| {
+        let concerns = files.concerns(clock::now()).into_iter();
+        concerns.map(move |(setting, why)| format!("{name}.tls.{}: {why}", setting.name()))
+    })
+    .collect()
 }
 
 fn warn(warnings: &[String]) {

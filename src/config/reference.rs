@@ -279,6 +279,7 @@ mod tests {
         super::{Config, Environment, Source},
         *,
     };
+    use counterfoil_support::certificates::{Authority, Good};
 
     #[test]
     fn the_documentation_is_current() {
@@ -324,13 +325,16 @@ mod tests {
             ("upstream-ca.pem", include_str!("example_ca.pem")),
             ("client.pem", include_str!("example_client.pem")),
             ("client.key", include_str!("example_client.key")),
-            ("tls/fullchain.pem", include_str!("example_server.pem")),
-            ("tls/privkey.pem", include_str!("example_server.key")),
         ] {
             let file = directory.path().join(name);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(&file, content).unwrap();
             let named = format!("/etc/counterfoil/{name}");
+            assert!(text.contains(&named), "{named}");
+            text = text.replace(&named, &file.display().to_string());
+        }
+        let pair = Authority::new(directory.path()).issue("server", Good::Days(1));
+        for (name, file) in [("fullchain.pem", pair.certificate), ("privkey.pem", pair.key)] {
+            let named = format!("/etc/counterfoil/tls/{name}");
             assert!(text.contains(&named), "{named}");
             text = text.replace(&named, &file.display().to_string());
         }

@@ -143,7 +143,7 @@ where
         self.0.open.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(self.0.clone());
         tokio::spawn(keeping_deadlines(async move {
-            taken_in_time(stream).await;
+            taken_in_time(stream, WRITE_TIME).await;
             drop(counted);
         }));
     }
@@ -157,7 +157,7 @@ thread_local! {
 
 /// Passes a stream's answer on, until the client has taken nothing of it for too long. A
 /// stream that asks for nothing waits for the client, who alone opens its window.
-async fn taken_in_time(stream: impl Future<Output = ()>) {
+async fn taken_in_time(stream: impl Future<Output = ()>, patience: Duration) {
     let mut stream = pin!(stream);
     let mut stuck: Option<Deadline> = None;
     poll_fn(|cx| {
@@ -169,7 +169,7 @@ async fn taken_in_time(stream: impl Future<Output = ()>) {
             stuck = None;
             return Poll::Pending;
         }
-        if stuck.get_or_insert_with(|| Deadline::after(WRITE_TIME)).is_over() {
+        if stuck.get_or_insert_with(|| Deadline::after(patience)).is_over() {
             // Dropped, it is reset.
             tracing::debug!("a client took nothing of an answer for too long");
             return Poll::Ready(());
@@ -282,6 +282,55 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Asked<B> {
 mod tests {
     use super::*;
     use http_body_util::{BodyExt as _, Full};
+    use hyper::service::service_fn;
+    use std::convert::Infallible;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        sync::mpsc,
+    };
+
+    /// Runs streams whose clients are to take what they get at once, and says when one is over.
+    #[derive(Clone)]
+    struct Impatient(mpsc::UnboundedSender<()>);
+
+    impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Impatient {
+        fn execute(&self, stream: F) {
+            let over = self.0.clone();
+            tokio::spawn(async move {
+                keeping_deadlines(taken_in_time(stream, Duration::ZERO)).await;
+                over.send(()).unwrap();
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_nothing_of_an_answer_is_given_up() {
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let (over, mut all_over) = mpsc::unbounded_channel();
+        let service = service_fn(|_| async {
+            let large = Bytes::from(vec![7; 4 * PIECE]);
+            Ok::<_, Infallible>(Response::new(Full::new(large)))
+        });
+        let http = Builder::new(Impatient(over));
+        tokio::spawn(http.serve_connection(TokioIo::new(server), Translated(service)));
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        // Windows of nothing, and then GET / of the host a.
+        let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+        let request = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01a";
+        client.write_all(&[&preface[..], settings, request].concat()).await.unwrap();
+        all_over.recv().await.unwrap();
+        let mut kinds = Vec::new();
+        // Until the stream is reset.
+        while !kinds.contains(&3) {
+            let mut head = [0; 9];
+            client.read_exact(&mut head).await.unwrap();
+            let [a, b, c, kind, ..] = head;
+            let mut content = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            client.read_exact(&mut content).await.unwrap();
+            kinds.push(kind);
+        }
+        assert!(kinds.contains(&1) && !kinds.contains(&0), "a head, no data: {kinds:?}");
+    }
 
     fn translated(request: http::request::Builder) -> Request<()> {
         let mut request = request.body(()).unwrap();

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use std::{
     future::poll_fn,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -111,7 +111,8 @@ pub(crate) async fn serve<L, S, B>(
             match opened(arrival, &stopping).await {
                 Some((stream, Protocol::Http1)) => {
                     let connection = http.serve_connection(TokioIo::new(stream), service);
-                    converse(connection.with_upgrades(), stopping).await;
+                    let mut connection = connection.with_upgrades();
+                    converse(Pin::new(&mut connection), &stopping).await;
                 }
                 // On the heap: a connection with HTTP/1.1 is not to have room for it.
                 Some((stream, Protocol::Http2)) => {
@@ -179,9 +180,11 @@ async fn opened<A: Arrival>(arrival: A, stopping: &Stopping) -> Option<(A::Strea
 
 /// Serves one connection to its end, which is that of the request under way once the
 /// server stops.
+///
+/// It is lent the connection: moved, there would be room for it twice.
 async fn converse<I, S, B>(
-    connection: UpgradeableConnection<TokioIo<I>, S>,
-    stopping: Arc<Stopping>,
+    mut connection: Pin<&mut UpgradeableConnection<TokioIo<I>, S>>,
+    stopping: &Stopping,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = B>,
@@ -189,7 +192,6 @@ async fn converse<I, S, B>(
     B: Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut connection = pin!(connection);
     let mut told = pin!(stopping.told());
     let (mut is_waiting, mut is_last) = (false, false);
     let ended = poll_fn(|cx| {

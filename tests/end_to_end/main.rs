@@ -15,6 +15,7 @@ mod floods;
 mod forward_auth;
 mod gateway;
 mod hostile;
+mod http2;
 mod import;
 mod leaks;
 mod management;
@@ -25,10 +26,13 @@ mod rows;
 mod sample;
 mod secrets;
 mod tampering;
+mod tls;
 mod trouble;
 mod trusted_proxies;
 mod usage;
 mod verify;
 mod why;
 
-use counterfoil_support::{caller, installation, process, response, server, upstream, wire};
+use counterfoil_support::{
+    caller, certificates, installation, process, response, server, upstream, wire,
+};

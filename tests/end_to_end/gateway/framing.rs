@@ -129,7 +129,7 @@ fn what_is_not_http_is_refused() {
         "GET /open/7 HTTP/1.1\r\nhost: gateway\r\nfolded: 1\r\n 2\r\n\r\n".to_owned(),
         "GET /open/7 HTTP/1.1\r\nhost: gateway\r\nnul: \0\r\n\r\n".to_owned(),
         "GET /open/7 HTTP/3.7\r\nhost: gateway\r\n\r\n".to_owned(),
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n".to_owned(),
         "\x16\x03\x01\x02\0\x01\0\x01\x7c\x03\x03".to_owned(),
     ] {
         let mut wire = door.server.connect().unwrap();

@@ -14,6 +14,7 @@
 pub mod authenticator;
 pub mod browser;
 pub mod caller;
+pub mod certificates;
 pub mod forward;
 pub mod installation;
 pub mod mail;

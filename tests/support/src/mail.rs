@@ -1,8 +1,9 @@
 //! A mail server, aiosmtpd, that shows what it was sent.
 
 use crate::{
+    certificates::{Authority, Good},
     installation::built,
-    process::{Running, run},
+    process::Running,
 };
 use serde_json::Value;
 use std::{
@@ -50,7 +51,7 @@ pub struct Mail {
 impl MailServer {
     pub fn start(security: Security) -> Self {
         let files = tempfile::tempdir().unwrap();
-        make_certificates(files.path());
+        Authority::new(files.path()).issue("server", Good::Days(2));
         let mode = match security {
             Security::Plain => "plain",
             Security::StartTls => "starttls",
@@ -91,22 +92,4 @@ impl MailServer {
     pub fn taken(&self) -> usize {
         self.process.output().lines().count() - 1
     }
-}
-
-/// An authority, which clients are told to trust, and the server's own certificate from it:
-/// one that is its own authority is believed by few.
-fn make_certificates(directory: &Path) {
-    let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    let make = |arguments: &[&str]| {
-        let mut command = Command::new("openssl");
-        command.args(["req", "-x509"]).args(new_key).args(arguments).current_dir(directory);
-        let outcome = run(&mut command, &[]);
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    };
-    make(&["-subj", "/CN=Test authority", "-keyout", "authority.key", "-out", "authority.pem"]);
-    let from = ["-CA", "authority.pem", "-CAkey", "authority.key", "-subj", "/CN=localhost"];
-    let names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
-    let is_server = ["-addext", "basicConstraints=critical,CA:FALSE"];
-    let files = ["-keyout", "server.key", "-out", "server.pem"];
-    make(&[&from[..], &names, &is_server, &files].concat());
 }

@@ -77,13 +77,19 @@ pub fn curl(
     path: &str,
     arguments: impl IntoIterator<Item: AsRef<OsStr>>,
 ) -> Response {
+    fetch(&format!("http://{address}{path}"), arguments)
+}
+
+/// What `curl` gets with these arguments from a URL, in whichever version of HTTP.
+#[track_caller]
+pub fn fetch(url: &str, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Response {
     let mut command = Command::new("curl");
     command
         // Not the configuration of whoever runs this, nor their proxy.
         .args(["--disable", "--noproxy", "*", "--max-time", "120"])
         .args(["--silent", "--show-error", "--include", "--path-as-is"])
         .args(arguments)
-        .arg(format!("http://{address}{path}"));
+        .arg(url);
     let (out, err, status) = run_for_bytes(&mut command, &[]);
     assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&err));
     last_response(&out)
@@ -96,7 +102,7 @@ fn last_response(mut bytes: &[u8]) -> Response {
         let end = end.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(bytes)));
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let rest = &bytes[end + 4..];
-        if !rest.starts_with(b"HTTP/1.1 ") {
+        if !rest.starts_with(b"HTTP/1.1 ") && !rest.starts_with(b"HTTP/2 ") {
             return Response::parse(head, rest.to_vec());
         }
         bytes = rest;
