@@ -2,11 +2,13 @@
 
 mod fields;
 mod framing;
+mod lies;
 mod paths;
 mod request_ids;
 mod routing;
 mod stopping;
 mod streaming;
+mod upstreams;
 
 use crate::{
     installation::{Installation, Token},

@@ -84,7 +84,7 @@ impl Mounted {
         let base = upstream.urls.first().map_or("", Uri::path);
         Ok(Self {
             door: Door::new("gateway", &protected.api, common),
-            upstreams: Upstreams::new(name, upstream, links, &common.metrics)?,
+            upstreams: Upstreams::new(name, upstream, links, &common.metrics.upstreams)?,
             timeouts: upstream.timeouts,
             exchange: protected.exchange(),
             base: base.trim_end_matches('/').to_owned(),
