@@ -114,6 +114,14 @@ fn serve(upstream: SocketAddr) -> Server {
     Installation::new(&configuration).set_up().start()
 }
 
+/// A gateway in which any request can be given any connection that is kept: each thread keeps
+/// its own, and there is one.
+fn with_one_thread(configuration: &str) -> Server {
+    let mut installation = Installation::new(configuration);
+    installation.set("TOKIO_WORKER_THREADS", "1");
+    installation.start()
+}
+
 /// A whole request without a body.
 fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nhost: gateway\r\n\r\n")

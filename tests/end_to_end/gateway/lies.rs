@@ -3,7 +3,7 @@
 //! request goes where that came from.
 
 use super::get;
-use crate::{installation::Installation, process::PATIENCE, server::Server, wire::Wire};
+use crate::{process::PATIENCE, server::Server, wire::Wire};
 use serde_json::Value;
 use std::{
     io::{Read as _, Write as _},
@@ -53,7 +53,7 @@ fn stage() -> (TcpListener, Server) {
          timeouts = {{ response = \"1s\", download = \"1s\" }}\n",
         listener.local_addr().unwrap()
     );
-    (listener, Installation::new(&configuration).start())
+    (listener, super::with_one_thread(&configuration))
 }
 
 /// What a client gets that wants one response: what of it there is, and whether it is whole.

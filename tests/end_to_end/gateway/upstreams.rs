@@ -27,11 +27,10 @@ use std::{
 /// A gateway before these upstreams, with more settings of its API.
 fn before(upstreams: &[SocketAddr], more: &str) -> Server {
     let urls: Vec<_> = upstreams.iter().map(|address| format!("\"http://{address}\"")).collect();
-    Installation::new(&format!(
+    super::with_one_thread(&format!(
         "[api.open]\nupstream = [{}]\nroutes = [\"* /** -> anonymous\"]\n{more}\n",
         urls.join(", ")
     ))
-    .start()
 }
 
 /// A port that is taken, and refuses connections until somebody listens.
