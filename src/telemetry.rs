@@ -2,7 +2,7 @@
 
 mod upstreams;
 
-pub(crate) use upstreams::{UpGauge, UpstreamFailures};
+pub(crate) use upstreams::{UpGauge, UpstreamFailures, UpstreamMetrics};
 
 use crate::{
     clock,
@@ -75,8 +75,9 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     throttled: Family<DoorLabels, Counter>,
-    upstreams: upstreams::Upstreams,
     streams_ended: Family<ApiLabels, Counter>,
+    /// How upstreams have failed, and which are up.
+    pub(crate) upstreams: UpstreamMetrics,
     /// Requests that no API could be found for, or that could be read in two ways.
     pub(crate) rejected: Counter,
     /// How long judging takes, at all doors.
@@ -117,7 +118,7 @@ impl Metrics {
     pub(crate) fn new(replica: Arc<Replica>, limiter: Arc<Limiter>) -> Self {
         let mut registry = Registry::with_prefix("counterfoil");
         let requests = Family::default();
-        let upstreams = upstreams::Upstreams::default();
+        let upstreams = UpstreamMetrics::default();
         let streams_ended = Family::default();
         let rejected = Counter::default();
         registry.register(
@@ -181,16 +182,6 @@ impl Metrics {
             anonymous: sum(&|door| door.anonymous.get()),
             refused: Code::ALL.map(|code| sum(&|door| door.refused(code).get())),
         }
-    }
-
-    /// How one API's upstreams have failed.
-    pub(crate) fn upstream_failures(&self, api: &str) -> UpstreamFailures {
-        self.upstreams.failures(api)
-    }
-
-    /// Whether one of an API's upstreams is up: it is, unless somebody says otherwise.
-    pub(crate) fn upstream_up(&self, api: &str, upstream: &str) -> Arc<UpGauge> {
-        self.upstreams.gauge(api, upstream)
     }
 
     /// How many of one API's requests were cut off while they were under way.

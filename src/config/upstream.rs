@@ -295,12 +295,12 @@ mod tests {
         for (value, mistake) in [
             ("[]", "2:12: api.a.upstream: this API needs one"),
             ("3", "2:12: api.a.upstream: expected a text in quotes, or a list of them, found a"),
-            ("[\"http://a\", 3]", "2:24: api.a.upstream[1]: expected a text in quotes, found a"),
-            ("[\"http://a\", \"\"]", "2:24: api.a.upstream[1]: expected a text that is not empty"),
-            ("[\"http://a\", \"b\"]", "2:24: api.a.upstream[1]: expected an http or https URL"),
-            ("[\"http://a\", \"http://a\"]", "2:24: api.a.upstream[1]: this upstream is listed"),
-            ("[\"http://a\", \"https://b\"]", "2:24: api.a.upstream[1]: expected http for all"),
-            ("[\"http://a\", \"http://b/c\"]", "2:24: api.a.upstream[1]: expected the same path"),
+            ("[\"http://a\", 3]", "2:25: api.a.upstream[1]: expected a text in quotes, found a"),
+            ("[\"http://a\", \"\"]", "2:25: api.a.upstream[1]: expected a text that is not empty"),
+            ("[\"http://a\", \"b\"]", "2:25: api.a.upstream[1]: expected an http or https URL"),
+            ("[\"http://a\", \"http://a\"]", "2:25: api.a.upstream[1]: this upstream is listed"),
+            ("[\"http://a\", \"https://b\"]", "2:25: api.a.upstream[1]: expected http for all"),
+            ("[\"http://a\", \"http://b/c\"]", "2:25: api.a.upstream[1]: expected the same path"),
             (&*format!("[{many}]"), "2:12: api.a.upstream: expected 32 at most"),
         ] {
             let found = load(&format!("upstream = {value}")).unwrap_err();

@@ -59,14 +59,14 @@ impl UpGauge {
 
 /// What is known of all upstreams.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Upstreams {
+pub(crate) struct UpstreamMetrics {
     failures: Family<FailureLabels, Counter>,
     retries: Family<ApiLabels, Counter>,
     /// Those of an earlier configuration may live on for a while.
     gauges: Arc<Mutex<Vec<Weak<UpGauge>>>>,
 }
 
-impl Upstreams {
+impl UpstreamMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "gateway_upstream_failures",
@@ -81,7 +81,8 @@ impl Upstreams {
         registry.register_collector(Box::new(self.clone()));
     }
 
-    pub(super) fn failures(&self, api: &str) -> UpstreamFailures {
+    /// How one API's upstreams have failed.
+    pub(crate) fn failures(&self, api: &str) -> UpstreamFailures {
         let counter = |kind| {
             let labels = FailureLabels { api: api.to_owned(), kind };
             self.failures.get_or_create_owned(&labels)
@@ -96,7 +97,8 @@ impl Upstreams {
         }
     }
 
-    pub(super) fn gauge(&self, api: &str, upstream: &str) -> Arc<UpGauge> {
+    /// Whether one of an API's upstreams is up: it is, unless somebody says otherwise.
+    pub(crate) fn gauge(&self, api: &str, upstream: &str) -> Arc<UpGauge> {
         let labels = UpstreamLabels { api: api.to_owned(), upstream: upstream.to_owned() };
         let gauge = Arc::new(UpGauge { labels, is_up: AtomicBool::new(true) });
         let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +108,7 @@ impl Upstreams {
     }
 }
 
-impl Collector for Upstreams {
+impl Collector for UpstreamMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
         let gauges: Vec<_> = gauges.iter().filter_map(Weak::upgrade).collect();

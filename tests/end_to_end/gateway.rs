@@ -2,11 +2,13 @@
 
 mod fields;
 mod framing;
+mod lies;
 mod paths;
 mod request_ids;
 mod routing;
 mod stopping;
 mod streaming;
+mod upstreams;
 
 use crate::{
     installation::{Installation, Token},
@@ -110,6 +112,14 @@ impl Door {
 fn serve(upstream: SocketAddr) -> Server {
     let configuration = APIS.replace("UPSTREAM", &format!("http://{upstream}"));
     Installation::new(&configuration).set_up().start()
+}
+
+/// A gateway in which any request can be given any connection that is kept: each thread keeps
+/// its own, and there is one.
+fn with_one_thread(configuration: &str) -> Server {
+    let mut installation = Installation::new(configuration);
+    installation.set("TOKIO_WORKER_THREADS", "1");
+    installation.start()
 }
 
 /// A whole request without a body.

@@ -18,6 +18,7 @@ mod hostile;
 mod http2;
 mod import;
 mod leaks;
+mod limits;
 mod management;
 mod oauth;
 mod passwords;

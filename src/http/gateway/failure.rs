@@ -47,7 +47,7 @@ impl Failure {
             }
             source = error.source();
         }
-        if error.is_parse() || is_unexpected(error) {
+        if error.is_parse() || is_early(error) {
             Self::NoHttp(chain(error))
         } else {
             Self::Closed(chain(error))
@@ -92,10 +92,22 @@ impl Failure {
     }
 }
 
-/// It spoke before it was asked. hyper has no other word for that.
-fn is_unexpected(error: &hyper::Error) -> bool {
+/// Whether it spoke before it was asked.
+fn is_early(error: &hyper::Error) -> bool {
     let source = error.source().and_then(|error| error.downcast_ref::<hyper::Error>());
-    error.is_canceled() && source.is_some_and(|error| !error.is_closed())
+    error.is_canceled() && source.is_some_and(is_excess)
+}
+
+/// Whether something came that belongs to no request. hyper has no name for it, but it has for
+/// everything else that ends a connection without a cause.
+pub(super) fn is_excess(error: &hyper::Error) -> bool {
+    let is_other = error.is_closed()
+        || error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_parse()
+        || error.is_user()
+        || error.is_timeout();
+    error.source().is_none() && !is_other
 }
 
 /// An error, and what it comes from.

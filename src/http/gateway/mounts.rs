@@ -106,7 +106,7 @@ impl Mounted {
             cors: protected.cors.as_ref().map(Cors::new).transpose()?,
             streams_ended: common.metrics.streams_ended(&protected.api.name),
             door: Door::new("gateway", &protected.api, common),
-            upstreams: Upstreams::new(name, upstream, links, &common.metrics)?,
+            upstreams: Upstreams::new(name, upstream, links, &common.metrics.upstreams)?,
             timeouts: upstream.timeouts,
             exchange: protected.exchange(),
             base: base.trim_end_matches('/').to_owned(),

@@ -11,12 +11,16 @@ mod tls;
 
 pub(crate) use fit::is_only_chunked;
 
-use super::{failure::Failure, held::Hold, paced::Paced};
+use super::{
+    failure::{Failure, chain, is_excess},
+    held::Hold,
+    paced::Paced,
+};
 use crate::{
     config,
     http::beat::keeping_deadlines,
     limiter::Held,
-    telemetry::{Metrics, UpstreamFailures},
+    telemetry::{UpstreamFailures, UpstreamMetrics},
 };
 use anyhow::Context as _;
 use connect::Connector;
@@ -66,7 +70,7 @@ pub(super) struct Answer {
 }
 
 /// A request that an upstream has, among others that it might have gone to.
-struct Load(Arc<Upstream>);
+pub(super) struct Load(Arc<Upstream>);
 
 impl Load {
     fn of(upstream: &Arc<Upstream>) -> Self {
@@ -88,16 +92,16 @@ impl Upstreams {
         api: &str,
         configured: &config::Upstream,
         most: usize,
-        metrics: &Metrics,
+        metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
-        let failures = metrics.upstream_failures(api);
+        let failures = metrics.failures(api);
         let is_secure = configured.urls.iter().any(|url| url.scheme_str() == Some("https"));
         let tls = is_secure.then(|| tls::config(&configured.tls).map(Arc::new)).transpose()?;
         let each = most / configured.urls.len().max(1);
         let all = configured.urls.iter().map(|url| {
             let tls = tls.clone().map(|tls| (tls, configured.tls.server_name.clone()));
             let name = url.to_string().trim_end_matches('/').to_owned();
-            let gauge = metrics.upstream_up(api, &name);
+            let gauge = metrics.gauge(api, &name);
             let upstream = Arc::new(Upstream {
                 api: api.to_owned(),
                 host: host_of(url)?,
@@ -161,11 +165,7 @@ impl Upstreams {
                 Err(stopped) => stopped,
             };
             match stopped.unsent {
-                Some(unsent) if tried.count_ones() < TRIES.min(self.count()) => {
-                    let (api, upstream, why) = (&upstream.api, &upstream.name, &stopped.failure);
-                    tracing::info!(api, upstream, %why, "another upstream is asked");
-                    stopped.failure.count(&self.failures);
-                    self.failures.retries.inc();
+                Some(unsent) if self.has_another(upstream, tried, &stopped.failure) => {
                     request = *unsent;
                 }
                 _ => return Err(stopped.failure),
@@ -173,22 +173,41 @@ impl Upstreams {
         }
     }
 
-    /// The same on a connection of its own, which may become something else with the response.
-    /// Of the upstreams one is asked, and no other after it.
+    /// The same on a connection of its own, which may become something else with the response:
+    /// `hyper::upgrade::on` then has it.
     pub(super) async fn switch(
         &self,
         mut request: Request<Paced>,
         held: Option<Held>,
         asked: &AtomicUsize,
     ) -> Result<Answer, Failure> {
-        let at = self.choose(0);
-        let upstream = &self.all[at];
-        asked.store(at, Ordering::Relaxed);
+        let mut tried = 0_u32;
+        let (upstream, link) = loop {
+            let at = self.choose(tried);
+            let upstream = &self.all[at];
+            asked.store(at, Ordering::Relaxed);
+            tried |= 1 << at;
+            match upstream.connect().await {
+                Ok(link) => break (upstream, link),
+                Err(failure) if self.has_another(upstream, tried, &failure) => {}
+                Err(failure) => return Err(failure),
+            }
+        };
         request.headers_mut().insert(header::HOST, upstream.host.clone());
-        let load = Load::of(upstream);
-        let link = upstream.connect().await?;
-        let (response, hold) = link.switch(request, held, load).await?;
+        let (response, hold) = link.switch(request, held, Load::of(upstream)).await?;
         Ok(Answer { response, hold, more_from: Some(upstream.clone()) })
+    }
+
+    /// Whether a request of which nothing was sent may go to another upstream.
+    fn has_another(&self, upstream: &Upstream, tried: u32, why: &Failure) -> bool {
+        if tried.count_ones() >= TRIES.min(self.count()) {
+            return false;
+        }
+        let (api, upstream) = (&upstream.api, &upstream.name);
+        tracing::info!(api, upstream, %why, "another upstream is asked");
+        why.count(&self.failures);
+        self.failures.retries.inc();
+        true
     }
 
     fn count(&self) -> u32 {
@@ -254,10 +273,15 @@ impl Upstream {
                     }
                 },
             };
-            match link.ask(request, &self.idle, held, &mut load).await {
+            match link.ask(request, self, held, &mut load).await {
                 Ok(begun) => return Ok(begun),
                 // The upstream had closed the connection before it could see any of this.
-                Err(Unanswered { unsent: Some(unsent), .. }) if !is_new => request = *unsent,
+                Err(Unanswered { unsent: Some(unsent), failure, .. }) if !is_new => {
+                    if let Failure::NoHttp(why) = failure {
+                        self.has_said_more(&why);
+                    }
+                    request = *unsent;
+                }
                 Err(Unanswered { again: Some(again), failure, .. }) if !is_new && may_repeat => {
                     let (api, upstream) = (&self.api, &self.name);
                     tracing::debug!(api, upstream, why = %failure, "a request is sent again");
@@ -268,6 +292,22 @@ impl Upstream {
                 Err(stopped) => return Err(stopped),
             }
         }
+    }
+
+    /// A connection has ended behind a response.
+    fn has_ended(&self, how: hyper::Result<()>) {
+        if let Err(error) = how
+            && is_excess(&error)
+        {
+            self.has_said_more(&chain(&error));
+        }
+    }
+
+    /// It has sent what belongs to no request. Nobody gets that.
+    fn has_said_more(&self, why: &str) {
+        self.failures.unfit.inc();
+        let (api, upstream) = (&self.api, &self.name);
+        tracing::warn!(api, upstream, why, "the upstream sent more than its response");
     }
 
     async fn connect(self: &Arc<Self>) -> Result<Link, Failure> {
@@ -298,7 +338,7 @@ mod tests {
         let urls = (0..count).map(|at| format!("http://127.0.0.1:{}", at + 1).parse().unwrap());
         let mut configured = config::Upstream::at("http://127.0.0.1".parse().unwrap());
         configured.urls = urls.collect();
-        Upstreams::new("a", &configured, 8, &Metrics::new(Arc::default())).unwrap()
+        Upstreams::new("a", &configured, 8, &UpstreamMetrics::default()).unwrap()
     }
 
     fn chosen(upstreams: &Upstreams, tried: u32) -> Vec<usize> {
@@ -319,11 +359,11 @@ mod tests {
     #[tokio::test]
     async fn who_has_much_to_do_gets_less() {
         let three = upstreams(3);
-        let _loads = [Load::of(&three.all[1]), Load::of(&three.all[1]), Load::of(&three.all[0])];
+        let loads = [Load::of(&three.all[1]), Load::of(&three.all[1]), Load::of(&three.all[0])];
         let times = chosen(&three, 0);
         assert_eq!(times[1], 0, "{times:?}");
         assert!(times[2] > times[0] && times[0] > 0, "{times:?}");
-        drop(_loads);
+        drop(loads);
         assert!(chosen(&three, 0)[1] > 0);
     }
 

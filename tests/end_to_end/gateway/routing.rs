@@ -109,7 +109,8 @@ fn an_upstream_that_is_down() {
     assert_eq!(response.json(), problem);
     assert_eq!(server.curl("/orders/7", [] as [&str; 0]).status, 401);
     let metrics = server.scrape();
-    let failures = "counterfoil_gateway_upstream_failures_total{api=\"open\"} 1";
+    let failures =
+        "counterfoil_gateway_upstream_failures_total{api=\"open\",kind=\"unreachable\"} 1";
     assert!(metrics.lines().any(|line| line == failures), "{metrics}");
 }
 

@@ -10,7 +10,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{self, IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
 };
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -91,14 +91,23 @@ pub struct Upstream {
 impl Upstream {
     /// One that answers everything with `upstream says: METHOD TARGET`.
     pub fn start() -> Self {
-        Self::answering(|received| {
-            let text = format!("upstream says: {} {}", received.method, received.target);
-            Response::new(Full::from(text))
-        })
+        Self::answering(says)
     }
 
     /// One that answers as `answer` has it.
     pub fn answering(
+        answer: impl Fn(&Received) -> Response<Full<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        Self::answering_on(net::TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    /// One like the first, that listens here.
+    pub fn on(listener: net::TcpListener) -> Self {
+        Self::answering_on(listener, says)
+    }
+
+    fn answering_on(
+        listener: net::TcpListener,
         answer: impl Fn(&Received) -> Response<Full<Bytes>> + Send + Sync + 'static,
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -106,8 +115,9 @@ impl Upstream {
             .enable_all()
             .build()
             .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = runtime.block_on(async { TcpListener::from_std(listener) }).unwrap();
         let received = Arc::<Mutex<Vec<Received>>>::default();
         runtime.spawn(serve(listener, received.clone(), Arc::new(answer)));
         Self { address, received, _runtime: runtime }
@@ -129,6 +139,11 @@ impl Upstream {
         assert_eq!(received.len(), 1, "{received:?}");
         received.remove(0)
     }
+}
+
+fn says(received: &Received) -> Response<Full<Bytes>> {
+    let text = format!("upstream says: {} {}", received.method, received.target);
+    Response::new(Full::from(text))
 }
 
 async fn serve(listener: TcpListener, received: Arc<Mutex<Vec<Received>>>, answer: Arc<Answer>) {

@@ -41,13 +41,11 @@ impl Connector {
         let tls = match tls {
             None => None,
             Some((config, name)) => {
-                let name = match name {
-                    Some(name) => name,
-                    None => {
-                        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-                        ServerName::try_from(host).context("the upstream's host")?
-                    }
+                let of_url = || {
+                    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+                    ServerName::try_from(host).context("the upstream's host")
                 };
+                let name = name.map_or_else(of_url, Ok)?;
                 Some((TlsConnector::from(config), name))
             }
         };

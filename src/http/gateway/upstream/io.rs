@@ -200,7 +200,9 @@ mod tests {
         let mut tape = Tape::default();
         tape.note(b"GET / HTTP/1.1\r\n\r\n");
         tape.has_heard = true;
-        pieces.iter().for_each(|piece| tape.note(piece));
+        for piece in pieces {
+            tape.note(piece);
+        }
         tape
     }
 

@@ -10,9 +10,8 @@ use super::{
         held::{Hold, Until},
         paced::Paced,
     },
-    Load,
+    Load, Upstream,
     fit::{self, Fit},
-    idle::Idle,
     io::Io,
 };
 use crate::{
@@ -74,26 +73,27 @@ impl Link {
         Ok(Self { requests, connection: Box::new(connection), old: Deadline::after(OLD) })
     }
 
-    /// Sends a request, and waits for the head of the response. The connection goes to `idle`
+    /// Sends a request, and waits for the head of the response. The connection is kept
     /// once all has gone through; until then, or until it is closed, there is a `load`.
     pub(super) async fn ask(
         mut self,
         request: Request<Paced>,
-        idle: &Arc<Idle>,
+        upstream: &Arc<Upstream>,
         held: &mut Option<Held>,
         load: &mut Option<Load>,
     ) -> Result<Begun, Unanswered> {
         let end = request.body().end();
         let mut answer = pin!(self.requests.try_send_request(request));
         let mut connection = Some(self.connection);
-        let mut io = None;
+        let (mut io, mut ended) = (None, Ok(()));
         let mut is_sent = false;
         let answered = poll_fn(|cx| {
             // Before anything is read: the response may be there a moment before the end.
             is_sent = end.has_come();
             if let Some(open) = &mut connection
-                && Pin::new(open).poll(cx).is_ready()
+                && let Poll::Ready(how) = Pin::new(open).poll(cx)
             {
+                ended = how;
                 // Taken apart, it gives an unsent request back.
                 io = connection.take().map(|over| over.into_parts().io.into_inner());
             }
@@ -108,17 +108,18 @@ impl Link {
         // What is older than HTTP/1.1 would be sent the next as HTTP/1.0, without its chunks.
         let is_kept = is_sent && response.version() >= Version::HTTP_11 && fit == Fit::Again;
         let mut is_whole = false;
+        upstream.has_ended(ended);
         if let Some(connection) = connection {
             self.connection = connection;
             is_whole = self.is_idle();
             if !is_whole {
-                let idle = is_kept.then(|| idle.clone());
-                let (until, hold) = Hold::part(held.take(), is_sent);
-                tokio::spawn(keeping_deadlines(self.finish(until, load.take(), idle)));
-                return Ok(Begun { response, hold, is_whole });
+                let (until, kept) = Hold::part(held.take(), is_sent);
+                let finish = self.finish(upstream.clone(), is_kept, load.take(), until);
+                tokio::spawn(keeping_deadlines(finish));
+                return Ok(Begun { response, hold: kept, is_whole });
             }
             if is_kept {
-                idle.put(self);
+                upstream.idle.put(self);
             }
         }
         Ok(Begun { response, hold: held.take().into(), is_whole })
@@ -164,16 +165,26 @@ impl Link {
         Pin::new(&mut self.connection).poll(&mut nobody).is_ready()
     }
 
-    /// Lets a request and its response go through whole; keeps the connection only in `idle`.
-    async fn finish(mut self, until: Option<Until>, load: Option<Load>, idle: Option<Arc<Idle>>) {
-        let is_idle = poll_fn(|cx| match Pin::new(&mut self.connection).poll(cx) {
-            Poll::Ready(_) => Poll::Ready(false),
-            Poll::Pending if self.is_idle() => Poll::Ready(true),
+    /// Lets a request and its response go through whole; then keeps the connection, if it
+    /// `is_kept`.
+    async fn finish(
+        mut self,
+        upstream: Arc<Upstream>,
+        is_kept: bool,
+        load: Option<Load>,
+        until: Option<Until>,
+    ) {
+        let ended = poll_fn(|cx| match Pin::new(&mut self.connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if self.is_idle() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
-        match (is_idle.await, idle) {
-            (true, Some(idle)) => idle.put(self),
-            _ => drop(self),
+        match ended.await {
+            None if is_kept => upstream.idle.put(self),
+            ended => {
+                upstream.has_ended(ended.unwrap_or(Ok(())));
+                drop(self);
+            }
         }
         drop(load);
         // Not before: the upstream could see one request more than there may be.

@@ -11,25 +11,22 @@ const PROTOCOL: &[u8] = b"http/1.1";
 /// What connections by TLS begin with.
 pub(super) fn config(tls: &UpstreamTls) -> anyhow::Result<ClientConfig> {
     let mut trusted = RootCertStore::empty();
-    match &tls.authorities {
-        Some(certificates) => {
-            for certificate in certificates {
-                trusted.add(certificate.clone())?;
-            }
+    if let Some(certificates) = &tls.authorities {
+        for certificate in certificates {
+            trusted.add(certificate.clone())?;
         }
-        None => {
-            let system = rustls_native_certs::load_native_certs();
-            let (known, strange) = trusted.add_parsable_certificates(system.certs);
-            tracing::debug!(known, strange, "the system's certificates");
-            if known == 0 {
-                let why = system.errors.first().map(|error| format!(": {error}"));
-                bail!(
-                    "an https upstream's certificate is checked against the system's, and there \
-                     are none{}; install them (ca-certificates), or name a ca_file in the API's \
-                     upstream_tls",
-                    why.unwrap_or_default()
-                );
-            }
+    } else {
+        let system = rustls_native_certs::load_native_certs();
+        let (known, strange) = trusted.add_parsable_certificates(system.certs);
+        tracing::debug!(known, strange, "the system's certificates");
+        if known == 0 {
+            let why = system.errors.first().map(|error| format!(": {error}"));
+            bail!(
+                "an https upstream's certificate is checked against the system's, and there \
+                 are none{}; install them (ca-certificates), or name a ca_file in the API's \
+                 upstream_tls",
+                why.unwrap_or_default()
+            );
         }
     }
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
