@@ -1,12 +1,17 @@
 //! The gateway: what it lets through, what it takes away, and how it ends.
 
+mod cors;
+mod ended;
 mod fields;
 mod framing;
+mod large;
 mod paths;
 mod request_ids;
 mod routing;
 mod stopping;
 mod streaming;
+mod trailers;
+mod websocket;
 
 use crate::{
     installation::{Installation, Token},
