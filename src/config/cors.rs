@@ -131,3 +131,61 @@ fn each<T, E: std::fmt::Display>(
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Environment, Source};
+
+    fn load(lines: &str) -> Result<Cors, String> {
+        let text = format!(
+            "[api.a]\nupstream = \"http://127.0.0.1:9000\"\nschemes = [\"header\", \"bearer\"]\n\
+             header = \"X-Key\"\n[api.a.cors]\n{lines}\n"
+        );
+        let source = Source { name: "c".into(), text };
+        let loaded = Config::load(Some(&source), &Environment::default());
+        let config = loaded.map_err(|mistakes| mistakes.to_string())?.config;
+        Ok(config.apis.into_iter().next().unwrap().cors.unwrap())
+    }
+
+    #[test]
+    fn what_is_not_said() {
+        let cors = load("origins = [\"https://a.example\", \"null\", \"capacitor://localhost\"]");
+        let cors = cors.unwrap();
+        let origins = ["https://a.example", "null", "capacitor://localhost"].map(Into::into);
+        assert_eq!(cors.origins, Origins::Listed(origins.into()));
+        assert_eq!(cors.headers, ["x-key", "authorization", "content-type"]);
+        assert_eq!(cors.methods.len(), 6);
+        assert_eq!((cors.credentials, cors.max_age, cors.expose), (false, Seconds(600), vec![]));
+        assert_eq!(load("origins = [\"*\"]").unwrap().origins, Origins::Any);
+    }
+
+    #[test]
+    fn mistakes() {
+        for (lines, mistake) in [
+            ("", "api.a.cors.origins: expected the origins of the pages"),
+            ("origins = []", "api.a.cors.origins: expected the origins of the pages"),
+            (
+                "origins = [\"*\"]\ncredentials = true",
+                "api.a.cors.credentials: with \"*\", any page",
+            ),
+            ("origins = [\"*\", \"null\"]", "api.a.cors.origins[0]: \"*\" stands alone"),
+            ("origins = [\"https://a.example/\"]", "api.a.cors.origins[0]: expected an origin as"),
+            (
+                "origins = [\"https://a.example:443\"]",
+                "api.a.cors.origins[0]: expected an origin as",
+            ),
+            ("origins = [\"https://A.example\"]", "api.a.cors.origins[0]: expected an origin as"),
+            ("origins = [\"https://*.example\"]", "api.a.cors.origins[0]: expected an origin as"),
+            ("origins = [\"a.example\"]", "api.a.cors.origins[0]: expected an origin, as in"),
+            ("origins = [\"*\"]\nmethods = [\"get\"]", "api.a.cors.methods[0]: expected the name"),
+            ("origins = [\"*\"]\nmethods = [\"*\"]", "api.a.cors.methods[0]: expected the name"),
+            ("origins = [\"*\"]\nheaders = [\"*\"]", "api.a.cors.headers[0]: expected names"),
+            ("origins = [\"*\"]\nexpose = [\"a b\"]", "api.a.cors.expose[0]: expected the name"),
+            ("origins = [\"*\"]\nmax_age = \"2d\"", "api.a.cors.max_age: expected 1d at most"),
+        ] {
+            let found = load(lines).unwrap_err();
+            assert!(found.contains(mistake), "{lines}: {found}");
+        }
+    }
+}

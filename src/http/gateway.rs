@@ -286,7 +286,7 @@ impl Gateway {
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
         let told = self.forwarding.told(peer.ip(), client, &head);
-        let trailing = self.fields.trailing(&head.headers, unusual);
+        let trailing = self.fields.trailing(&head.headers, unusual, !body.is_end_stream());
         let fields = &mut head.headers;
         self.fields.for_upstream(fields, told, &trailing, request_id, mounted, &admitted);
         if !body.is_end_stream() && !head.headers.contains_key(header::CONTENT_LENGTH) {

@@ -1,14 +1,19 @@
 //! The gateway: what it lets through, what it takes away, and how it ends.
 
+mod cors;
+mod ended;
 mod fields;
 mod framing;
+mod large;
 mod lies;
 mod paths;
 mod request_ids;
 mod routing;
 mod stopping;
 mod streaming;
+mod trailers;
 mod upstreams;
+mod websocket;
 
 use crate::{
     installation::{Installation, Token},

@@ -52,13 +52,15 @@ impl Stage {
         self.server.curl("/orders/7", own.into_iter().chain(lines))
     }
 
-    /// What the upstream of such a request sees in `X-Forwarded-For`.
+    /// Whom the upstream of such a request sees first in `X-Forwarded-For`; last is who brought it.
     #[track_caller]
     fn seen(&self, peer: &str, token: &Token, lines: &[&str]) -> Vec<String> {
         let response = self.send(peer, token, lines);
         assert_eq!(response.status, 200, "{response:?}");
         let received = self.upstream.take_one();
-        received.values("x-forwarded-for").into_iter().map(str::to_owned).collect()
+        let [chain] = received.values("x-forwarded-for")[..] else { return Vec::new() };
+        assert_eq!(chain.split(", ").last(), Some(peer));
+        chain.split(", ").take(1).map(str::to_owned).collect()
     }
 
     #[track_caller]

@@ -103,12 +103,16 @@ impl Fields {
     }
 
     /// What a client says of trailers.
-    pub(super) fn trailing(&self, headers: &HeaderMap, unusual: Unusual) -> Trailing {
+    pub(super) fn trailing(
+        &self,
+        headers: &HeaderMap,
+        unusual: Unusual,
+        has_body: bool,
+    ) -> Trailing {
         let is_credential = |name: &str| self.credentials.contains(name);
         Trailing {
             taken: unusual.te && trailers::are_taken(headers),
-            announced: unusual
-                .trailer
+            announced: (unusual.trailer && has_body)
                 .then(|| trailers::announced(headers, is_credential))
                 .flatten(),
         }

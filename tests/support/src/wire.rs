@@ -4,11 +4,12 @@
 use crate::{process::PATIENCE, response::Response};
 use std::{
     io::{BufRead as _, BufReader, Error, ErrorKind, Read, Result, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
 /// One end of a connection.
@@ -19,6 +20,27 @@ pub struct Wire<S> {
 impl Wire<TcpStream> {
     pub fn connect(address: SocketAddr) -> Result<Self> {
         Self::of_tcp(TcpStream::connect(address)?)
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish(&mut self) -> Result<()> {
+        self.stream.get_ref().shutdown(Shutdown::Write)
+    }
+
+    /// Sends as much as goes without the other side's reading, but no more than `most`.
+    pub fn send_until_stuck(&mut self, most: usize) -> Result<usize> {
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(Duration::from_secs(2)))?;
+        let (piece, mut sent) = ([0; 1 << 16], 0);
+        while sent < most {
+            match stream.write(&piece) {
+                Ok(written) => sent += written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(sent)
     }
 
     /// The next connection to `listener`.
@@ -112,6 +134,13 @@ impl<S: Read + Write> Wire<S> {
             }
         }
         Ok(response)
+    }
+
+    /// So many bytes.
+    pub fn read_exactly(&mut self, count: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// What comes until the other side closes the connection.
