@@ -23,6 +23,7 @@ mod reload;
 mod rows;
 mod sample;
 mod secrets;
+mod smuggling;
 mod tampering;
 mod trouble;
 mod trusted_proxies;
@@ -30,4 +31,6 @@ mod usage;
 mod verify;
 mod why;
 
-use counterfoil_support::{caller, installation, process, response, server, upstream, wire};
+use counterfoil_support::{
+    byte_upstream, caller, installation, process, response, server, traefik, upstream, wire,
+};

@@ -1,0 +1,219 @@
+//! Smuggling and spoofing: whatever a stranger writes, an upstream reads one request for each
+//! that was admitted, and nothing in it about who the caller is that the stranger wrote.
+//!
+//! [`rows`] are sent, byte by byte, to the gateway, and to forward auth behind each of other
+//! people's proxies. Behind them are three upstreams: one that reads by the letter, and two that
+//! read as wrongly as servers have been known to.
+
+mod heads;
+mod rows;
+
+use crate::{
+    byte_upstream::{ByteUpstream, Connection, Reading},
+    forward_auth::{
+        Proxy,
+        programs::{Place, Program},
+    },
+    installation::{Installation, Token},
+    process::PATIENCE,
+    server::Server,
+};
+use rows::{Row, rows};
+use std::{
+    collections::BTreeMap,
+    io::{ErrorKind, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpStream},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// How long a row that is not answered is waited for before no more bytes come. Nothing is
+/// asserted of it: that all is over is known by the connections' ends.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Rows that are under way at once.
+const AT_ONCE: usize = 12;
+
+const APIS: &str = r#"
+[api.orders]
+upstream = "UPSTREAM"
+[api.orders.scopes]
+read = "Read"
+write = "Write"
+[api.orders.roles]
+editor = ["read", "write"]
+"#;
+
+/// What stands before the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Front {
+    Gateway,
+    Behind(Proxy),
+}
+
+impl Front {
+    /// Where the API is, as the upstream sees it.
+    fn mount(self) -> &'static str {
+        match self {
+            Self::Gateway => "",
+            Self::Behind(_) => "/orders",
+        }
+    }
+}
+
+/// What keeps a front going.
+struct Running {
+    address: SocketAddr,
+    // In the order in which they end.
+    _program: Option<Program>,
+    _server: Server,
+    token: Token,
+}
+
+impl Running {
+    fn start(front: Front, upstream: SocketAddr) -> Self {
+        let apis = APIS.replace("UPSTREAM", &format!("http://{upstream}"));
+        let mut installation = Installation::new(&apis);
+        installation.set("COUNTERFOIL_FORWARD_AUTH_STRIP_MOUNTS", "true");
+        if let Front::Behind(proxy) = front {
+            installation.set("COUNTERFOIL_FORWARD_AUTH_PROXY", proxy.name());
+        }
+        let server = installation.set_up().start();
+        let token = server.issue("orders", &["--role", "editor"]);
+        let counterfoil = server.forward_auth;
+        let program = match front {
+            Front::Gateway => None,
+            Front::Behind(proxy) => {
+                let place = Place { api: "orders", counterfoil, upstream, credential: None };
+                Some(Program::start(proxy, &place))
+            }
+        };
+        let address = program.as_ref().map_or(server.gateway, |program| program.address);
+        Self { address, _program: program, _server: server, token }
+    }
+}
+
+/// Sends every row and then looks at what the upstream has made of it.
+fn nothing_gets_past(front: Front) {
+    for reading in [Reading::Strict, Reading::Lengths, Reading::Chunks] {
+        let upstream = ByteUpstream::start(reading);
+        let running = Running::start(front, upstream.address);
+        let rows = rows(&running.token.secret);
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    while let Some(row) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
+                        play(running.address, row);
+                    }
+                });
+            }
+        });
+        let token = running.token.clone();
+        drop(running);
+        let passed = judge(front, reading, &rows, &token, &upstream.finish());
+        // What is in order passes, so that the others were not refused for nothing.
+        for row in rows.iter().filter(|row| row.is_in_order) {
+            assert!(passed.contains_key(&row.number), "{front:?} {reading:?} {}", row.what);
+        }
+    }
+}
+
+/// Sends a row and reads until the connection ends.
+fn play(address: SocketAddr, row: &Row) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    // Whoever has seen enough does not read the rest.
+    let _ = stream.write_all(&row.sent);
+    let mut answer = Vec::new();
+    stream.set_read_timeout(Some(QUIET)).unwrap();
+    if let Err(error) = stream.read_to_end(&mut answer)
+        && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+    {
+        // It waits for more. There is none.
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut answer);
+    }
+}
+
+/// Looks at every request that the upstream saw; which rows were among them.
+#[track_caller]
+fn judge(
+    front: Front,
+    reading: Reading,
+    rows: &[Row],
+    token: &Token,
+    connections: &[Connection],
+) -> BTreeMap<usize, usize> {
+    let identity = [
+        ("x-counterfoil-account", &*token.owner),
+        ("x-counterfoil-organization", &*token.organization),
+        ("x-counterfoil-role", "editor"),
+        ("x-counterfoil-scopes", "read write"),
+        ("x-counterfoil-token-id", &*token.id),
+    ];
+    let mut passed = BTreeMap::new();
+    for connection in connections {
+        for request in &connection.requests {
+            let seen = || {
+                let bytes = String::from_utf8_lossy(&connection.bytes);
+                let bytes = bytes.chars().take(4000).collect::<String>();
+                format!("{front:?} {reading:?}\n{request:?}\n{bytes:?}")
+            };
+            let mut words = request.line.split(' ');
+            let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+            let at = target.strip_prefix(front.mount());
+            let number = at.and_then(|at| at.strip_prefix("/n-")?.split('-').next()?.parse().ok());
+            let row = number.and_then(|number: usize| rows.get(number));
+            let row = row.unwrap_or_else(|| panic!("nobody sent this request: {}", seen()));
+            if !target.contains("-last") {
+                assert_eq!(method, row.method, "{} {}", row.what, seen());
+                let times = passed.entry(row.number).or_insert(0);
+                *times += 1;
+                assert_eq!(*times, 1, "it passed more than once: {} {}", row.what, seen());
+            }
+            if reading == Reading::Strict {
+                assert_eq!(request.fault, None, "{} {}", row.what, seen());
+            }
+            for (name, value) in identity {
+                assert_eq!(request.values(name), [value], "{} {}", row.what, seen());
+            }
+            for (name, value) in &request.fields {
+                let is_ours = identity.iter().any(|(ours, _)| ours == name);
+                assert!(is_ours || !name.starts_with("x-counterfoil"), "{} {}", row.what, seen());
+                let speaks = ["x-http-method", "x-method-override", "x-original-", "x-rewrite-"];
+                let speaks = speaks.iter().any(|family| name.starts_with(family));
+                assert!(!speaks, "{} {}", row.what, seen());
+                assert!(!value.contains(&token.secret), "{} {}", row.what, seen());
+            }
+        }
+    }
+    passed
+}
+
+#[test]
+fn past_the_gateway() {
+    nothing_gets_past(Front::Gateway);
+}
+
+#[test]
+fn past_nginx() {
+    nothing_gets_past(Front::Behind(Proxy::Nginx));
+}
+
+#[test]
+fn past_caddy() {
+    nothing_gets_past(Front::Behind(Proxy::Caddy));
+}
+
+#[test]
+fn past_haproxy() {
+    nothing_gets_past(Front::Behind(Proxy::Haproxy));
+}
+
+#[test]
+fn past_envoy() {
+    nothing_gets_past(Front::Behind(Proxy::Envoy));
+}
