@@ -127,8 +127,13 @@ struct Reader {
     fault: Option<String>,
 }
 
-/// The largest body that is waited for.
-const LARGEST: u64 = 1 << 24;
+/// Fields with their names as the laxest servers read them.
+fn folded(fields: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
+    fields.into_iter().map(|(name, value)| {
+        let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        (name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"), value)
+    })
+}
 
 impl Reader {
     fn request(&mut self) -> Option<Read> {
@@ -141,17 +146,15 @@ impl Reader {
         if line.split(' ').count() != 3 {
             self.blame("the request line");
         }
-        let mut fields = self.fields()?;
-        let named = |name: &str| -> Vec<String> {
-            let named = fields.iter().filter(|(other, _)| other == name);
-            named.map(|(_, value)| value.clone()).collect()
-        };
-        let (lengths, codings) = (named("content-length"), named("transfer-encoding"));
+        let head = self.fields()?;
+        let (lengths, codings) =
+            (self.framing(&head, "content-length"), self.framing(&head, "transfer-encoding"));
+        let mut fields: Vec<_> = folded(head).collect();
         if lengths.len() + codings.len() > 1 {
             self.blame("its framing");
         }
         let chunks = codings.iter().any(|coding| match self.reading {
-            Reading::Strict => coding == "chunked",
+            Reading::Strict => coding.eq_ignore_ascii_case("chunked"),
             Reading::Lengths => lengths.is_empty() && coding.contains("chunked"),
             Reading::Chunks => coding.to_ascii_lowercase().contains("chunked"),
         });
@@ -160,7 +163,7 @@ impl Reader {
         }
         let body = if chunks {
             let body = self.chunks()?;
-            fields.extend(self.fields()?);
+            fields.extend(folded(self.fields()?));
             body
         } else {
             let length = match lengths.first() {
@@ -170,6 +173,17 @@ impl Reader {
             self.exactly(length)?
         };
         Some(Read { line, fields, body, fault: self.fault.take() })
+    }
+
+    /// The values of a field that says where the body ends.
+    fn framing(&self, fields: &[(String, String)], name: &str) -> Vec<String> {
+        let is_it = |other: &str| match self.reading {
+            Reading::Strict => other == name,
+            // Whatever is around it, and CGI's spelling.
+            _ => other.trim_matches(|c: char| !c.is_ascii_alphanumeric()).replace('_', "-") == name,
+        };
+        let named = fields.iter().filter(|(other, _)| is_it(other));
+        named.map(|(_, value)| value.clone()).collect()
     }
 
     fn blame(&mut self, what: &str) {
@@ -231,11 +245,8 @@ impl Reader {
                 self.blame("a field's name");
             }
             let lax = self.reading != Reading::Strict;
-            let name =
-                if lax { name.trim_matches(|c: char| !c.is_ascii_alphanumeric()) } else { name };
-            let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-").to_ascii_lowercase();
             let white = |c: char| c == ' ' || c == '\t' || (lax && c.is_ascii_control());
-            fields.push((name, value.trim_matches(white).to_owned()));
+            fields.push((name.to_ascii_lowercase(), value.trim_matches(white).to_owned()));
         }
     }
 
@@ -245,8 +256,8 @@ impl Reader {
             _ => text.trim_start_matches('+').chars().take_while(char::is_ascii_digit).collect(),
         };
         match digits.parse() {
-            Ok(length) if length <= LARGEST => length,
-            _ => {
+            Ok(length) => length,
+            Err(_) => {
                 self.blame("its length");
                 0
             }
@@ -269,8 +280,8 @@ impl Reader {
             if digits != text.split(';').next().unwrap_or_default() {
                 self.blame("a chunk's size");
             }
-            let size = u64::from_str_radix(&digits, 16).ok().filter(|size| *size <= LARGEST);
-            let Some(size) = size else {
+            let size = u64::from_str_radix(&digits, 16);
+            let Ok(size) = size else {
                 self.blame("a chunk's size");
                 return Some(body);
             };
