@@ -33,7 +33,7 @@ use std::{
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Rows that are under way at once.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 40;
 
 const APIS: &str = r#"
 [api.orders]
@@ -128,12 +128,13 @@ fn play(address: SocketAddr, row: &Row) {
     // Whoever has seen enough does not read the rest.
     let _ = stream.write_all(&row.sent);
     let mut answer = Vec::new();
-    stream.set_read_timeout(Some(QUIET)).unwrap();
+    // What is in order is answered, however slowly.
+    let quiet = if row.is_in_order { PATIENCE } else { QUIET };
+    stream.set_read_timeout(Some(quiet)).unwrap();
     if let Err(error) = stream.read_to_end(&mut answer)
         && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
     {
-        // It waits for more. There is none.
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // It waits for more. There is none, and some do not mind.
         let _ = stream.shutdown(Shutdown::Write);
         let _ = stream.read_to_end(&mut answer);
     }
@@ -182,16 +183,24 @@ fn judge(
             wrong("nobody sent this request");
             continue;
         };
-        if let Some(fault) = request.fault.as_ref().filter(|_| reading == Reading::Strict) {
+        // HAProxy passes on what stands behind a body as it came, and its page says so.
+        let trailers = match front {
+            Front::Behind(Proxy::Haproxy) => &[],
+            _ => &request.trailers[..],
+        };
+        let trailers_fault = request.trailers_fault.as_ref().filter(|_| !trailers.is_empty());
+        let fault = request.fault.as_ref().or(trailers_fault);
+        if let Some(fault) = fault.filter(|_| reading == Reading::Strict) {
             wrong(fault);
         }
-        if identity.iter().any(|(name, value)| request.values(name) != [*value]) {
+        let in_trailers = trailers.iter().any(|(name, _)| name.starts_with("x-counterfoil"));
+        if in_trailers || identity.iter().any(|(name, value)| request.values(name) != [*value]) {
             wrong("who it is, is not said once and rightly");
         }
         if request.fields.iter().any(|(_, value)| value.contains(&token.secret)) {
             wrong("the credential");
         }
-        for (name, _) in &request.fields {
+        for (name, _) in request.fields.iter().chain(trailers) {
             let is_ours = identity.iter().any(|(ours, _)| ours == name);
             // nginx removes fields by their names, and this one means nothing.
             let is_other = front == Front::Behind(Proxy::Nginx) && name == "x-counterfoil-other";

@@ -361,6 +361,7 @@ fn without_an_answer_nothing_passes(proxy: Proxy) {
 
     // Nor where somebody else answers, or nothing that is one.
     let strange = [
+        http::StatusCode::OK,
         http::StatusCode::CREATED,
         http::StatusCode::NO_CONTENT,
         http::StatusCode::NOT_MODIFIED,
@@ -368,8 +369,8 @@ fn without_an_answer_nothing_passes(proxy: Proxy) {
         http::StatusCode::INTERNAL_SERVER_ERROR,
     ];
     for status in strange {
-        if status.is_success() && proxy != Proxy::Haproxy {
-            // To the others, 2xx is a yes; Counterfoil says 200 or no.
+        if status.is_success() && ![Proxy::Caddy, Proxy::Haproxy].contains(&proxy) {
+            // To the others, 2xx is a yes, of whom they asked.
             continue;
         }
         let asked = Upstream::answering(move |_| {
@@ -392,8 +393,14 @@ fn every_refusal_arrives_as_the_gateway_would_send_it(proxy: Proxy) {
     let server = installation.set_up().start();
     let mut program = None;
     let mut rows = rows(&server);
-    // Of a client on this machine Envoy says the address of another interface.
-    rows.retain(|row| proxy != Proxy::Envoy || !row.what.starts_with("from "));
+    if proxy == Proxy::Envoy {
+        // Of a client on this machine it says the address of another interface.
+        rows.retain(|row| !row.what.starts_with("from "));
+        // It makes one field of two, and this API takes no credential from it.
+        rows.retain(|row| row.api != "finout" || row.what != "two Authorization lines");
+        // It takes no method that it does not know.
+        rows.retain(|row| row.method != "BREW");
+    }
     for row in rows {
         if program.as_ref().is_none_or(|(api, _)| *api != row.api) {
             let place = place(&server, &upstream, row.api);

@@ -26,10 +26,14 @@ pub enum Reading {
 #[derive(Debug, Clone)]
 pub struct Read {
     pub line: String,
-    /// Names as the laxest servers read them, in order; those behind the body too.
+    /// Names as the laxest servers read them, in order.
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Why it should not have been sent like this.
+    /// What stands behind the body, likewise.
+    pub trailers: Vec<(String, String)>,
+    /// Why those should not have been sent like this.
+    pub trailers_fault: Option<String>,
+    /// Why the rest should not have been sent like this.
     pub fault: Option<String>,
 }
 
@@ -128,11 +132,12 @@ struct Reader {
 }
 
 /// Fields with their names as the laxest servers read them.
-fn folded(fields: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
-    fields.into_iter().map(|(name, value)| {
+fn folded(fields: Vec<(String, String)>) -> Vec<(String, String)> {
+    let fold = |(name, value): (String, String)| {
         let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         (name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"), value)
-    })
+    };
+    fields.into_iter().map(fold).collect()
 }
 
 impl Reader {
@@ -149,7 +154,7 @@ impl Reader {
         let head = self.fields()?;
         let (lengths, codings) =
             (self.framing(&head, "content-length"), self.framing(&head, "transfer-encoding"));
-        let mut fields: Vec<_> = folded(head).collect();
+        let fields = folded(head);
         if lengths.len() + codings.len() > 1 {
             self.blame("its framing");
         }
@@ -161,9 +166,13 @@ impl Reader {
         if !codings.is_empty() && !chunks {
             self.blame("its coding");
         }
+        let mut trailers = Vec::new();
+        let mut trailers_fault = None;
         let body = if chunks {
             let body = self.chunks()?;
-            fields.extend(folded(self.fields()?));
+            let fault = self.fault.take();
+            trailers = folded(self.fields()?);
+            trailers_fault = std::mem::replace(&mut self.fault, fault);
             body
         } else {
             let length = match lengths.first() {
@@ -172,7 +181,8 @@ impl Reader {
             };
             self.exactly(length)?
         };
-        Some(Read { line, fields, body, fault: self.fault.take() })
+        let fault = self.fault.take();
+        Some(Read { line, fields, body, trailers, trailers_fault, fault })
     }
 
     /// The values of a field that says where the body ends.
