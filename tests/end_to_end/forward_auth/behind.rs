@@ -221,16 +221,12 @@ fn the_question_is_the_head_of_what_passes(proxy: Proxy) {
 
 /// Which request a proxy asked about.
 fn said(proxy: Proxy, asked: &Received) -> (String, String) {
-    match proxy.says_request_in() {
-        Some([method, target]) => {
-            let said = |name: &str| asked.values(&name.to_ascii_lowercase()).join("|");
-            (said(method), said(target))
-        }
-        None => {
-            let target = asked.target.strip_prefix("/auth/orders").unwrap();
-            (asked.method.clone(), target.to_owned())
-        }
-    }
+    let Some([method, target]) = proxy.says_request_in() else {
+        let target = asked.target.strip_prefix("/auth/orders").unwrap();
+        return (asked.method.clone(), target.to_owned());
+    };
+    let said = |name: &str| asked.values(&name.to_ascii_lowercase()).join("|");
+    (said(method), said(target))
 }
 
 fn nobody_speaks_for_the_proxy(proxy: Proxy) {

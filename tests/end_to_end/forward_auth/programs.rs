@@ -71,8 +71,8 @@ impl Program {
             Proxy::Traefik => {
                 let stand_in = Traefik::start(&page);
                 let address = stand_in.address;
-                let _directory = tempfile::tempdir().unwrap();
-                Self { _running: None, _stand_in: Some(stand_in), _directory, address }
+                let directory = tempfile::tempdir().unwrap();
+                Self { _running: None, _stand_in: Some(stand_in), _directory: directory, address }
             }
         }
     }

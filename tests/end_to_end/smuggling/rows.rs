@@ -61,7 +61,7 @@ pub(super) fn rows(secret: &str) -> Vec<Row> {
         ] {
             sent = replaced(&sent, name.as_bytes(), text.as_bytes());
         }
-        let method = sent.trim_ascii_start().split(|b| b.is_ascii_whitespace()).next();
+        let method = sent.trim_ascii_start().split(u8::is_ascii_whitespace).next();
         let method = String::from_utf8_lossy(method.unwrap_or_default()).into_owned();
         Row { number, what: sketch.what, method, sent, is_in_order: sketch.is_in_order }
     };

@@ -265,13 +265,10 @@ impl Reader {
             Reading::Strict => text.to_owned(),
             _ => text.trim_start_matches('+').chars().take_while(char::is_ascii_digit).collect(),
         };
-        match digits.parse() {
-            Ok(length) => length,
-            Err(_) => {
-                self.blame("its length");
-                0
-            }
-        }
+        digits.parse().unwrap_or_else(|_| {
+            self.blame("its length");
+            0
+        })
     }
 
     fn exactly(&mut self, length: u64) -> Option<Vec<u8>> {
