@@ -1,8 +1,10 @@
 //! Forward auth: other people's proxies ask about each request, each kind in its own way.
 
 mod addresses;
-mod nginx;
+mod behind;
+mod envoy_tokens;
 mod paths;
+pub(crate) mod programs;
 mod proxies;
 mod refusals;
 mod rows;

@@ -26,6 +26,7 @@ mod reload;
 mod rows;
 mod sample;
 mod secrets;
+mod smuggling;
 mod tampering;
 mod tls;
 mod trouble;
@@ -35,5 +36,6 @@ mod verify;
 mod why;
 
 use counterfoil_support::{
-    caller, certificates, installation, process, response, server, upstream, wire,
+    byte_upstream, caller, certificates, installation, process, response, server, traefik,
+    upstream, wire,
 };

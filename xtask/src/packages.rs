@@ -52,7 +52,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
         name: "python3-venv",
         shown_by: Shown::Module("ensurepip"),
-        purpose: "schemathesis is installed into an environment of its own",
+        purpose: "schemathesis and Envoy are installed into an environment of their own",
     },
     CHROMIUM,
     CHROMEDRIVER,

@@ -13,6 +13,7 @@
 
 pub mod authenticator;
 pub mod browser;
+pub mod byte_upstream;
 pub mod caller;
 pub mod certificates;
 pub mod forward;
@@ -22,6 +23,7 @@ pub mod pages;
 pub mod process;
 pub mod response;
 pub mod server;
+pub mod traefik;
 pub mod upstream;
 pub mod visitor;
 mod webdriver;
