@@ -7,6 +7,7 @@ use crate::{
     access_tokens::AccessTokenKeys,
     clock,
     config::Config,
+    limiter::Limiter,
     mail::Post,
     refusals::Refusals,
     replica::Replica,
@@ -30,6 +31,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) replica: Arc<Replica>,
+    /// What counts goes on counting when the configuration is read again.
+    pub(crate) limiter: Arc<Limiter>,
     /// Ends what would go on by itself, when the server stops.
     pub(crate) stop: CancellationToken,
 }
@@ -82,7 +85,7 @@ impl App {
             under_way: TaskTracker::new(),
         });
         service.access_tokens.configure(config)?;
-        Ok(Self { service, replica, stop: CancellationToken::new() })
+        Ok(Self { service, replica, limiter: Arc::default(), stop: CancellationToken::new() })
     }
 
     /// Has operations know the APIs of a configuration that was read again, the mail server,

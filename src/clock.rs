@@ -28,6 +28,13 @@ pub(crate) fn steady() -> Instant {
     Instant::now()
 }
 
+/// A clock that nobody sets, and that goes on while the machine sleeps: for what is counted
+/// within a time. It says nothing about what time it is.
+pub(crate) fn counting() -> Timestamp {
+    let since_boot = read(ClockId::Boottime).as_millis();
+    Timestamp::from_millis(i64::try_from(since_boot).unwrap_or(i64::MAX))
+}
+
 /// The steady clock as [`refresh`] last read it, which costs no more than a look into memory.
 /// It may be some milliseconds behind.
 pub(crate) fn lately() -> Instant {

@@ -11,6 +11,7 @@ mod document;
 #[cfg(test)]
 mod examples;
 mod key_path;
+mod limits;
 mod mail;
 mod mistake;
 mod reference;

@@ -17,6 +17,7 @@ mod generated_page;
 mod http;
 mod jobs;
 mod latency;
+mod limiter;
 mod loggable;
 mod mail;
 mod refusals;

@@ -190,6 +190,7 @@ fn api(prefix: &Prefix, number: u64) -> Api {
             never: true,
         },
         access_tokens: None,
+        limits: counterfoil_core::limit::Limits::default(),
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn api(schemes: Schemes, errors: ErrorFormat) -> Api {
             never: true,
         },
         access_tokens: None,
+        limits: counterfoil_core::limit::Limits::default(),
     }
 }
 

@@ -107,6 +107,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     serving.spawn(jobs::keep_books(app.service.clone(), stop.clone()));
     serving.spawn(jobs::keep_usage(app.service.usage.clone(), stop.clone()));
     serving.spawn(jobs::keep_keys(app.service.clone(), stop.clone()));
+    serving.spawn(app.limiter.clone().keep(stop.clone()));
     let current = live.clone();
     let router = move || current.load().operator.clone();
     let operator = tokio::spawn(operator::serve(socket, stop_operator.clone(), router));

@@ -3,6 +3,7 @@
 use super::{
     Dialog, Mount, ProtectedApi, access,
     key_path::KeyPath,
+    limits,
     mistake::{Noted, Report},
     schemes,
     settings::{self, Ask},
@@ -42,6 +43,7 @@ pub(super) fn read(
         };
     let mount = mount(name, &settings.mount, &at.key("mount"), report);
     let schemes = schemes::read(&settings, &at, report);
+    let limits = limits::read(&settings, &at, report);
     let realm = realm(name, settings.realm, &at, report);
     let scopes = access::scopes(&settings.scopes, &at.key("scopes"), report);
     let roles = access::roles(&settings.roles, &scopes, &at.key("roles"), report);
@@ -70,6 +72,7 @@ pub(super) fn read(
         issuers: settings.issuers.into(),
         tokens: tokens?,
         access_tokens: access_tokens?,
+        limits: limits?,
     };
     Ok(ProtectedApi {
         api: Arc::new(api),

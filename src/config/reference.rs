@@ -91,6 +91,8 @@ header_pair = ["x-client-id", "x-secret-key"]
 errors = "message"
 realm = "Costs"
 issuers = "administrators"
+in_flight = 5
+rate = ["1000/60s", "10000/24h"]
 routes = [
   "GET /health -> anonymous",
   "POST /reports/search -> reports:read",
@@ -194,7 +196,9 @@ fn row(rows: &mut String, table: &KeyPath, key: &str, node: &Node) {
     }
     let path = key.split('.').fold(table.clone(), |path, key| path.key(key));
     let variable = match node.kind {
-        Kind::Choice(_) | Kind::Text | Kind::Flag => format!("`{}`", variables::name(&path)),
+        Kind::Choice(_) | Kind::Text | Kind::Flag | Kind::Number => {
+            format!("`{}`", variables::name(&path))
+        }
         _ => "–".to_owned(),
     };
     let default = node.default.as_deref().unwrap_or("–");

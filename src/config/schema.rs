@@ -25,13 +25,16 @@ pub(super) enum Kind {
     /// Keys of the operator's choice, which the reference calls `key`.
     Map { key: String, item: Box<Node> },
     /// Values of one kind; `length` where there is but one right number of them.
-    List { item: Box<Node>, length: Option<usize> },
+    /// With `lone`, one may stand without a list around it.
+    List { item: Box<Node>, length: Option<usize>, lone: bool },
     /// One of a few words.
     Choice(Vec<Choice>),
     /// Any text.
     Text,
     /// True or false.
     Flag,
+    /// A whole number that is not negative.
+    Number,
 }
 
 /// One of the words that a setting may be.
@@ -90,7 +93,8 @@ impl Kind {
             let length = (schema["minItems"] == schema["maxItems"])
                 .then(|| schema["maxItems"].as_u64().and_then(|n| usize::try_from(n).ok()))
                 .flatten();
-            return Self::List { item: Box::new(Node::read(item)), length };
+            let lone = is(schema, "string");
+            return Self::List { item: Box::new(Node::read(item)), length, lone };
         }
         if let Value::Array(choices) = &schema["oneOf"] {
             let choice = |choice: &Value| Choice {
@@ -99,7 +103,13 @@ impl Kind {
             };
             return Self::Choice(choices.iter().map(choice).collect());
         }
-        if is(schema, "boolean") { Self::Flag } else { Self::Text }
+        if is(schema, "boolean") {
+            Self::Flag
+        } else if is(schema, "integer") {
+            Self::Number
+        } else {
+            Self::Text
+        }
     }
 }
 
@@ -159,6 +169,7 @@ mod tests {
                 }
                 Kind::Text => assert!(is(schema, "string"), "{name}: {schema}"),
                 Kind::Flag => assert!(is(schema, "boolean"), "{name}"),
+                Kind::Number => assert!(is(schema, "integer"), "{name}"),
             }
         }
         let schema = derived();

@@ -6,6 +6,10 @@
 //! reference calls a key of the operator's choice, `x-default` a default that
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
+mod one_or_more;
+
+pub(super) use one_or_more::OneOrMore;
+
 use counterfoil_core::{access_token, api, credential, error_format};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
@@ -269,6 +273,16 @@ pub(super) struct Api {
     pub(super) realm: Option<String>,
     /// Who may issue tokens.
     pub(super) issuers: Issuers,
+    /// How many requests each token may have in flight at once; one more is refused with 429.
+    /// Counted at the gateway, and by whoever takes slots with `POST /v1/verify`.
+    #[schemars(extend("x-default" = "none: no limit"))]
+    pub(super) in_flight: Option<u64>,
+    /// How many requests each token may make in any span of a length, as in `"1000/60s"`; one
+    /// more is refused with 429. Several, each of another span, hold together:
+    /// `["1000/60s", "10000/24h"]`. Up to four; a span is a number and `s`, `m`, `h` or `d`,
+    /// 31 days at most.
+    #[schemars(extend("x-default" = "none: no limit"))]
+    pub(super) rate: OneOrMore,
     /// Which requests need what, as `"METHOD /path -> requirement"`; the first line
     /// that matches decides. The method is `*` or a name (`GET` covers `HEAD`). In
     /// the path, `*` and `{name}` are one segment and a final `**` the rest. The
@@ -590,6 +604,8 @@ impl Default for Api {
             errors: Errors::default(),
             realm: None,
             issuers: Issuers::default(),
+            in_flight: None,
+            rate: OneOrMore::default(),
             routes: Vec::new(),
             tokens: Tokens::default(),
             scopes: BTreeMap::new(),

@@ -38,8 +38,7 @@ fn check_table(
 }
 
 fn check_value(node: &Node, value: &Spanned<DeValue<'_>>, path: &KeyPath, report: &mut Report<'_>) {
-    let value = value.get_ref();
-    match (&node.kind, value) {
+    match (&node.kind, value.get_ref()) {
         (Kind::Table { fields, .. }, DeValue::Table(table)) => {
             check_table(fields, table, path, report);
         }
@@ -48,7 +47,7 @@ fn check_value(node: &Node, value: &Spanned<DeValue<'_>>, path: &KeyPath, report
                 check_value(item, value, &path.key(key.get_ref()), report);
             }
         }
-        (Kind::List { item, length }, DeValue::Array(values)) => {
+        (Kind::List { item, length, .. }, DeValue::Array(values)) => {
             if let Some(length) = length
                 && *length != values.len()
             {
@@ -57,6 +56,9 @@ fn check_value(node: &Node, value: &Spanned<DeValue<'_>>, path: &KeyPath, report
             for (at, value) in values.iter().enumerate() {
                 check_value(item, value, &path.index(at), report);
             }
+        }
+        (Kind::List { item, lone: true, .. }, DeValue::String(_)) => {
+            check_value(item, value, path, report);
         }
         (Kind::Choice(choices), DeValue::String(word)) => check_word(choices, word, path, report),
         (Kind::Text, DeValue::String(text)) => {
@@ -69,6 +71,11 @@ fn check_value(node: &Node, value: &Spanned<DeValue<'_>>, path: &KeyPath, report
             }
         }
         (Kind::Flag, DeValue::Boolean(_)) => {}
+        (Kind::Number, DeValue::Integer(number)) => {
+            if u64::from_str_radix(number.as_str(), number.radix()).is_err() {
+                report.add(path, format_args!("expected {}", node.kind.name()));
+            }
+        }
         (kind, other) => {
             report.add(
                 path,
@@ -96,9 +103,11 @@ impl Kind {
     fn name(&self) -> &'static str {
         match self {
             Self::Table { .. } | Self::Map { .. } => "a table",
-            Self::List { .. } => "a list",
+            Self::List { lone: false, .. } => "a list",
+            Self::List { lone: true, .. } => "a text in quotes, or a list of them",
             Self::Choice(_) | Self::Text => "a text in quotes",
             Self::Flag => "true or false",
+            Self::Number => "a whole number that is not negative",
         }
     }
 }

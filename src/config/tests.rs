@@ -129,14 +129,8 @@ fn mistakes_of_form() {
 
 #[test]
 fn capabilities_to_come_are_unknown() {
-    for (text, path) in [
-        ("in_flight = 5", "api.a.in_flight"),
-        ("rate = [\"1000/60s\"]", "api.a.rate"),
-        ("[limiter]", "limiter"),
-    ] {
-        let found = mistakes(&in_api(text));
-        assert!(found[0].contains(&format!(": {path}: unknown key; did you mean ")), "{found:?}");
-    }
+    let found = mistakes(&in_api("[limiter]"));
+    assert!(found[0].contains(": limiter: unknown key; did you mean "), "{found:?}");
 }
 
 #[test]

@@ -8,7 +8,10 @@ use super::{
     schema::{Kind, Node},
 };
 use std::collections::BTreeMap;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 /// What the names of all variables begin with.
 pub(super) const BEGINNING: &str = "COUNTERFOIL_";
@@ -51,15 +54,26 @@ pub(super) fn name(path: &KeyPath) -> String {
 /// A setting that a variable may set.
 struct Setting {
     path: KeyPath,
-    flag: bool,
+    kind: Single,
+}
+
+/// What a single value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Single {
+    Text,
+    Flag,
+    Number,
 }
 
 impl Setting {
     fn value<'a>(&self, text: &'a str) -> DeValue<'a> {
-        match text {
-            "true" if self.flag => DeValue::Boolean(true),
-            "false" if self.flag => DeValue::Boolean(false),
-            // A flag with another value is found out with the file's mistakes.
+        match (self.kind, text) {
+            (Single::Flag, "true") => DeValue::Boolean(true),
+            (Single::Flag, "false") => DeValue::Boolean(false),
+            (Single::Number, _) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                DeValue::parse(text).map_or(DeValue::String(text.into()), Spanned::into_inner)
+            }
+            // A flag or a number with another value is found out with the file's mistakes.
             _ => DeValue::String(text.into()),
         }
     }
@@ -93,9 +107,13 @@ fn collect(
             }
         }
         Kind::Map { .. } | Kind::List { .. } => {}
-        Kind::Choice(_) | Kind::Text | Kind::Flag => {
-            let flag = matches!(node.kind, Kind::Flag);
-            known.insert(name(path), Setting { path: path.clone(), flag });
+        Kind::Choice(_) | Kind::Text | Kind::Flag | Kind::Number => {
+            let kind = match node.kind {
+                Kind::Flag => Single::Flag,
+                Kind::Number => Single::Number,
+                _ => Single::Text,
+            };
+            known.insert(name(path), Setting { path: path.clone(), kind });
         }
     }
 }

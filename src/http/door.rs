@@ -7,6 +7,7 @@ use crate::{
     clock,
     config::Config,
     latency::Latency,
+    limiter::{Held, Limiter},
     refusals::{Refusals, StoredRefusal},
     replica::Replica,
     service::door_passwords::{DoorPasswords, Looked, PasswordShown},
@@ -20,6 +21,7 @@ use counterfoil_core::{
     credential::{self, Headers, Scheme},
     error_format::{self, Answer},
     id::{AccountId, RequestId, TokenId},
+    limit::{Ask, Granted, Holds, Key, Refused},
     route::Requirement,
     token::Digest,
     verify::{self, Identity, Question},
@@ -39,6 +41,7 @@ pub(crate) struct Door {
     usage: Arc<Usage>,
     watches: Arc<Watches>,
     access_tokens: Arc<AccessTokenKeys>,
+    limiter: Arc<Limiter>,
     /// Whether the API takes passwords.
     takes_passwords: bool,
 }
@@ -53,6 +56,7 @@ pub(crate) struct Common {
     pub(crate) watches: Arc<Watches>,
     pub(crate) access_tokens: Arc<AccessTokenKeys>,
     pub(crate) passwords: Arc<DoorPasswords>,
+    pub(crate) limiter: Arc<Limiter>,
 }
 
 impl Common {
@@ -66,6 +70,7 @@ impl Common {
             watches: service.watches.clone(),
             access_tokens: service.access_tokens.clone(),
             passwords: service.door_passwords.clone(),
+            limiter: app.limiter.clone(),
         }
     }
 }
@@ -108,7 +113,7 @@ impl Doors {
 impl Door {
     /// The place called `name` where requests to `api` are checked.
     pub(crate) fn new(name: &'static str, api: &Arc<Api>, common: &Common) -> Self {
-        let Common { replica, metrics, refusals, usage, watches, access_tokens, .. } =
+        let Common { replica, metrics, refusals, usage, watches, access_tokens, limiter, .. } =
             common.clone();
         Self {
             name,
@@ -122,6 +127,7 @@ impl Door {
             usage,
             watches,
             access_tokens,
+            limiter,
         }
     }
 
@@ -186,6 +192,44 @@ impl Door {
         let outcome = verify::verify(&self.api, index, &question, seen.at);
         timed.done();
         outcome
+    }
+
+    /// What an admitted request asks of the API's limits; nothing, where there are none, or
+    /// nobody is known.
+    pub(crate) fn ask(&self, admitted: &Admitted<'_>, holds: Holds) -> Option<Ask<'_>> {
+        let limits = &self.api.limits;
+        if limits.is_empty() {
+            return None;
+        }
+        let identity = admitted.identity()?;
+        let whose = identity.token().map_or_else(
+            || Key::of_password(identity.account(), &self.api.name),
+            // An access token's requests are its token's.
+            Key::from,
+        );
+        Some(Ask { whose, limits, holds })
+    }
+
+    /// Whether an admitted request may go on as far as limits are concerned, and what it
+    /// holds then.
+    pub(crate) async fn limit(
+        &self,
+        admitted: &Admitted<'_>,
+        holds: Holds,
+    ) -> Result<Granted<Held>, Refusal> {
+        let Some(ask) = self.ask(admitted, holds) else { return Ok(Granted::default()) };
+        self.limiter.decide(&ask).await.map_err(|refused| beyond(refused, admitted))
+    }
+
+    /// The same, for whoever cannot wait; none, where somebody else has to be asked.
+    pub(crate) fn limit_here(
+        &self,
+        admitted: &Admitted<'_>,
+        holds: Holds,
+    ) -> Option<Result<Granted<Held>, Refusal>> {
+        let Some(ask) = self.ask(admitted, holds) else { return Some(Ok(Granted::default())) };
+        let decided = self.limiter.decide_here(&ask)?;
+        Some(decided.map_err(|refused| beyond(refused, admitted)))
     }
 
     /// Counts a request that goes on.
@@ -295,6 +339,15 @@ impl Door {
         };
         self.usage.record(token, outcome, &request, |text| self.hush.hushed(&self.replica, text));
     }
+}
+
+/// The refusal of a request that was admitted, and goes beyond a limit.
+fn beyond(refused: Refused, admitted: &Admitted<'_>) -> Refusal {
+    let token = admitted.identity().and_then(|identity| {
+        let token = identity.token()?;
+        Some((token, identity.organization()))
+    });
+    Refusal { matched: token, ..Refusal::from(refused) }
 }
 
 impl<'a> Seen<'a> {

@@ -58,6 +58,7 @@ pub(crate) fn beside<'a>(others: impl Iterator<Item = &'a Api>) -> Result<Api, U
             never: true,
         },
         access_tokens: None,
+        limits: counterfoil_core::limit::Limits::default(),
     })
 }
 

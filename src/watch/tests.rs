@@ -52,6 +52,7 @@ fn api(name: &str, schemes: &[Scheme], exact_token_keyword: bool) -> Arc<Api> {
             never: true,
         },
         access_tokens: None,
+        limits: counterfoil_core::limit::Limits::default(),
     })
 }
 

@@ -4,6 +4,7 @@ use crate::{
     access_token::AccessTokenPolicy,
     credential::Schemes,
     error_format::ErrorFormat,
+    limit::Limits,
     route::{Requirement, Route, access},
     scope::{Need, Scope},
     time::Seconds,
@@ -35,6 +36,8 @@ pub struct Api {
     pub tokens: TokenPolicy,
     /// How its access tokens are made, where there are any.
     pub access_tokens: Option<AccessTokenPolicy>,
+    /// What each of its tokens may do at once and in a time.
+    pub limits: Limits,
 }
 
 /// A named set of scopes of one API.

@@ -58,9 +58,10 @@ pub use slots::Slot;
 
 use crate::{
     Code, Refusal,
-    id::{SlotId, TokenId},
+    id::{AccountId, SlotId, TokenId},
     refusal::About,
     time::Seconds,
+    token::Digest,
 };
 use std::sync::Arc;
 
@@ -144,12 +145,41 @@ impl Limits {
 /// A request that wants to go on.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// Whose it is.
-    pub token: TokenId,
+    /// With whose requests it is counted.
+    pub whose: Key,
     /// What its API allows.
     pub limits: &'a Limits,
     /// What it takes beside its place in the windows.
     pub holds: Holds,
+}
+
+/// Whose requests are counted together: a token's, with all that was obtained with it, or
+/// those that show an API one account's own password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    /// An account's, by its own password at the API of this name. It is no token's: those
+    /// are UUIDs of version 7, and this is one of version 8 (RFC 9562 §5.8).
+    pub fn of_password(account: AccountId, api: &str) -> Self {
+        let digest = Digest::of(&format!("{account} {api}"));
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest.as_bytes()[..16]);
+        key[6] = 0x80 | key[6] & 0x0f;
+        key[8] = 0x80 | key[8] & 0x3f;
+        Self(key)
+    }
+
+    /// The sixteen bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl From<TokenId> for Key {
+    fn from(token: TokenId) -> Self {
+        Self(*token.as_bytes())
+    }
 }
 
 /// What a request takes of those that may be in flight.
@@ -327,6 +357,18 @@ mod tests {
         }
         let repeated = Limits::new(None, rates(&["1/60s", "2/1h", "3/1m"])).unwrap_err();
         assert_eq!(repeated, Unsound::Repeated { index: 2, per: Seconds(60) });
+    }
+
+    #[test]
+    fn a_password_is_counted_apart() {
+        let (now, entropy) = (crate::Timestamp::from_millis(1), [7; 10]);
+        let (account, other) = (AccountId::new(now, entropy), AccountId::new(now, [8; 10]));
+        let key = Key::of_password(account, "orders");
+        assert_eq!(key, Key::of_password(account, "orders"));
+        assert_ne!(key, Key::of_password(account, "costs"));
+        assert_ne!(key, Key::of_password(other, "orders"));
+        let token = Key::from(TokenId::new(now, entropy));
+        assert_eq!((token.as_bytes()[6] >> 4, key.as_bytes()[6] >> 4), (7, 8));
     }
 
     #[test]

@@ -1,18 +1,13 @@
 //! The limiter of one node: a bounded table of the tokens that are active.
 
 use super::{
-    Ask, Claim, Granted, Holds, Owner, Refused,
+    Ask, Claim, Granted, Holds, Key, Owner, Refused,
     rate::Rate,
     slots::{Slot, Slots},
     steady::Steady,
     window::{self, Window},
 };
-use crate::{
-    Timestamp,
-    id::{SlotId, TokenId},
-    index::hash::ByTail,
-    time::Seconds,
-};
+use crate::{Timestamp, id::SlotId, index::hash::ByTail, time::Seconds};
 use std::{
     collections::{HashMap, hash_map},
     hash::BuildHasher,
@@ -37,7 +32,7 @@ const LOOKS_AT_MOST: Seconds = Seconds(1);
 pub struct Limiter {
     shards: Box<[Mutex<Shard>]>,
     /// Whose the named slots are. Locked after a shard, never before.
-    named: Mutex<HashMap<SlotId, TokenId, ByTail>>,
+    named: Mutex<HashMap<SlotId, Key, ByTail>>,
     /// How many tokens a shard has at most.
     most: usize,
 }
@@ -49,7 +44,7 @@ pub struct NoSuchSlot;
 
 #[derive(Debug)]
 struct Shard {
-    entries: HashMap<TokenId, Entry, ByTail>,
+    entries: HashMap<Key, Entry, ByTail>,
     steady: Steady,
     looked_at: Timestamp,
     /// With so many entries, some are likely to be over.
@@ -83,13 +78,13 @@ impl Limiter {
         if in_flight.is_none() && ask.limits.rates.is_empty() {
             return Ok(Granted::default());
         }
-        let mut shard = self.shard(ask.token);
+        let mut shard = self.shard(ask.whose);
         let now = shard.steady.at(now);
         if shard.is_due(now) {
             self.look_through(&mut shard, now);
         }
         let is_full = shard.entries.len() >= self.most;
-        let entry = match shard.entries.entry(ask.token) {
+        let entry = match shard.entries.entry(ask.whose) {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
             hash_map::Entry::Vacant(_) if is_full => return Err(Refused::Full),
             hash_map::Entry::Vacant(entry) => entry.insert(Entry::new(&ask.limits.rates, now)),
@@ -113,7 +108,7 @@ impl Limiter {
             (_, Holds::Slot) => Some(entry.slots.take()),
             (_, Holds::Named(claim)) => {
                 entry.slots.keep(claim, now);
-                lock(&self.named).insert(claim.id, ask.token);
+                lock(&self.named).insert(claim.id, ask.whose);
                 None
             }
         };
@@ -133,10 +128,10 @@ impl Limiter {
     }
 
     /// How many of a token's requests are in flight.
-    pub fn in_flight(&self, token: TokenId, now: Timestamp) -> usize {
-        let mut shard = self.shard(token);
+    pub fn in_flight(&self, whose: Key, now: Timestamp) -> usize {
+        let mut shard = self.shard(whose);
         let now = shard.steady.at(now);
-        let Some(entry) = shard.entries.get_mut(&token) else { return 0 };
+        let Some(entry) = shard.entries.get_mut(&whose) else { return 0 };
         self.forget(&entry.slots.end(now));
         entry.slots.in_flight()
     }
@@ -144,6 +139,11 @@ impl Limiter {
     /// How many tokens are here.
     pub fn active(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).entries.len()).sum()
+    }
+
+    /// How many slots there are by name, those among them that have ended unnoticed.
+    pub fn named(&self) -> usize {
+        lock(&self.named).len()
     }
 
     /// Lets go of what is over in all shards, also in those that nobody asks any more.
@@ -175,10 +175,10 @@ impl Limiter {
         now: Timestamp,
         act: impl FnOnce(&mut Slots, Timestamp) -> bool,
     ) -> Result<(), NoSuchSlot> {
-        let token = *lock(&self.named).get(&id).ok_or(NoSuchSlot)?;
-        let mut shard = self.shard(token);
+        let whose = *lock(&self.named).get(&id).ok_or(NoSuchSlot)?;
+        let mut shard = self.shard(whose);
         let now = shard.steady.at(now);
-        let slots = &mut shard.entries.get_mut(&token).ok_or(NoSuchSlot)?.slots;
+        let slots = &mut shard.entries.get_mut(&whose).ok_or(NoSuchSlot)?.slots;
         self.forget(&slots.end(now));
         if act(slots, now) { Ok(()) } else { Err(NoSuchSlot) }
     }
@@ -197,9 +197,9 @@ impl Limiter {
         }
     }
 
-    fn shard(&self, token: TokenId) -> MutexGuard<'_, Shard> {
+    fn shard(&self, whose: Key) -> MutexGuard<'_, Shard> {
         // Not the bits that a shard's map looks at.
-        let hash = ByTail::default().hash_one(token) >> 32;
+        let hash = ByTail::default().hash_one(whose) >> 32;
         lock(&self.shards[hash as usize % SHARDS])
     }
 }
@@ -263,6 +263,6 @@ mod tests {
 
     #[test]
     fn an_active_token_is_small() {
-        assert_eq!(size_of::<(TokenId, Entry)>(), 64);
+        assert_eq!(size_of::<(Key, Entry)>(), 64);
     }
 }

@@ -478,7 +478,7 @@ fn how_the_rates_stand_is_said_where_the_format_has_words_for_it() {
     let rates = ["1000/60s", "10000/24h"].map(|rate| rate.parse().unwrap());
     let limits = Limits::new(None, rates.into()).unwrap();
     let limiter = Limiter::new(1);
-    let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Nothing };
+    let ask = Ask { whose: token_id(1).into(), limits: &limits, holds: Holds::Nothing };
     let (first, then) = (Timestamp::from_millis(0), Timestamp::from_millis(4_000));
     let granted: Vec<_> = (0..1000).map(|_| limiter.decide(&ask, first).unwrap()).collect();
     let refusal: Refusal = limiter.decide(&ask, then).unwrap_err().into();

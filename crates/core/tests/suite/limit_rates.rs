@@ -264,7 +264,7 @@ proptest! {
         for (n, now) in moments(&both, start, &arrivals).into_iter().enumerate() {
             let which = usize::from(switches[n % switches.len()]);
             exact.spans[0].0 = both[which].requests() as usize;
-            let ask = Ask { token: token_id(1), limits: &limits[which], holds: Holds::Nothing };
+            let ask = Ask { whose: token_id(1).into(), limits: &limits[which], holds: Holds::Nothing };
             if limiter.decide(&ask, at(now)).is_ok() {
                 prop_assert!(exact.allows(now), "at {now}");
                 exact.granted.push(now);
@@ -282,7 +282,7 @@ proptest! {
     ) {
         let limits = Limits::new(None, rates.clone()).unwrap();
         let limiter = Limiter::new(1);
-        let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Nothing };
+        let ask = Ask { whose: token_id(1).into(), limits: &limits, holds: Holds::Nothing };
         let mut exact = Exact::of(&rates);
         let mut back = 0;
         let mut last = start;
@@ -333,7 +333,7 @@ fn two_windows_hold_together() {
     let limits = Limits::new(None, vec![rate(5, 60), rate(12, 3600)]).unwrap();
     let limiter = Limiter::new(10);
     let ask = |now| {
-        let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Nothing };
+        let ask = Ask { whose: token_id(1).into(), limits: &limits, holds: Holds::Nothing };
         limiter.decide(&ask, at(now)).map(|granted| {
             granted.standings.iter().map(|it| (it.remaining, it.reset.0)).collect::<Vec<_>>()
         })

@@ -169,7 +169,7 @@ proptest! {
                 owner: Owner([0; 16]),
                 lasts: Seconds(lasts),
             };
-            let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Named(claim) };
+            let ask = Ask { whose: token_id(1).into(), limits: &limits, holds: Holds::Named(claim) };
             let ours = match limiter.decide(&ask, Timestamp::from_millis(now)) {
                 Ok(_) => Answer::Granted,
                 Err(Refused::RateLimited(throttled)) => Answer::RetryAfter(throttled.retry_after.0),

@@ -75,7 +75,7 @@ proptest! {
                     + named.iter().filter(|(of, _, end)| *of == token && *end > now).count()
             };
             let ask = |token: u32, holds| {
-                let ask = Ask { token: token_id(token), limits: &limits, holds };
+                let ask = Ask { whose: token_id(token).into(), limits: &limits, holds };
                 limiter.decide(&ask, at(now))
             };
             match step {
@@ -125,7 +125,7 @@ proptest! {
             for token in 1..3 {
                 let counted = count(&held, &named, now, token);
                 prop_assert!(counted <= limit as usize);
-                prop_assert_eq!(limiter.in_flight(token_id(token), at(now)), counted);
+                prop_assert_eq!(limiter.in_flight(token_id(token).into(), at(now)), counted);
             }
         }
         drop(held);
@@ -137,7 +137,8 @@ proptest! {
 #[test]
 fn the_sixth_is_refused_until_one_of_five_is_given_back() {
     let (limits, limiter) = (limits(5, &[]), Limiter::new(1000));
-    let ask = |holds| limiter.decide(&Ask { token: token_id(1), limits: &limits, holds }, at(0));
+    let ask =
+        |holds| limiter.decide(&Ask { whose: token_id(1).into(), limits: &limits, holds }, at(0));
     let mut slots: Vec<Slot> = (0..4).map(|_| ask(Holds::Slot).unwrap().slot.unwrap()).collect();
     assert!(ask(Holds::Named(claim(1, 1, 30))).unwrap().slot.is_none());
     for holds in [Holds::Slot, Holds::Named(claim(2, 1, 30))] {
@@ -149,7 +150,7 @@ fn the_sixth_is_refused_until_one_of_five_is_given_back() {
     let renewed = limiter.renew(&claim(2, 1, 30), at(0));
     assert_eq!(renewed, Err(NoSuchSlot));
     assert_eq!(limiter.give_back(claim(1, 2, 1).id, Owner([2; 16]), at(0)), Err(NoSuchSlot));
-    assert_eq!(limiter.in_flight(token_id(1), at(0)), 5);
+    assert_eq!(limiter.in_flight(token_id(1).into(), at(0)), 5);
     drop(slots.pop());
     slots.push(ask(Holds::Slot).unwrap().slot.unwrap());
     assert_eq!(ask(Holds::Slot).unwrap_err(), Refused::TooManyInFlight);
@@ -162,7 +163,7 @@ fn the_sixth_is_refused_until_one_of_five_is_given_back() {
 fn refused_for_one_limit_counts_in_no_other() {
     let (limits, limiter) = (limits(1, &["2/60s"]), Limiter::new(1000));
     let ask = |now| {
-        let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Slot };
+        let ask = Ask { whose: token_id(1).into(), limits: &limits, holds: Holds::Slot };
         limiter.decide(&ask, at(now))
     };
     let slot = ask(0).unwrap().slot;
@@ -176,7 +177,7 @@ fn refused_for_one_limit_counts_in_no_other() {
     for _ in 0..10 {
         assert!(matches!(ask(3), Err(Refused::RateLimited(_))));
     }
-    assert_eq!(limiter.in_flight(token_id(1), at(3)), 0);
+    assert_eq!(limiter.in_flight(token_id(1).into(), at(3)), 0);
     assert!(ask(60_000).is_ok());
 }
 
@@ -184,7 +185,7 @@ fn refused_for_one_limit_counts_in_no_other() {
 fn who_has_no_limits_is_not_here() {
     let (limits, limiter) = (Limits::default(), Limiter::new(1));
     for n in 0..1000 {
-        let ask = Ask { token: token_id(n), limits: &limits, holds: Holds::Slot };
+        let ask = Ask { whose: token_id(n).into(), limits: &limits, holds: Holds::Slot };
         let granted = limiter.decide(&ask, at(0)).unwrap();
         assert!(granted.slot.is_none() && granted.standings.is_empty());
     }
@@ -195,7 +196,7 @@ fn who_has_no_limits_is_not_here() {
 fn a_full_table_keeps_those_that_it_has() {
     let (limits, limiter) = (limits(5, &["10/60s"]), Limiter::new(128));
     let ask = |n, now| {
-        let ask = Ask { token: token_id(n), limits: &limits, holds: Holds::Slot };
+        let ask = Ask { whose: token_id(n).into(), limits: &limits, holds: Holds::Slot };
         limiter.decide(&ask, at(now))
     };
     let known: Vec<(u32, bool)> = (0..1000).map(|n| (n, ask(n, 0).is_ok())).collect();
@@ -217,7 +218,7 @@ fn who_comes_and_goes_leaves_nothing() {
     let (limits, limiter) = (limits(5, &["10/1s", "20/2s"]), Limiter::new(1 << 20));
     let mut most = 0;
     for n in 0..200_000_u32 {
-        let ask = Ask { token: token_id(n), limits: &limits, holds: Holds::Slot };
+        let ask = Ask { whose: token_id(n).into(), limits: &limits, holds: Holds::Slot };
         // A thousand a second, each of which counts for two.
         assert!(limiter.decide(&ask, at(i64::from(n))).is_ok());
         most = most.max(if n % 1000 == 0 { limiter.active() } else { 0 });
@@ -238,11 +239,11 @@ fn a_thousand_named_slots_end_by_themselves() {
             owner: Owner([1; 16]),
             lasts: Seconds(1 + n % 10),
         };
-        let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Named(claim) };
+        let ask = Ask { whose: token_id(1).into(), limits: &limits, holds: Holds::Named(claim) };
         assert!(limiter.decide(&ask, at(0)).is_ok());
     }
     for seconds in 0..=10 {
-        let left = limiter.in_flight(token_id(1), at(seconds * 1000));
+        let left = limiter.in_flight(token_id(1).into(), at(seconds * 1000));
         assert_eq!(left, 1000 - seconds as usize * 100);
     }
 }
@@ -272,13 +273,13 @@ fn threads_never_have_more_than_the_limit_at_once() {
         for round in 0..ROUNDS {
             let n = (round + thread) % 2;
             let id = (thread * 2 + round % 2) as u8;
-            let token = token_id(n as u32);
+            let whose = token_id(n as u32).into();
             let holds = if round % 3 == 0 {
                 Holds::Named(claim(id, thread as u8, 3600))
             } else {
                 Holds::Slot
             };
-            let Ok(got) = limiter.decide(&Ask { token, limits: &limits, holds }, at(0)) else {
+            let Ok(got) = limiter.decide(&Ask { whose, limits: &limits, holds }, at(0)) else {
                 continue;
             };
             granted.fetch_add(1, Ordering::Relaxed);
@@ -299,7 +300,7 @@ fn threads_never_have_more_than_the_limit_at_once() {
     });
     assert!(granted.into_inner() > ROUNDS);
     for n in 0..2 {
-        assert_eq!(limiter.in_flight(token_id(n), at(0)), 0);
+        assert_eq!(limiter.in_flight(token_id(n).into(), at(0)), 0);
     }
     limiter.look_through_all(at(1));
     assert_eq!(limiter.active(), 0);
@@ -313,7 +314,7 @@ fn threads_together_get_what_one_would() {
         let granted = AtomicUsize::new(0);
         together(|_| {
             for _ in 0..700 {
-                let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Slot };
+                let ask = Ask { whose: token_id(1).into(), limits: &limits, holds: Holds::Slot };
                 match limiter.decide(&ask, at(now)) {
                     Ok(_) => {
                         granted.fetch_add(1, Ordering::Relaxed);
@@ -324,7 +325,7 @@ fn threads_together_get_what_one_would() {
         });
         assert_eq!(granted.into_inner(), expected, "at {now}");
     }
-    assert_eq!(limiter.in_flight(token_id(1), at(180_000)), 0);
+    assert_eq!(limiter.in_flight(token_id(1).into(), at(180_000)), 0);
 }
 
 #[test]
@@ -338,7 +339,7 @@ fn threads_that_read_the_clock_late_get_no_more() {
                 // All in the same moment; some read the clock when they began.
                 let late = if (n + thread) % 2 == 0 { 0 } else { 900 * thread as i64 };
                 let now = at((second * 1000 - late).max(0));
-                let ask = Ask { token: token_id(1), limits: &limits, holds: Holds::Slot };
+                let ask = Ask { whose: token_id(1).into(), limits: &limits, holds: Holds::Slot };
                 if limiter.decide(&ask, now).is_ok() {
                     granted[&second].fetch_add(1, Ordering::Relaxed);
                 }

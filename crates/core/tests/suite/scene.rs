@@ -304,6 +304,7 @@ pub(crate) fn api(name: &str, accepted: &[Scheme]) -> Api {
             never: true,
         },
         access_tokens: None,
+        limits: counterfoil_core::limit::Limits::default(),
     }
 }
 

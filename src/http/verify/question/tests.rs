@@ -129,6 +129,7 @@ fn api(accepted: &[Scheme]) -> Api {
             never: true,
         },
         access_tokens: None,
+        limits: counterfoil_core::limit::Limits::default(),
     }
 }
 
