@@ -11,6 +11,7 @@ mod document;
 #[cfg(test)]
 mod examples;
 mod key_path;
+mod limiter;
 mod limits;
 mod mail;
 mod mistake;
@@ -25,6 +26,7 @@ mod url;
 mod variables;
 
 pub(crate) use self::{
+    limiter::{Limiter, LimiterServer},
     mistake::Mistakes,
     reference::reference,
     settings::{Ask, LogFormat, ProxyKind, Readers, Secret, Words},
@@ -58,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) metrics: Metrics,
     /// Where the state is kept.
     pub(crate) database: Database,
+    /// Where limits are counted that several nodes share.
+    pub(crate) limiter: Option<Limiter>,
     /// What is logged, and how.
     pub(crate) log: Log,
     /// The pages for people.
@@ -270,13 +274,14 @@ pub(crate) struct Loaded {
 impl Config {
     /// The settings that a running server cannot change, and whether they are
     /// the same here and in `other`.
-    pub(crate) fn fixed_settings(&self, other: &Self) -> [(&'static str, bool); 6] {
+    pub(crate) fn fixed_settings(&self, other: &Self) -> [(&'static str, bool); 7] {
         [
             ("server.listen", self.server.listen == other.server.listen),
             ("gateway.listen", self.gateway.listen == other.gateway.listen),
             ("forward_auth.listen", self.forward_auth.listen == other.forward_auth.listen),
             ("metrics.listen", self.metrics.listen == other.metrics.listen),
             ("database.url", self.database == other.database),
+            ("limiter", self.limiter == other.limiter),
             ("log", self.log == other.log),
         ]
     }

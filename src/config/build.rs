@@ -4,7 +4,7 @@ use super::{
     Config, Console, Database, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, Signing, api,
     document::Document,
     key_path::KeyPath,
-    mail,
+    limiter, mail,
     mistake::{Noted, Report, likeness, nearest},
     settings::{self, Settings},
     url,
@@ -32,6 +32,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let level = level(settings.log.level, report);
     let console = console(&settings.console, report);
     let signing = signing(&settings.signing, report);
+    let limiter = limiter::read(settings.limiter, report);
     let mail = mail::read(settings.mail, report);
     unique_prefixes(&settings.api, report);
     unique_mounts(&settings.api, report);
@@ -53,6 +54,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
         },
         metrics: Metrics { listen: metrics? },
         database: Database { file: file? },
+        limiter: limiter?,
         log: Log { format: settings.log.format, level: level? },
         console: console?,
         signing: signing?,

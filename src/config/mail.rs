@@ -110,7 +110,7 @@ fn password(
 }
 
 /// What a file holds, that is named for a setting.
-fn read_file(name: &str) -> Result<Vec<u8>, String> {
+pub(super) fn read_file(name: &str) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| format!("cannot read this file: {error}");
     // A pipe would let the start wait for ever.
     if !std::fs::metadata(name).map_err(cannot)?.is_file() {
@@ -127,7 +127,7 @@ fn read_file(name: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Whether these are certificates that another can be checked against.
-fn certificates(pem: &[u8]) -> Result<(), &'static str> {
+pub(super) fn certificates(pem: &[u8]) -> Result<(), &'static str> {
     const FORM: &str = "expected a file of certificates in PEM";
     // A file without any would be read as none.
     if !pem.windows(BEGIN.len()).any(|part| part == BEGIN) {
@@ -140,7 +140,7 @@ fn certificates(pem: &[u8]) -> Result<(), &'static str> {
 }
 
 /// A secret as editors save it: the line break at its end is not part of it.
-fn one_line(bytes: Vec<u8>) -> Result<Secret, String> {
+pub(super) fn one_line(bytes: Vec<u8>) -> Result<Secret, String> {
     let text = String::from_utf8(bytes).map_err(|_| "this file is not UTF-8".to_owned())?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);

@@ -6,8 +6,10 @@
 //! reference calls a key of the operator's choice, `x-default` a default that
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
+mod limiter;
 mod one_or_more;
 
+pub(super) use limiter::Limiter;
 pub(super) use one_or_more::OneOrMore;
 
 use counterfoil_core::{access_token, api, credential, error_format};
@@ -31,6 +33,9 @@ pub(super) struct Settings {
     pub(super) metrics: Metrics,
     /// Where accounts, tokens and the ledger are kept.
     pub(super) database: Database,
+    /// Where several nodes count together what counts against limits. Absent, each counts by
+    /// itself.
+    pub(super) limiter: Limiter,
     /// What is written to standard error.
     pub(super) log: Log,
     /// The console: its pages for people.
@@ -213,7 +218,7 @@ pub(crate) struct Secret(#[schemars(with = "String")] Zeroizing<String>);
 
 impl Secret {
     /// Keeps `text`.
-    pub(super) fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 

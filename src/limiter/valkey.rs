@@ -19,12 +19,11 @@ use self::{
     script::{Scripts, Unexpected, member},
 };
 use crate::{clock, config, entropy};
+use anyhow::Context as _;
 use counterfoil_core::{
     Timestamp,
     id::SlotId,
-    limit::{
-        Ask, Claim, Granted, Holds, Key, Limiter as Here, NoSuchSlot, Owner, Refused, Slot,
-    },
+    limit::{Ask, Claim, Granted, Holds, Key, Limiter as Here, NoSuchSlot, Owner, Refused, Slot},
 };
 use redis::{Client, Cmd, TlsCertificates, Value};
 use std::{
@@ -120,6 +119,8 @@ struct There {
     is_named: bool,
     /// Whether the server was asked for it, and has not refused it.
     is_asked: bool,
+    /// Whether it is a service's now.
+    is_left: bool,
 }
 
 impl std::fmt::Debug for There {
@@ -136,6 +137,9 @@ impl std::fmt::Debug for Shared {
 
 impl Drop for There {
     fn drop(&mut self) {
+        if self.is_left {
+            return;
+        }
         let claimed = self.parts.claims.remove(self.claim.id);
         if claimed.map_or(self.is_asked, |claimed| claimed.is_known) {
             self.parts.let_go(self.whose, &self.claim, self.is_named);
@@ -147,10 +151,14 @@ impl Shared {
     /// Shares limits by the server that `config` names, from when it was reached, or could not
     /// be: then a line of the log says so, and this node goes on alone until it can.
     pub(crate) async fn open(config: &config::Limiter) -> anyhow::Result<Self> {
-        let client = Client::build_with_tls(
-            config.connection(),
-            TlsCertificates { client_tls: None, root_cert: config.authorities.clone() },
-        )?;
+        let connection = config.connection().context("limiter.url")?;
+        let client = match &config.authorities {
+            Some(pem) => {
+                let root_cert = Some(pem.clone());
+                Client::build_with_tls(connection, TlsCertificates { client_tls: None, root_cert })?
+            }
+            None => Client::open(connection)?,
+        };
         let (scripts, claims) = (Arc::new(Scripts::new(&config.prefix)), Arc::<Claims>::default());
         let (health, nodes) = (Arc::<Health>::default(), config.nodes);
         let (orders, received) = mpsc::unbounded_channel();
@@ -241,10 +249,7 @@ impl Shared {
                 if let Some(there) = &mut there {
                     there.keep_up();
                 }
-                Ok(Granted {
-                    slot: self.taken(ask, part.slot, there),
-                    standings: part.standings,
-                })
+                Ok(Granted { slot: self.taken(ask, part.slot, there), standings: part.standings })
             }
             (Err(Gone), None) => self.alone(here, ask, there),
         }
@@ -364,7 +369,7 @@ impl Shared {
             Holds::Named(claim) => (claim, true),
         };
         let parts = self.0.clone();
-        Some(There { parts, whose: ask.whose, claim, is_named, is_asked: false })
+        Some(There { parts, whose: ask.whose, claim, is_named, is_asked: false, is_left: false })
     }
 
     /// Asks the server.
@@ -445,7 +450,9 @@ impl There {
     }
 
     /// Leaves the slot to the service whose it is.
-    fn leave(self) {}
+    fn leave(mut self) {
+        self.is_left = true;
+    }
 }
 
 impl Parts {

@@ -344,8 +344,12 @@ impl Reach {
         }
         let mut answers = send(connection, pipeline).await?;
         let is_unknown = |value: &Value| matches!(value, Value::ServerError(error) if error.code() == "NOSCRIPT");
-        let unknown: Vec<_> =
-            answers.iter().enumerate().filter(|(_, value)| is_unknown(value)).map(|(at, _)| at).collect();
+        let unknown: Vec<_> = answers
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| is_unknown(value))
+            .map(|(at, _)| at)
+            .collect();
         if unknown.is_empty() {
             return Ok(answers);
         }
@@ -414,9 +418,9 @@ fn is_about_one_call(error: &ServerError) -> bool {
 }
 
 fn said_by(error: &ServerError) -> String {
-    loggable(&error.to_string()).into_owned()
+    loggable(&error.to_string())
 }
 
 fn said(lost: &Lost) -> String {
-    loggable(&lost.to_string()).into_owned()
+    loggable(&lost.to_string())
 }

@@ -14,6 +14,10 @@ for at = 3, #ARGV do
 end
 if found > 0 or ARGV[2] == '' then
   keep_slots(lasts)
-  save(counters and string.sub(counters, 17) or '', lasts)
+elseif counters then
+  lasts = 0
+else
+  return 0
 end
+save(counters and string.sub(counters, 17) or '', lasts)
 return found

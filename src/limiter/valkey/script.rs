@@ -68,7 +68,7 @@ impl Scripts {
         Self::by_clock(prefix, CLOCK)
     }
 
-    fn by_clock(prefix: &str, clock: &str) -> Self {
+    pub(super) fn by_clock(prefix: &str, clock: &str) -> Self {
         Self {
             prefix: prefix.to_owned(),
             decide: Script::new(&[clock, STEADY, DECIDE]),
@@ -123,13 +123,7 @@ impl Scripts {
 
     /// Has slots last for so many milliseconds from now on. Those that are not there are taken,
     /// unless they `must_exist`.
-    pub(super) fn renew(
-        &self,
-        whose: Key,
-        slots: &[Member],
-        millis: i64,
-        must_exist: bool,
-    ) -> Cmd {
+    pub(super) fn renew(&self, whose: Key, slots: &[Member], millis: i64, must_exist: bool) -> Cmd {
         let mut call = self.renew.call(&self.keys(whose));
         call.arg(millis).arg(if must_exist { "1" } else { "" });
         for slot in slots {
