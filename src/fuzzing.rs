@@ -159,7 +159,7 @@ pub struct Read {
 #[inline]
 pub fn question(api: &Api, bytes: &[u8]) -> Result<Read, Said> {
     let asked: Asked<'_> = read_json(bytes)?;
-    let verify::Read { shown, client, scope, path, method } = asked.read(api)?;
+    let verify::Read { shown, client, scope, path, method, .. } = asked.read(api)?;
     let mut line = Vec::new();
     let lines = shown.lines(&mut line);
     let found = credential::read(&api.schemes, &lines);

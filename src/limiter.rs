@@ -42,11 +42,12 @@ pub(crate) struct Limiter {
 /// A slot that a request holds. Whoever drops it gives it back.
 #[derive(Debug)]
 #[must_use = "a slot that nobody keeps is given back at once"]
+#[expect(dead_code, reason = "that it is there is what counts")]
 pub(crate) enum Held {
     /// One of this node's.
-    Here(#[expect(dead_code, reason = "that it is there is what counts")] Slot, InUse),
+    Here(Slot, InUse),
     /// One of all nodes'.
-    Shared(#[expect(dead_code, reason = "that it is there is what counts")] Taken, InUse),
+    Shared(Box<Taken>, InUse),
 }
 
 /// One of the slots that are counted as in use.
@@ -91,7 +92,9 @@ impl Limiter {
             }
             Some(shared) => {
                 let decided = shared.decide_alone(&self.here, ask)?;
-                Some(decided.map(|granted| self.held(granted, Held::Shared)))
+                Some(decided.map(|granted| {
+                    self.held(granted, |taken, in_use| Held::Shared(Box::new(taken), in_use))
+                }))
             }
         }
     }
@@ -106,7 +109,7 @@ impl Limiter {
             }
             Some(shared) => {
                 let granted = shared.decide(&self.here, ask).await?;
-                Ok(self.held(granted, Held::Shared))
+                Ok(self.held(granted, |taken, in_use| Held::Shared(Box::new(taken), in_use)))
             }
         }
     }

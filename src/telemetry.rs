@@ -3,13 +3,18 @@
 use crate::{
     config::{Log, LogFormat},
     latency::{Latency, LatencyCollector},
+    limiter::Limiter,
     replica::Replica,
 };
 use counterfoil_core::Code;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::ConstGauge},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+    },
     registry::Registry,
 };
 use std::{io::IsTerminal as _, sync::Arc};
@@ -89,7 +94,7 @@ impl ApiCounters {
 }
 
 impl Metrics {
-    pub(crate) fn new(replica: Arc<Replica>) -> Self {
+    pub(crate) fn new(replica: Arc<Replica>, limiter: Arc<Limiter>) -> Self {
         let mut registry = Registry::with_prefix("counterfoil");
         let requests = Family::default();
         let upstream_failures = Family::default();
@@ -110,6 +115,7 @@ impl Metrics {
             Counter::clone(&rejected),
         );
         registry.register_collector(Box::new(ReplicaCollector(replica)));
+        registry.register_collector(Box::new(LimiterCollector(limiter)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
         Self { registry, requests, upstream_failures, rejected, latency }
@@ -149,6 +155,37 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// What the limiter knows of itself, asked for at each scrape.
+#[derive(Debug)]
+struct LimiterCollector(Arc<Limiter>);
+
+impl Collector for LimiterCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauges = [
+            (
+                "limiter_active_tokens",
+                "Tokens of APIs with limits against which something counts",
+                self.0.active(),
+            ),
+            ("slots_in_use", "Slots held by requests at the gateway", self.0.in_use()),
+            ("named_slots_in_use", "Slots held by services that asked for them", self.0.named()),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let Some(is_up) = self.0.shared_up() else { return Ok(()) };
+        let gauge = ConstGauge::new(i64::from(is_up));
+        let help = "Whether the server by which nodes share limits is there";
+        let up = encoder.encode_descriptor("limiter_shared_up", help, None, gauge.metric_type())?;
+        gauge.encode(up)?;
+        let counter = ConstCounter::new(self.0.decided_alone());
+        let help = "Requests that this node decided about by itself, since that server was gone";
+        let (name, kind) = ("limiter_decided_alone", counter.metric_type());
+        counter.encode(encoder.encode_descriptor(name, help, None, kind)?)
     }
 }
 

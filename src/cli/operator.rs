@@ -97,7 +97,7 @@ impl Operator {
                 app?
             }
         };
-        let metrics = Arc::new(Metrics::new(app.replica.clone()));
+        let metrics = Arc::new(Metrics::new(app.replica.clone(), app.limiter.clone()));
         let common = Common::of(&app, &metrics);
         let verifier = Arc::new(Verifier::new(&config, &common));
         let desk = Arc::new(Desk::new(&config, &common, app.service.clone()));

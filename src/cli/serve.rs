@@ -97,7 +97,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     if let Some(limiter) = &config.limiter {
         app.limiter.share(limiter).await.map_err(Failure::Failed)?;
     }
-    let metrics = Arc::new(Metrics::new(app.replica.clone()));
+    let metrics = Arc::new(Metrics::new(app.replica.clone(), app.limiter.clone()));
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics)?));
     let socket = operator::bind(&data)
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
@@ -237,10 +237,10 @@ fn start(
         let current = current.clone();
         Some(service_fn(move |request| match current.load().forward_auth.answer(peer, &request) {
             Ok(response) => Either::Left(ready(Ok::<_, Infallible>(response))),
-            Err(shown) => {
+            Err(later) => {
                 let live = current.load_full();
                 Either::Right(Box::pin(async move {
-                    Ok(live.forward_auth.answer_in_time(peer, request, shown).await)
+                    Ok(live.forward_auth.answer_in_time(peer, request, later).await)
                 }))
             }
         }))

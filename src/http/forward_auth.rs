@@ -23,7 +23,8 @@ use crate::{
 };
 use bytes::Bytes;
 use counterfoil_core::{
-    Code, Timestamp, error_format::Answer, id::RequestId, network::Network, path::canonical,
+    Code, Timestamp, error_format::Answer, id::RequestId, limit::Holds, network::Network,
+    path::canonical,
 };
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -32,7 +33,9 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
+    task::{Context, Poll, Waker},
 };
 
 type Body = Full<Bytes>;
@@ -62,8 +65,16 @@ pub(crate) struct ForwardAuth {
 enum Stop {
     /// Something about the question itself is wrong.
     Problem(Problem),
-    /// Nobody has looked at this password.
+    /// Something has to be waited for.
+    Later(Later),
+}
+
+/// What an answer has to wait for.
+pub(crate) enum Later {
+    /// Somebody has to look at this password.
     Password(Box<PasswordShown>),
+    /// What counts against the token is not known to this node alone.
+    Limits,
 }
 
 impl From<Problem> for Stop {
@@ -97,43 +108,53 @@ impl ForwardAuth {
         }
     }
 
-    /// Answers one question from `peer`, where no password is to be looked at for it.
+    /// Answers one question from `peer`, where nothing is to be waited for.
     pub(crate) fn answer<B>(
         &self,
         peer: SocketAddr,
         request: &Request<B>,
-    ) -> Result<Response<Body>, Box<PasswordShown>> {
-        self.answer_looked(peer, request, None)
+    ) -> Result<Response<Body>, Later> {
+        let answering = pin!(self.answer_looked(peer, request, None, false));
+        match answering.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answered) => answered,
+            // It waits for nothing that it has not named.
+            Poll::Pending => Err(Later::Limits),
+        }
     }
 
-    /// The same, where there is one.
+    /// The same, where there is something.
     pub(crate) async fn answer_in_time<B>(
         &self,
         peer: SocketAddr,
         request: Request<B>,
-        mut shown: Box<PasswordShown>,
+        mut later: Later,
     ) -> Response<Body> {
         let deadline = DoorPasswords::deadline();
         loop {
-            let looked = self.passwords.look(*shown, deadline).await;
-            match self.answer_looked(peer, &request, Some(looked)) {
+            let looked = match later {
+                Later::Password(shown) => Some(self.passwords.look(*shown, deadline).await),
+                Later::Limits => None,
+            };
+            match self.answer_looked(peer, &request, looked, true).await {
                 Ok(response) => return response,
-                Err(again) => shown = again,
+                Err(again) => later = again,
             }
         }
     }
 
-    fn answer_looked<B>(
+    async fn answer_looked<B>(
         &self,
         peer: SocketAddr,
         request: &Request<B>,
         looked: Option<Looked<'_>>,
-    ) -> Result<Response<Body>, Box<PasswordShown>> {
+        may_wait: bool,
+    ) -> Result<Response<Body>, Later> {
         let now = clock::now();
         let request_id = entropy::request_id_at(now);
-        let mut response = match self.judge(peer.ip(), now, request_id, request, looked) {
+        let judged = self.judge(peer.ip(), now, request_id, request, looked, may_wait);
+        let mut response = match judged.await {
             Ok(response) => response,
-            Err(Stop::Password(shown)) => return Err(shown),
+            Err(Stop::Later(later)) => return Err(later),
             Err(Stop::Problem(problem)) => {
                 tracing::info!(%request_id, %peer, path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let answer = Answer {
@@ -158,13 +179,14 @@ impl ForwardAuth {
         Ok(response)
     }
 
-    fn judge<B>(
+    async fn judge<B>(
         &self,
         peer: IpAddr,
         at: Timestamp,
         request_id: RequestId,
         request: &Request<B>,
         looked: Option<Looked<'_>>,
+        may_wait: bool,
     ) -> Result<Response<Body>, Stop> {
         let peer = peer.to_canonical();
         if !self.trusted_proxies.iter().any(|network| network.contains(peer)) {
@@ -195,6 +217,19 @@ impl ForwardAuth {
             None => door.judge(seen, requirement),
             Some(looked) => door.judge_looked(seen, requirement, looked),
         };
+        // Nobody says here when a request has ended: so rates count, and no slot is taken.
+        let judged = match judged {
+            Ok(admitted) => {
+                let limited = if may_wait {
+                    door.limit(&admitted, Holds::Nothing).await
+                } else {
+                    let limited = door.limit_here(&admitted, Holds::Nothing);
+                    limited.ok_or(Stop::Later(Later::Limits))?
+                };
+                limited.map(|_| admitted)
+            }
+            refused => refused,
+        };
         match judged {
             Ok(admitted) => {
                 door.let_through(&admitted, seen);
@@ -207,7 +242,7 @@ impl ForwardAuth {
                     && refusal.code == Code::UnknownToken
                     && let Some(shown) = door.password_shown(&seen)
                 {
-                    return Err(Stop::Password(Box::new(shown)));
+                    return Err(Stop::Later(Later::Password(Box::new(shown))));
                 }
                 Ok(self.refuse(door.refuse(&refusal, request_id, seen), request_id))
             }

@@ -5,6 +5,7 @@
 //! see, and only then is it told who the caller is.
 
 pub(crate) mod fields;
+mod held;
 mod mounts;
 mod paced;
 mod upstream;
@@ -15,12 +16,13 @@ use crate::{
     entropy,
     http::{
         client_address,
-        door::{self, Common, Seen},
+        door::{self, Common, Door, Seen},
         head, hush, identity,
         loggable::loggable,
         oauth::Exchange,
         problem::{Problem, REQUEST_ID},
     },
+    limiter::Held,
     replica::Replica,
     service::door_passwords::{DoorPasswords, Looked, PasswordShown},
     telemetry::Metrics,
@@ -29,13 +31,15 @@ use bytes::Bytes;
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
     id::RequestId,
+    limit::{self, Granted, Holds, Standings},
     network::Network,
     path::{self, Ambiguous},
 };
 use fields::Fields;
+use held::Hold;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
-    uri::Authority,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header, uri::Authority,
 };
 use http_body_util::{Either, Full};
 use hyper::body::{Body as _, Incoming};
@@ -71,6 +75,8 @@ struct Passage<'a> {
     admitted: Admitted<'a>,
     /// What the upstream is asked for.
     target: Uri,
+    /// What it holds, and how the API's rates stand.
+    granted: Granted<Held>,
 }
 
 /// Why a request may not go on.
@@ -111,12 +117,12 @@ impl Gateway {
     ) -> Result<Response<Body>, Infallible> {
         let now = clock::now();
         let request_id = entropy::request_id_at(now);
-        let mut passage = self.admit(peer, now, &request, None);
+        let mut passage = self.admit(peer, now, &request, None).await;
         if let Err(Stop::Password(.., shown)) = passage {
             let looking = self.passwords.look(*shown, DoorPasswords::deadline());
             // On the heap, so that whatever shows a token need not make room for it.
             let looked = Box::pin(looking).await;
-            passage = self.admit(peer, clock::now(), &request, Some(looked));
+            passage = Box::pin(self.admit(peer, clock::now(), &request, Some(looked))).await;
         }
         let mut response = match passage {
             Ok(passage) => self.forward(request_id, request, passage).await,
@@ -128,7 +134,7 @@ impl Gateway {
 
     /// Everything that is decided before a byte goes to the upstream. Reads memory only; a
     /// password is looked at between two calls.
-    fn admit<'a>(
+    async fn admit<'a>(
         &'a self,
         peer: SocketAddr,
         at: Timestamp,
@@ -179,8 +185,12 @@ impl Gateway {
         let target = mounted
             .target(inner_path, request.uri())
             .ok_or_else(|| Stop::Problem(Problem::bad_request("the path is too long")))?;
-        mounted.door.let_through(&admitted, seen);
-        Ok(Passage { mounted, client, admitted, target })
+        let granted = door
+            .limit(&admitted, Holds::Slot)
+            .await
+            .map_err(|refusal| Stop::Refused(mounted, refusal))?;
+        door.let_through(&admitted, seen);
+        Ok(Passage { mounted, client, admitted, target, granted })
     }
 
     /// Where the request comes from, as far as that is known.
@@ -194,7 +204,8 @@ impl Gateway {
         request: Request<Incoming>,
         passage: Passage<'_>,
     ) -> Response<Body> {
-        let Passage { mounted, client, admitted, target } = passage;
+        let Passage { mounted, client, admitted, target, granted } = passage;
+        let Granted { slot, standings } = granted;
         let api = &mounted.door.api.name;
         tracing::debug!(%request_id, %api, "admitted");
         let (mut head, body) = request.into_parts();
@@ -207,7 +218,7 @@ impl Gateway {
         head.version = Version::HTTP_11;
 
         let (body, mut patience) = Paced::upload(body);
-        let mut asking = pin!(mounted.upstream.ask(Request::from_parts(head, body)));
+        let mut asking = pin!(mounted.upstream.ask(Request::from_parts(head, body), slot));
         let answered = poll_fn(|cx| match asking.as_mut().poll(cx) {
             Poll::Ready(answered) => Poll::Ready(Some(answered)),
             Poll::Pending if patience.is_over() => Poll::Ready(None),
@@ -215,8 +226,11 @@ impl Gateway {
         })
         .await;
         let failure = match answered {
-            Some(Ok(response)) => match passed_on(response) {
-                Ok(response) => return response,
+            Some(Ok((response, hold))) => match passed_on(response, hold) {
+                Ok(mut response) => {
+                    tell_rates(response.headers_mut(), &mounted.door, &standings);
+                    return response;
+                }
                 Err(failure) => failure,
             },
             Some(Err(error)) => Failure::of(&*error),
@@ -229,7 +243,9 @@ impl Gateway {
             mounted.upstream_failures.inc();
             tracing::warn!(%request_id, %api, why = %failure, "the upstream failed");
         }
-        problem_response(&problem, request_id)
+        let mut response = problem_response(&problem, request_id);
+        tell_rates(response.headers_mut(), &mounted.door, &standings);
+        response
     }
 
     fn explain(
@@ -326,7 +342,7 @@ impl Failure {
 }
 
 /// An upstream's response, made fit for the client.
-fn passed_on(mut response: Response<Incoming>) -> Result<Response<Body>, Failure> {
+fn passed_on(mut response: Response<Incoming>, hold: Hold) -> Result<Response<Body>, Failure> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Unfit("the upstream changed the protocol, which nobody asked for"));
     }
@@ -335,7 +351,14 @@ fn passed_on(mut response: Response<Incoming>) -> Result<Response<Body>, Failure
     }
     Fields::for_client(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
-    Ok(response.map(|body| Either::Right(Paced::download(body))))
+    Ok(response.map(|body| Either::Right(Paced::download(body, hold))))
+}
+
+/// Says how the rates stand, in place of whatever the upstream says of its own.
+fn tell_rates(headers: &mut HeaderMap, door: &Door, standings: &Standings) {
+    for (name, value) in limit::fields(door.api.errors, standings).into_iter().flatten() {
+        headers.insert(HeaderName::from_static(name), identity::value(&value));
+    }
 }
 
 /// Any other coding would be lost on the way, for it ends here (RFC 9112 §6.1).

@@ -134,7 +134,7 @@ impl Server {
         let mut looked = Looks::default();
         loop {
             let asker = Asker::Token(identity, &self.protection.door.api);
-            match self.verifier.answer(way, asker, &body, seen.at, &mut looked)? {
+            match self.verifier.answer(way, asker, &body, seen.at, &mut looked).await? {
                 Answered::Written(json) => return Ok(json),
                 Answered::Passwords(shown) => {
                     looked.extend(Box::pin(self.verifier.look(shown)).await);
@@ -255,7 +255,8 @@ mod tests {
         let store = Sqlite::open(locked, Path::new("test.db"), Box::new(|_, _| {})).unwrap();
         let replica = Arc::new(Replica::trusting(index()));
         let app = App::on(&config, Arc::new(store), replica.clone(), None).unwrap();
-        let live = Live::new(&config, &app, &Arc::new(Metrics::new(replica))).unwrap();
+        let live = Live::new(&config, &app, &Arc::new(Metrics::new(replica, app.limiter.clone())))
+            .unwrap();
         let peer = SocketAddr::from(([127, 0, 0, 1], 7));
 
         let bearer = |n| Some(format!("Bearer {}", secret(n).reveal()));

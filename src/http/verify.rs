@@ -3,6 +3,7 @@
 
 mod answer;
 mod question;
+mod slots;
 
 pub(crate) use question::{Asked, Batch, Read};
 
@@ -18,8 +19,9 @@ use crate::{
     clock,
     config::Config,
     entropy,
+    limiter::Limiter,
     service::{
-        Caller,
+        Caller, Via,
         door_passwords::{DoorPasswords, Looked, PasswordShown},
         management_api::verify_scope,
     },
@@ -30,7 +32,8 @@ use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
     api::Api,
     error_format,
-    id::RequestId,
+    id::{RequestId, SlotId},
+    limit::{Claim, Holds, Owner},
     refusal::About,
     route::Requirement,
     scope::{Need, Scope},
@@ -38,12 +41,14 @@ use counterfoil_core::{
 };
 use http::StatusCode;
 use question::{BATCH, Lines};
+use slots::SlotView;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What answers.
 pub(crate) struct Verifier {
     doors: Doors,
     passwords: Arc<DoorPasswords>,
+    limiter: Arc<Limiter>,
 }
 
 /// What came of looking at the passwords in what was asked, by the questions' places.
@@ -68,7 +73,9 @@ const ONE: Call = calls::post("/v1/verify", "verify")
     .does("Ask whether a request may pass")
     .about(
         "Give `headers` exactly as they arrived or, for an API with one secret, `secret`. `NAME` \
-         is the API's name.",
+         is the API's name. Where the API has rates, the question is a request that counts. With \
+         `slot` it also takes one of those that its token may have in flight, as `slot` in the \
+         answer; that is null where the API has no limit on them.",
     )
     .needs("NAME:verify")
     .fails(&[StatusCode::NOT_FOUND]);
@@ -80,7 +87,7 @@ const SEVERAL: Call = calls::post("/v1/verify/batch", "verify_batch")
     .fails(&[StatusCode::NOT_FOUND]);
 
 pub(crate) fn calls() -> Calls<Arc<Verifier>> {
-    Calls::new().on(ONE, verify).on(SEVERAL, verify_batch)
+    Calls::new().on(ONE, verify).on(SEVERAL, verify_batch).merge(slots::calls())
 }
 
 async fn verify(
@@ -150,6 +157,20 @@ impl Asker<'_> {
         granted.map_err(|error| Problem::from(error).about("api"))
     }
 
+    /// Whose the slots are that are taken. All ids are of version 7, and this of none.
+    fn owner(self) -> Owner {
+        match self {
+            Self::Caller(Caller::Operator) => Owner([0; 16]),
+            Self::Caller(Caller::Member(member)) => match member.via {
+                Via::Token(token) => token.into(),
+                Via::Session(session) => Owner(*session.as_bytes()),
+            },
+            Self::Token(identity, _) => {
+                identity.token().map_or_else(|| Owner(*identity.account().as_bytes()), Owner::from)
+            }
+        }
+    }
+
     /// The operator looks; what tokens did must not show that.
     fn is_use(self) -> bool {
         !matches!(self, Self::Caller(Caller::Operator))
@@ -158,8 +179,11 @@ impl Asker<'_> {
 
 impl Verifier {
     pub(crate) fn new(config: &Config, common: &Common) -> Self {
-        let passwords = common.passwords.clone();
-        Self { doors: Doors::new("verify", config, common), passwords }
+        Self {
+            doors: Doors::new("verify", config, common),
+            passwords: common.passwords.clone(),
+            limiter: common.limiter.clone(),
+        }
     }
 
     /// The answer to what was asked, in JSON, whatever has to be looked at for it.
@@ -171,7 +195,7 @@ impl Verifier {
     ) -> Result<Vec<u8>, Problem> {
         let mut looked = Looks::default();
         loop {
-            match self.answer(way, who, body, clock::now(), &mut looked)? {
+            match self.answer(way, who, body, clock::now(), &mut looked).await? {
                 Answered::Written(json) => return Ok(json),
                 Answered::Passwords(shown) => looked.extend(self.look(shown).await),
             }
@@ -189,7 +213,7 @@ impl Verifier {
     }
 
     /// The answer to what was asked, where all passwords in it were looked at.
-    pub(crate) fn answer(
+    pub(crate) async fn answer(
         &self,
         way: Way,
         who: Asker<'_>,
@@ -197,7 +221,8 @@ impl Verifier {
         at: Timestamp,
         looked: &mut Looks<'_>,
     ) -> Result<Answered, Problem> {
-        let mut answering = Answering { is_use: who.is_use(), at, line: Vec::new() };
+        let mut answering =
+            Answering { is_use: who.is_use(), owner: who.owner(), at, line: Vec::new() };
         match way {
             Way::One => {
                 let asked: Asked<'_> = read_body(body)?;
@@ -208,17 +233,18 @@ impl Verifier {
                     return Ok(shown);
                 }
                 let mut written = Vec::with_capacity(ANSWER);
-                answering.write(&mut written, &question, looked.remove(&0))?;
+                answering.write(&mut written, &question, looked.remove(&0)).await?;
                 Ok(Answered::Written(written))
             }
             Way::Batch => {
                 let batch: Batch<'_> = read_body(body)?;
-                self.answer_all(who, &batch.items, answering, looked)
+                // On the heap, so that one question need not make room for it.
+                Box::pin(self.answer_all(who, &batch.items, answering, looked)).await
             }
         }
     }
 
-    fn answer_all(
+    async fn answer_all(
         &self,
         who: Asker<'_>,
         items: &[Asked<'_>],
@@ -248,7 +274,7 @@ impl Verifier {
             if at > 0 {
                 written.push(b',');
             }
-            answering.write(&mut written, question, looked.remove(&at))?;
+            answering.write(&mut written, question, looked.remove(&at)).await?;
         }
         written.extend_from_slice(b"]}");
         Ok(Answered::Written(written))
@@ -282,6 +308,8 @@ const ANSWER: usize = 320;
 struct Answering {
     /// Whether what is asked counts as done.
     is_use: bool,
+    /// Whose the slots are that are taken.
+    owner: Owner,
     at: Timestamp,
     /// Room for a header line.
     line: Vec<u8>,
@@ -315,7 +343,7 @@ impl Answering {
         }
     }
 
-    fn write(
+    async fn write(
         &mut self,
         written: &mut Vec<u8>,
         Question { door, read }: &Question<'_>,
@@ -326,20 +354,35 @@ impl Answering {
             Some(path) => api.requirement(read.method, path),
             None => Requirement::Any,
         };
-        let (is_use, at, scope) = (self.is_use, self.at, &read.scope);
+        let (is_use, owner, at, scope) = (self.is_use, self.owner, self.at, &read.scope);
         let seen = self.seen(read);
         let judged = match looked {
             None => door.judge(seen, requirement),
             Some(looked) => door.judge_looked(seen, requirement, looked),
         };
-        let judged = judged.and_then(|admitted| holds(door, admitted, scope.as_ref()));
+        let mut judged = judged.and_then(|admitted| covers(door, admitted, scope.as_ref()));
+        let mut slot = None;
+        if let Ok(admitted) = &judged
+            && (is_use || read.slot.is_some())
+        {
+            let claim = read.slot.map(|lasts| {
+                let id = SlotId::new(at, entropy::bytes());
+                Claim { id, owner, lasts }
+            });
+            let holds = claim.map_or(Holds::Nothing, Holds::Named);
+            let is_limited = door.ask(admitted, holds).is_some_and(|ask| ask.in_flight().is_some());
+            slot = claim.map(|claim| is_limited.then(|| SlotView::of(&claim, at)));
+            if let Err(refusal) = door.limit(admitted, holds).await {
+                judged = Err(refusal);
+            }
+        }
         let answer;
         let written = match &judged {
             Ok(admitted) => {
                 if is_use {
                     door.let_through(admitted, seen);
                 }
-                Verified::active(admitted.identity(), api).write(written)
+                Verified::active(admitted.identity(), api, slot).write(written)
             }
             Err(refusal) => {
                 let request_id = RequestId::new(at, entropy::bytes());
@@ -359,7 +402,7 @@ impl Answering {
 }
 
 /// The scope that was asked for besides the route's.
-fn holds<'i>(
+fn covers<'i>(
     door: &Door,
     admitted: Admitted<'i>,
     scope: Option<&Scope>,

@@ -1,5 +1,6 @@
 //! A body on its way through: cut off when it stands still, and known to be done.
 
+use super::held::Hold;
 use crate::http::beat::Deadline;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
@@ -29,6 +30,10 @@ pub(crate) struct Paced {
     deadline: Option<Deadline>,
     /// How many pieces have gone on; dropped when the body has been passed on or given up.
     told: Option<Arc<AtomicU64>>,
+    /// What is given back once the body has been passed on or given up.
+    hold: Hold,
+    /// The last piece, while it is kept back.
+    last: Option<Option<Frame<Bytes>>>,
 }
 
 /// How long the upstream's response is waited for. An upload takes as long as it takes,
@@ -87,7 +92,8 @@ impl Paced {
             deadline: Deadline::after(if told.is_some() { UPLOAD } else { RESPONSE }),
             upload: told.as_ref().map(|told| (Arc::downgrade(told), 0)),
         };
-        (Self { inner, patience: UPLOAD, deadline: None, told }, patience)
+        let hold = Hold::Nothing;
+        (Self { inner, patience: UPLOAD, deadline: None, told, hold, last: None }, patience)
     }
 
     /// What can say whether this body is over, once somebody else has it.
@@ -96,8 +102,18 @@ impl Paced {
     }
 
     /// An upstream's body.
-    pub(super) fn download(inner: Incoming) -> Self {
-        Self { inner, patience: DOWNLOAD, deadline: None, told: None }
+    pub(super) fn download(inner: Incoming, hold: Hold) -> Self {
+        Self { inner, patience: DOWNLOAD, deadline: None, told: None, hold, last: None }
+    }
+}
+
+impl Paced {
+    /// Passes on the last piece, once what is held has been given back.
+    fn poll_last(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+        self.hold.poll_end(cx).map(|()| self.last.take().flatten().map(Ok))
     }
 }
 
@@ -110,10 +126,17 @@ impl Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = &mut *self;
+        if this.last.is_some() {
+            return this.poll_last(cx);
+        }
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
             this.deadline = None;
             if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
                 this.told = None;
+                if this.hold.is_any() && !matches!(frame, Some(Err(_))) {
+                    this.last = Some(frame.and_then(Result::ok));
+                    return this.poll_last(cx);
+                }
             } else if let Some(told) = &this.told {
                 told.fetch_add(1, Ordering::Relaxed);
             }
@@ -128,7 +151,7 @@ impl Body for Paced {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.last.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -4,10 +4,16 @@
 //! connection: nothing is passed between tasks, and no thread wakes another. What is not
 //! done with when the response begins goes on in a task of its own.
 
-use super::paced::Paced;
-use crate::http::{
-    beat::{Deadline, keeping_deadlines},
-    in_time::InTime,
+use super::{
+    held::{Hold, Until},
+    paced::Paced,
+};
+use crate::{
+    http::{
+        beat::{Deadline, keeping_deadlines},
+        in_time::InTime,
+    },
+    limiter::Held,
 };
 use http::{Request, Response, Uri, Version, uri::Authority};
 use hyper::{
@@ -64,18 +70,20 @@ impl Upstream {
         Ok(Self { address, connector, idle })
     }
 
-    /// Sends a request, and waits for the head of the response.
+    /// Sends a request, and waits for the head of the response. What is `held` is given back
+    /// when the request is over here, or goes on to whoever passes the response on.
     pub(super) async fn ask(
         &self,
         mut request: Request<Paced>,
-    ) -> Result<Response<Incoming>, Error> {
+        mut held: Option<Held>,
+    ) -> Result<(Response<Incoming>, Hold), Error> {
         loop {
             let (link, is_new) = match self.idle.take() {
                 Some(link) => (link, false),
                 None => (self.connect().await?, true),
             };
-            match self.ask_on(link, request).await {
-                Ok(response) => return Ok(response),
+            match self.ask_on(link, request, &mut held).await {
+                Ok(answered) => return Ok(answered),
                 Err(mut error) => match error.take_message() {
                     // The upstream had closed the connection before it could see any of this.
                     Some(unsent) if !is_new => request = unsent,
@@ -89,7 +97,8 @@ impl Upstream {
         &self,
         mut link: Link,
         request: Request<Paced>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Paced>>> {
+        held: &mut Option<Held>,
+    ) -> Result<(Response<Incoming>, Hold), TrySendError<Request<Paced>>> {
         let end = request.body().end();
         let mut answer = pin!(link.requests.try_send_request(request));
         let mut connection = Some(link.connection);
@@ -113,12 +122,14 @@ impl Upstream {
             link.connection = connection;
             if !link.is_idle() {
                 let idle = is_kept.then(|| self.idle.clone());
-                tokio::spawn(keeping_deadlines(finish(link, idle)));
+                let (until, hold) = Hold::part(held.take(), is_sent);
+                tokio::spawn(keeping_deadlines(finish(until, link, idle)));
+                return Ok((response, hold));
             } else if is_kept {
                 self.idle.put(link);
             }
         }
-        Ok(response)
+        Ok((response, held.take().into()))
     }
 
     async fn connect(&self) -> Result<Link, Error> {
@@ -145,16 +156,19 @@ impl Link {
 }
 
 /// Lets a request and its response go through whole; keeps the connection only in `idle`.
-async fn finish(mut link: Link, idle: Option<Arc<Idle>>) {
+async fn finish(until: Option<Until>, mut link: Link, idle: Option<Arc<Idle>>) {
     let is_idle = poll_fn(|cx| match Pin::new(&mut link.connection).poll(cx) {
         Poll::Ready(_) => Poll::Ready(false),
         Poll::Pending if link.is_idle() => Poll::Ready(true),
         Poll::Pending => Poll::Pending,
     });
-    if is_idle.await
-        && let Some(idle) = idle
-    {
-        idle.put(link);
+    match (is_idle.await, idle) {
+        (true, Some(idle)) => idle.put(link),
+        _ => drop(link),
+    }
+    // Not before: the upstream could see one request more than there may be.
+    if let Some(until) = until {
+        until.is_over();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers, as they are written: what they say is borrowed from what was judged.
 
+use super::slots::SlotView;
 use crate::http::api::Moment;
 use counterfoil_core::{
     Code,
@@ -45,6 +46,9 @@ pub(super) struct Active<'a> {
     #[schemars(with = "Vec<String>")]
     scopes: Scopes<'a>,
     expires_at: Option<Moment>,
+    /// Only where a slot was asked for: null, where the API has no limit on requests in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slot: Option<Option<SlotView>>,
 }
 
 /// It may not.
@@ -72,7 +76,11 @@ struct RefusalView<'a> {
 }
 
 impl<'a> Verified<'a> {
-    pub(super) fn active(identity: Option<Identity<'a>>, api: &'a Api) -> Self {
+    pub(super) fn active(
+        identity: Option<Identity<'a>>,
+        api: &'a Api,
+        slot: Option<Option<SlotView>>,
+    ) -> Self {
         Self::Active(Active {
             active: true,
             token: identity.and_then(Identity::token),
@@ -81,6 +89,7 @@ impl<'a> Verified<'a> {
             role: identity.and_then(|identity| identity.role(api)),
             scopes: Scopes(identity.map(|identity| (identity, api))),
             expires_at: identity.and_then(Identity::expires_at).map(Moment),
+            slot,
         })
     }
 
@@ -104,7 +113,7 @@ impl Verified<'_> {
 impl Active<'_> {
     fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
         let place = &mut [0; 36];
-        let Self { active, token, account, organization, role, scopes, expires_at } = self;
+        let Self { active, token, account, organization, role, scopes, expires_at, slot } = self;
         json.extend_from_slice(b"{\"active\":");
         json.extend_from_slice(if *active { b"true" } else { b"false" });
         json.extend_from_slice(b",\"token\":");
@@ -129,6 +138,10 @@ impl Active<'_> {
         match expires_at {
             None => write_plain(json, None),
             Some(moment) => serde_json::to_writer(&mut *json, moment)?,
+        }
+        if let Some(slot) = slot {
+            json.extend_from_slice(b",\"slot\":");
+            serde_json::to_writer(&mut *json, slot)?;
         }
         json.push(b'}');
         Ok(())
@@ -187,7 +200,7 @@ impl Serialize for Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use counterfoil_core::Timestamp;
+    use counterfoil_core::{Timestamp, id::SlotId};
     use proptest::prelude::*;
 
     fn written(answer: &Verified<'_>) -> String {
@@ -214,6 +227,7 @@ mod tests {
             ids in prop::option::of(any::<([u8; 16], [u8; 16], [u8; 16])>()),
             role in prop::option::of("\\PC{0,9}|[\"\\\\\\n]{0,3}"),
             expires_at in prop::option::of(0..4_000_000_000_000i64),
+            slot in prop::option::of(prop::option::of(any::<[u8; 16]>())),
         ) {
             let active = Active {
                 active: true,
@@ -223,6 +237,10 @@ mod tests {
                 role: role.as_deref(),
                 scopes: Scopes(None),
                 expires_at: expires_at.map(|at| Moment(Timestamp::from_millis(at))),
+                slot: slot.map(|slot| {
+                    let expires_at = Moment(Timestamp::from_millis(1));
+                    slot.map(|id| SlotView { id: SlotId::from_bytes(id), expires_at })
+                }),
             };
             written(&Verified::Active(active));
         }

@@ -1,11 +1,13 @@
 //! Questions: as they came, and each part as its type.
 
+use super::slots::SlotSeconds;
 use crate::http::{client_address, loggable::loggable, problem::Problem};
 use counterfoil_core::{
     api::Api,
     credential::{Headers, Scheme},
     path::canonical,
     scope::Scope,
+    time::Seconds,
 };
 use schemars::JsonSchema;
 use serde::{
@@ -63,6 +65,11 @@ pub(crate) struct Asked<'a> {
     #[schemars(with = "Option<Scope>")]
     #[serde(borrow)]
     scope: Option<Text<'a>>,
+    /// Whether the request takes one of the slots that its token has. The answer names it; it
+    /// is given back with `DELETE /v1/slots/{id}`, or when its time is over.
+    slot: Option<bool>,
+    /// How long the slot lasts unless it is renewed: 30 seconds where absent.
+    slot_seconds: Option<SlotSeconds>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -249,6 +256,8 @@ pub(crate) struct Read<'a> {
     /// Canonical, without the query.
     pub(crate) path: Option<Cow<'a, str>>,
     pub(crate) method: &'a str,
+    /// How long a slot is to last, where one is asked for.
+    pub(crate) slot: Option<Seconds>,
 }
 
 /// What the request shows of whose it is.
@@ -325,7 +334,15 @@ impl Asked<'_> {
             None => None,
         };
         let method = self.method.as_deref().unwrap_or("GET");
-        Ok(Read { shown, client, scope, path, method })
+        let slot = match (self.slot.unwrap_or(false), &self.slot_seconds) {
+            (false, Some(_)) => {
+                let detail = "slot_seconds: there is no slot to last without `\"slot\": true`";
+                return Err(Problem::bad_request(detail).about("slot_seconds"));
+            }
+            (false, None) => None,
+            (true, seconds) => Some(SlotSeconds::span(*seconds)),
+        };
+        Ok(Read { shown, client, scope, path, method, slot })
     }
 
     fn shown<'a>(&'a self, api: &'a Api) -> Result<Shown<'a>, Problem> {

@@ -60,7 +60,7 @@ pub(super) enum Order {
 }
 
 /// A slot that the server may still think is held.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Owed {
     pub(super) whose: Key,
     pub(super) slot: Member,
@@ -236,7 +236,14 @@ impl Line {
             for due in due.by_ref().take(RENEWED_AT_ONCE) {
                 said.renew(&due, &self.reach.scripts);
             }
-            self.reach.say(&mut connection, said).await?;
+            if let Err(lost) = self.reach.say(&mut connection, &mut said).await {
+                self.owed.append(&mut said.owed);
+                self.owed.extend(batch.into_iter().filter_map(|order| match order {
+                    Order::LetGo(owed) => Some(owed),
+                    _ => None,
+                }));
+                return Err(lost);
+            }
             if closes.is_some() {
                 return Ok(());
             }
@@ -276,7 +283,7 @@ impl Reach {
         for due in due.chunks(RENEWED_AT_ONCE) {
             let mut said = Said::default();
             due.iter().for_each(|due| said.renew(due, &self.scripts));
-            self.say(&mut connection, said).await?;
+            self.say(&mut connection, &mut said).await?;
         }
         connection.set_response_timeout(self.patience);
         let left = SETTLES.0.saturating_mul(1000).saturating_sub(now.saturating_sub(since));
@@ -307,9 +314,13 @@ impl Reach {
     }
 
     /// Says it, and hands on the answers.
-    async fn say(&self, connection: &mut MultiplexedConnection, said: Said) -> Result<(), Lost> {
-        let Said { pipeline, answers } = said;
-        let sent = self.send_known(connection, &pipeline).await;
+    async fn say(
+        &self,
+        connection: &mut MultiplexedConnection,
+        said: &mut Said,
+    ) -> Result<(), Lost> {
+        let answers = std::mem::take(&mut said.answers);
+        let sent = self.send_known(connection, &said.pipeline).await;
         let sent = sent.map_err(|lost| match lost {
             Lost::Failed(error) if error.is_timeout() => Lost::Slow(self.patience),
             lost => lost,
@@ -375,6 +386,8 @@ impl Reach {
 struct Said {
     pipeline: Pipeline,
     answers: Vec<Option<oneshot::Sender<Value>>>,
+    /// What is given back here, should it have to be said again.
+    owed: Vec<Owed>,
 }
 
 impl Said {
@@ -389,6 +402,7 @@ impl Said {
             Order::Tell(call) => self.push(call, None),
             Order::LetGo(owed) => {
                 self.push(scripts.let_go(owed.whose, &owed.slot), None);
+                self.owed.push(owed);
                 if let Some(id) = owed.named {
                     self.push(scripts.forget(id), None);
                 }

@@ -57,7 +57,7 @@ impl Stage {
         let app = App::open(&config, locked, Box::new(|_, _| {})).await.unwrap();
         let email: Email = EMAIL.parse().unwrap();
         app.service.initialise(&Caller::Operator, "Acme", email, None, None).await.unwrap();
-        let metrics = Arc::new(Metrics::new(app.replica.clone()));
+        let metrics = Arc::new(Metrics::new(app.replica.clone(), app.limiter.clone()));
         let gateway = Live::new(&config, &app, &metrics).unwrap().gateway;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         config.gateway.public_url = format!("http://{}", listener.local_addr().unwrap());
