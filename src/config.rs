@@ -25,8 +25,10 @@ mod tests;
 mod url;
 mod variables;
 
+#[cfg(test)]
+pub(crate) use self::limiter::LimiterServer;
 pub(crate) use self::{
-    limiter::{Limiter, LimiterServer},
+    limiter::Limiter,
     mistake::Mistakes,
     reference::reference,
     settings::{Ask, LogFormat, ProxyKind, Readers, Secret, Words},

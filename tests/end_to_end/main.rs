@@ -23,6 +23,7 @@ mod reload;
 mod rows;
 mod sample;
 mod secrets;
+mod shared_limits;
 mod tampering;
 mod trouble;
 mod trusted_proxies;
@@ -30,4 +31,4 @@ mod usage;
 mod verify;
 mod why;
 
-use counterfoil_support::{caller, installation, process, response, server, upstream, wire};
+use counterfoil_support::{caller, installation, process, redis, response, server, upstream, wire};

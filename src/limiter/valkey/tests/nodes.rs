@@ -141,6 +141,36 @@ async fn a_slot_by_name_is_known_to_all_nodes() {
     assert_eq!(one.give_back(&soon).await, Err(NoSuchSlot.into()));
 }
 
+/// The access list in the documentation is enough, in another database as well.
+#[tokio::test]
+async fn the_commands_that_it_may_be_allowed() {
+    const PAGE: &str = include_str!("../../../../docs/shared-limits.md");
+    let server = Redis::start();
+    let line = PAGE.lines().find_map(|line| line.strip_prefix("user ")).unwrap();
+    let words = ["ACL", "SETUSER"].into_iter().chain(line.split(' '));
+    server.says(&words.collect::<Vec<_>>());
+    let node = Node::with(&config::Limiter {
+        user: Some("counterfoil".into()),
+        password: Some(config::Secret::new("PASSWORD".into())),
+        prefix: "counterfoil".into(),
+        database: 3,
+        ..settings(&server)
+    })
+    .await;
+    node.until_settled().await;
+    let rates = vec!["9/1h".parse().unwrap()];
+    let (whose, limits) = (token(), Limits::new(Some(2), rates).unwrap());
+    let (taken, slot) = (node.take(whose, &limits).await.unwrap(), claim(1, 30));
+    node.keep(whose, &limits, slot).await.unwrap();
+    assert!(node.take(whose, &limits).await.is_err());
+    node.renew(&slot).await.unwrap();
+    node.give_back(&slot).await.unwrap();
+    drop(taken);
+    assert_eq!(node.take_all(whose, &limits).await.len(), 2);
+    assert_eq!(node.shared.decided_alone(), 0);
+    assert_eq!(server.says(&["ACL", "LOG"]), "");
+}
+
 /// A node that is killed can give nothing back, so what it held ends.
 #[tokio::test]
 async fn slots_are_written_to_end() {
