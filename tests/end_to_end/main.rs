@@ -16,6 +16,7 @@ mod gateway;
 mod hostile;
 mod import;
 mod leaks;
+mod limits;
 mod management;
 mod oauth;
 mod passwords;

@@ -24,7 +24,7 @@ const USUAL: u16 = 30;
 const MOST: u16 = 300;
 
 /// How many seconds a slot lasts.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
 #[schemars(inline, extend("minimum" = 1, "maximum" = MOST, "default" = USUAL))]
 pub(super) struct SlotSeconds(u16);

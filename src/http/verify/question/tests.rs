@@ -21,6 +21,8 @@ struct Copied {
     path: Option<String>,
     client_address: Option<String>,
     scope: Option<String>,
+    slot: Option<bool>,
+    slot_seconds: Option<SlotSeconds>,
 }
 
 #[derive(Debug)]
@@ -159,6 +161,8 @@ fn agree(body: &str, api: &Api) {
     ] {
         assert_eq!(text.map(|text| &**text), copy.map(String::as_str), "{body}");
     }
+    assert_eq!(asked.slot, copied.slot, "{body}");
+    assert_eq!(asked.slot_seconds, copied.slot_seconds, "{body}");
     let shown = asked.shown(api);
     let arrived = copied.arrived(&api.schemes);
     match (&shown, &arrived) {
@@ -218,6 +222,8 @@ fn body() -> impl Strategy<Value = String> {
         "path",
         "client_address",
         "scope",
+        "slot",
+        "slot_seconds",
         "scpoe",
         "\\u0061pi",
     ];
