@@ -269,13 +269,9 @@ mod tests {
             ("nodes = 3", "limiter.url: limits are shared by a server"),
             ("password_file = \"/no\"", "limiter.url: limits are shared by a server"),
         ] {
-            let lines = if lines.contains("nodes") || lines.contains("hunter2@a\"\n") {
-                lines.to_owned()
-            } else if mistake.contains("nodes:") || mistake.contains("are shared") {
-                lines.to_owned()
-            } else {
-                format!("{lines}\nnodes = 3")
-            };
+            let is_whole = ["nodes:", "are shared"].iter().any(|part| mistake.contains(part));
+            let rest = if is_whole { "" } else { "\nnodes = 3" };
+            let lines = format!("{lines}{rest}");
             let found = load(&lines, &[]).unwrap_err();
             assert!(found.contains(mistake) && !found.contains("hunter2"), "{lines}: {found}");
         }

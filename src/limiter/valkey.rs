@@ -232,7 +232,7 @@ impl Shared {
                 // room for it is the server's to say, and was said.
                 let part = part.or_else(|| here.decide(ask, now).ok());
                 let slot = part.and_then(|part| part.slot);
-                Ok(Granted { slot: self.taken(ask, slot, there), standings })
+                Ok(Granted { slot: taken(ask, slot, there), standings })
             }
             (Ok(Err(refused)), part) => {
                 if let Some(there) = &mut there {
@@ -249,7 +249,7 @@ impl Shared {
                 if let Some(there) = &mut there {
                     there.keep_up();
                 }
-                Ok(Granted { slot: self.taken(ask, part.slot, there), standings: part.standings })
+                Ok(Granted { slot: taken(ask, part.slot, there), standings: part.standings })
             }
             (Err(Gone), None) => self.alone(here, ask, there),
         }
@@ -316,27 +316,20 @@ impl Shared {
         owner: Owner,
     ) -> Result<(), SlotError> {
         let now = clock::counting();
-        match self.give_back_there(id, owner).await {
-            Ok(was_there) => {
-                let claimed = self.0.claims.remove_of(id, owner);
-                let was_here = here.give_back(id, owner, now);
-                let is_known = claimed.is_none_or(|claimed| claimed.is_known);
-                if was_there || (!is_known && was_here.is_ok()) {
-                    Ok(())
-                } else {
-                    Err(NoSuchSlot.into())
-                }
+        let given_back = self.give_back_there(id, owner).await;
+        let claimed = self.0.claims.remove_of(id, owner);
+        let Ok(was_known) = given_back else {
+            let claimed = claimed.ok_or(SlotError::Unreachable)?;
+            if claimed.is_known {
+                let claim = Claim { id, owner, lasts: LASTS };
+                self.0.let_go(claimed.whose, &claim, true);
             }
-            Err(Gone) => {
-                let claimed = self.0.claims.remove_of(id, owner);
-                let claimed = claimed.ok_or(SlotError::Unreachable)?;
-                if claimed.is_known {
-                    let claim = Claim { id, owner, lasts: LASTS };
-                    self.0.let_go(claimed.whose, &claim, true);
-                }
-                Ok(here.give_back(id, owner, now)?)
-            }
-        }
+            return Ok(here.give_back(id, owner, now)?);
+        };
+        let taken_here = here.give_back(id, owner, now);
+        // What was granted alone, the server need not have heard of.
+        let is_known = claimed.is_none_or(|claimed| claimed.is_known);
+        if was_known || (!is_known && taken_here.is_ok()) { Ok(()) } else { Err(NoSuchSlot.into()) }
     }
 
     async fn give_back_there(&self, id: SlotId, owner: Owner) -> Result<bool, Gone> {
@@ -421,18 +414,19 @@ impl Shared {
         if let Some(there) = &there {
             there.keep_up();
         }
-        Ok(Granted { slot: self.taken(ask, part.slot, there), standings: part.standings })
+        Ok(Granted { slot: taken(ask, part.slot, there), standings: part.standings })
     }
+}
 
-    fn taken(&self, ask: &Ask<'_>, here: Option<Slot>, there: Option<There>) -> Option<Taken> {
-        match (ask.holds, there) {
-            (Holds::Slot, there @ Some(_)) => Some(Taken { _here: here, _there: there }),
-            (Holds::Named(_), Some(there)) => {
-                there.leave();
-                None
-            }
-            _ => None,
+/// What a request holds, of which a service's slot is its own to give back.
+fn taken(ask: &Ask<'_>, here: Option<Slot>, there: Option<There>) -> Option<Taken> {
+    match (ask.holds, there) {
+        (Holds::Slot, there @ Some(_)) => Some(Taken { _here: here, _there: there }),
+        (Holds::Named(_), Some(there)) => {
+            there.leave();
+            None
         }
+        _ => None,
     }
 }
 

@@ -30,11 +30,11 @@ nodes = 3
 patience_ms = 1000
 
 [api.held]
-upstream = "UPSTREAM"
+upstream = "UPSTREAM/held"
 in_flight = 5
 
 [api.paced]
-upstream = "UPSTREAM"
+upstream = "UPSTREAM/paced"
 rate = "30/2s"
 "#;
 

@@ -84,6 +84,13 @@ impl Claims {
         self.shard(id).get(&id).filter(|claimed| claimed.owner == owner).copied()
     }
 
+    /// Whether this slot is kept up still.
+    pub(super) fn holds(&self, slot: &Member) -> bool {
+        let (_, id) = slot.split_at(16);
+        let Ok(id) = id.try_into().map(SlotId::from_bytes) else { return false };
+        self.shard(id).contains_key(&id)
+    }
+
     /// What is to be renewed: from now on the server may know of it. Slots of services that have
     /// ended are forgotten.
     pub(super) fn due(&self, which: Which, now: Timestamp) -> Vec<Due> {

@@ -185,10 +185,9 @@ impl Line {
             tokio::select! {
                 done = &mut work => return Ok(done),
                 order = self.orders.recv() => match order {
-                    // Whoever waits for an answer hears that there is none.
-                    Some(Order::Ask { .. } | Order::Tell(_)) => {}
                     Some(Order::LetGo(owed)) if self.owed.len() < OWED => self.owed.push(owed),
-                    Some(Order::LetGo(_)) => {}
+                    // Whoever waits for an answer hears that there is none.
+                    Some(Order::Ask { .. } | Order::Tell(_) | Order::LetGo(_)) => {}
                     Some(Order::Close(_)) | None => return Err(Closed),
                 },
             }
@@ -233,8 +232,12 @@ impl Line {
                 }
                 said.add(order, &self.reach.scripts);
             }
-            for due in due.by_ref().take(RENEWED_AT_ONCE) {
-                said.renew(&due, &self.reach.scripts);
+            for mut due in due.by_ref().take(RENEWED_AT_ONCE) {
+                // What has been given back since was said before, and is not to be taken again.
+                due.slots.retain(|slot| self.reach.claims.holds(slot));
+                if !due.slots.is_empty() {
+                    said.renew(&due, &self.reach.scripts);
+                }
             }
             if let Err(lost) = self.reach.say(&mut connection, &mut said).await {
                 self.owed.append(&mut said.owed);
@@ -282,7 +285,9 @@ impl Reach {
         let due = self.claims.due(Which::All, clock::counting());
         for due in due.chunks(RENEWED_AT_ONCE) {
             let mut said = Said::default();
-            due.iter().for_each(|due| said.renew(due, &self.scripts));
+            for due in due {
+                said.renew(due, &self.scripts);
+            }
             self.say(&mut connection, &mut said).await?;
         }
         connection.set_response_timeout(self.patience);
@@ -304,13 +309,10 @@ impl Reach {
     async fn since(&self, connection: &mut MultiplexedConnection) -> Result<(u64, u64), Lost> {
         let mut pipeline = redis::pipe();
         pipeline.add_command(self.scripts.since());
-        for answer in self.send_known(connection, &pipeline).await? {
-            return match answer {
-                Value::ServerError(error) => Err(Lost::Refused(error)),
-                answer => Ok(remembers(answer)?),
-            };
+        match self.send_known(connection, &pipeline).await?.pop() {
+            Some(Value::ServerError(error)) => Err(Lost::Refused(error)),
+            answer => Ok(remembers(answer.unwrap_or_default())?),
         }
-        Err(Lost::Unexpected(super::script::Unexpected))
     }
 
     /// Says it, and hands on the answers.

@@ -108,8 +108,8 @@ fn token() -> Key {
     TokenId::new(Timestamp::from_millis(1), entropy::bytes()).into()
 }
 
-fn in_flight(most: u64) -> Limits {
-    Limits::new(Some(most), Vec::new()).unwrap()
+fn in_flight(most: usize) -> Limits {
+    Limits::new(Some(u64::try_from(most).unwrap()), Vec::new()).unwrap()
 }
 
 fn claim(owner: u8, lasts: u64) -> Claim {
