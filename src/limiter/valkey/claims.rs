@@ -135,3 +135,61 @@ pub(super) fn millis(span: Seconds) -> i64 {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_core::id::TokenId;
+
+    const OWNER: Owner = Owner([7; 16]);
+
+    fn slot(number: u8) -> SlotId {
+        SlotId::from_bytes([number; 16])
+    }
+
+    #[test]
+    fn what_is_renewed_and_what_is_told() {
+        let claims = Claims::default();
+        let whose = Key::from(TokenId::from_bytes([1; 16]));
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        for (number, ends_at, is_known) in [
+            (1, None, true),
+            (2, None, false),
+            (3, Some(at(60)), true),
+            (4, Some(at(60)), false),
+            (5, Some(at(10)), false),
+        ] {
+            let claimed = Claimed { whose, owner: OWNER, ends_at, is_known };
+            claims.insert(slot(number), claimed);
+        }
+        let due = |which| {
+            let mut due = claims.due(which, at(20));
+            due.sort_by_key(|due| (due.slots.len(), due.named));
+            for due in &mut due {
+                due.slots.sort_unstable();
+            }
+            due
+        };
+        let of = |numbers: &[u8], named, millis| {
+            let slots = numbers.iter().map(|&number| member(OWNER, slot(number))).collect();
+            Due { whose, millis, slots, named }
+        };
+        // A service renews its own; the fifth has ended.
+        let requests = of(&[1, 2], None, 30_000);
+        let unheard = of(&[4], Some(slot(4)), 40_000);
+        assert_eq!(due(Which::OfRequests), [unheard, requests]);
+        assert!(claims.find(slot(2), OWNER).is_some_and(|claimed| claimed.is_known));
+        assert!(claims.find(slot(5), OWNER).is_none());
+        // By now the server has heard of the fourth.
+        assert_eq!(due(Which::OfRequests), [of(&[1, 2], None, 30_000)]);
+        let named = [3, 4].map(|number| of(&[number], Some(slot(number)), 40_000));
+        let [third, fourth] = named;
+        assert_eq!(due(Which::All), [third, fourth, of(&[1, 2], None, 30_000)]);
+
+        assert!(claims.holds(&member(OWNER, slot(1))));
+        assert!(claims.remove_of(slot(1), Owner([8; 16])).is_none(), "it is not theirs");
+        assert!(claims.remove(slot(1)).is_some());
+        assert!(!claims.holds(&member(OWNER, slot(1))));
+        assert!(claims.remove(slot(1)).is_none());
+    }
+}

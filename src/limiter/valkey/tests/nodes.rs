@@ -44,7 +44,7 @@ async fn together_they_grant_no_more_than_one_would() {
         granted += client.await.unwrap();
     }
     assert!(granted > 0);
-    assert_eq!(most.load(Ordering::SeqCst), 5);
+    assert!(most.load(Ordering::SeqCst) <= 5);
     // Each was given back once, and none twice: there are five again.
     let node = Node::of(&server).await;
     let mut all = Vec::new();
