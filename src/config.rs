@@ -12,6 +12,7 @@ mod document;
 #[cfg(test)]
 mod examples;
 mod key_path;
+mod limiter;
 mod limits;
 mod mail;
 mod mistake;
@@ -27,8 +28,11 @@ mod upstream;
 mod url;
 mod variables;
 
+#[cfg(test)]
+pub(crate) use self::limiter::LimiterServer;
 pub(crate) use self::{
     cors::{Cors, Origins},
+    limiter::Limiter,
     mistake::Mistakes,
     reference::reference,
     settings::{Ask, ForwardedBy, LogFormat, ProxyKind, Readers, Secret, Words},
@@ -66,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) doors: Doors,
     /// Where the state is kept.
     pub(crate) database: Database,
+    /// Where limits are counted that several nodes share.
+    pub(crate) limiter: Option<Limiter>,
     /// What is logged, and how.
     pub(crate) log: Log,
     /// The pages for people.
@@ -295,7 +301,7 @@ pub(crate) struct Loaded {
 impl Config {
     /// The settings that a running server cannot change, and whether they are
     /// the same here and in `other`.
-    pub(crate) fn fixed_settings(&self, other: &Self) -> [(&'static str, bool); 9] {
+    pub(crate) fn fixed_settings(&self, other: &Self) -> [(&'static str, bool); 10] {
         [
             ("server.listen", self.server.listen == other.server.listen),
             ("gateway.listen", self.gateway.listen == other.gateway.listen),
@@ -308,6 +314,7 @@ impl Config {
                 self.forward_auth.tls.is_some() == other.forward_auth.tls.is_some(),
             ),
             ("database.url", self.database == other.database),
+            ("limiter", self.limiter == other.limiter),
             ("log", self.log == other.log),
         ]
     }

@@ -17,7 +17,7 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
     metrics::{
-        counter::Counter,
+        counter::{ConstCounter, Counter},
         family::Family,
         gauge::{ConstGauge, Gauge},
     },
@@ -216,7 +216,15 @@ impl Collector for LimiterCollector {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        Ok(())
+        let Some(is_up) = self.0.shared_up() else { return Ok(()) };
+        let gauge = ConstGauge::new(i64::from(is_up));
+        let help = "Whether the server by which nodes share limits is there";
+        let up = encoder.encode_descriptor("limiter_shared_up", help, None, gauge.metric_type())?;
+        gauge.encode(up)?;
+        let counter = ConstCounter::new(self.0.decided_alone());
+        let help = "Requests that this node decided about by itself, since that server was gone";
+        let (name, kind) = ("limiter_decided_alone", counter.metric_type());
+        counter.encode(encoder.encode_descriptor(name, help, None, kind)?)
     }
 }
 

@@ -99,6 +99,9 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     let bound = listeners.gateway.listener.local_addr()?;
     say_where(&mut config.gateway.public_url, config.gateway.listen, bound);
     let app = Arc::new(open(&config, directory).await?);
+    if let Some(limiter) = &config.limiter {
+        app.limiter.share(limiter).await.map_err(Failure::Failed)?;
+    }
     let metrics = Metrics::new(app.replica.clone(), app.limiter.clone());
     let metrics = Arc::new(metrics.watching(certificates.all()));
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics)?));
@@ -151,6 +154,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
             tracing::warn!("stopping at once");
         }
     }
+    app.limiter.close().await;
     app.close().await;
     operator::remove(&data);
     let head = app.replica.head();

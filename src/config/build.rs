@@ -5,7 +5,7 @@ use super::{
     Signing, api,
     document::Document,
     key_path::KeyPath,
-    mail,
+    limiter, mail,
     mistake::{Noted, Report, likeness, nearest},
     settings::{self, Settings},
     tls, url,
@@ -37,6 +37,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let console = console(&settings.console, report);
     let doors = doors(&settings.doors, report);
     let signing = signing(&settings.signing, report);
+    let limiter = limiter::read(settings.limiter, report);
     let mail = mail::read(settings.mail, report);
     unique_prefixes(&settings.api, report);
     unique_mounts(&settings.api, report);
@@ -67,6 +68,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
         metrics: Metrics { listen: metrics? },
         doors: doors?,
         database: Database { file: file? },
+        limiter: limiter?,
         log: Log { format: settings.log.format, level: level? },
         console: console?,
         signing: signing?,

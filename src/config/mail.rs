@@ -107,7 +107,7 @@ fn password(
 }
 
 /// Whether these are certificates that another can be checked against.
-fn certificates(pem: &[u8]) -> Result<(), &'static str> {
+pub(super) fn certificates(pem: &[u8]) -> Result<(), &'static str> {
     const FORM: &str = "expected a file of certificates in PEM";
     // A file without any would be read as none.
     if !pem.windows(BEGIN.len()).any(|part| part == BEGIN) {
@@ -120,7 +120,7 @@ fn certificates(pem: &[u8]) -> Result<(), &'static str> {
 }
 
 /// A secret as editors save it: the line break at its end is not part of it.
-fn one_line(bytes: Vec<u8>) -> Result<Secret, String> {
+pub(super) fn one_line(bytes: Vec<u8>) -> Result<Secret, String> {
     let text = String::from_utf8(bytes).map_err(|_| "this file is not UTF-8".to_owned())?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);

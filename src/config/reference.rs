@@ -69,6 +69,14 @@ listen = "127.0.0.1:9090"
 [database]
 url = "sqlite:counterfoil.db"
 
+[limiter]
+url = "rediss://counterfoil@limits.example.com:6379/0"
+password_file = "/etc/counterfoil/limiter-password"
+ca_file = "/etc/counterfoil/limiter-ca.pem"
+prefix = "counterfoil"
+nodes = 3
+patience_ms = 50
+
 [log]
 format = "json"
 level = "info,counterfoil=debug"
@@ -319,10 +327,13 @@ mod tests {
 
         let directory = tempfile::tempdir().unwrap();
         let mut text = EXAMPLE.to_owned();
+        let (authority, password) = (include_str!("example_ca.pem"), "hunter2\n");
         for (name, content) in [
-            ("mail-ca.pem", include_str!("example_ca.pem")),
-            ("mail-password", "hunter2\n"),
-            ("upstream-ca.pem", include_str!("example_ca.pem")),
+            ("mail-ca.pem", authority),
+            ("mail-password", password),
+            ("limiter-ca.pem", authority),
+            ("limiter-password", password),
+            ("upstream-ca.pem", authority),
             ("client.pem", include_str!("example_client.pem")),
             ("client.key", include_str!("example_client.key")),
         ] {

@@ -8,6 +8,7 @@
 
 mod cors;
 mod forwarded;
+mod limiter;
 mod one_or_more;
 mod tls;
 mod upstream;
@@ -15,6 +16,7 @@ mod upstream;
 pub(crate) use self::forwarded::ForwardedBy;
 pub(super) use self::{
     cors::Cors,
+    limiter::Limiter,
     one_or_more::OneOrMore,
     tls::Tls,
     upstream::{Health, Timeouts, UpstreamTls},
@@ -43,6 +45,9 @@ pub(super) struct Settings {
     pub(super) doors: Doors,
     /// Where accounts, tokens and the ledger are kept.
     pub(super) database: Database,
+    /// Where several nodes count together what counts against limits. Absent, each counts by
+    /// itself.
+    pub(super) limiter: Limiter,
     /// What is written to standard error.
     pub(super) log: Log,
     /// The console: its pages for people.
@@ -244,7 +249,7 @@ pub(crate) struct Secret(#[schemars(with = "String")] Zeroizing<String>);
 
 impl Secret {
     /// Keeps `text`.
-    pub(super) fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 

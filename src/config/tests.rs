@@ -128,12 +128,6 @@ fn mistakes_of_form() {
 }
 
 #[test]
-fn capabilities_to_come_are_unknown() {
-    let found = mistakes(&in_api("[limiter]"));
-    assert!(found[0].contains(": limiter: unknown key; did you mean "), "{found:?}");
-}
-
-#[test]
 fn a_route_that_the_exchange_hides() {
     let with = |mount: &str, route: &str| {
         format!(

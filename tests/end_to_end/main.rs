@@ -26,6 +26,7 @@ mod reload;
 mod rows;
 mod sample;
 mod secrets;
+mod shared_limits;
 mod smuggling;
 mod tampering;
 mod tls;
@@ -36,6 +37,6 @@ mod verify;
 mod why;
 
 use counterfoil_support::{
-    byte_upstream, caller, certificates, installation, process, response, server, traefik,
+    byte_upstream, caller, certificates, installation, process, redis, response, server, traefik,
     upstream, wire,
 };

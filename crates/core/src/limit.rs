@@ -311,6 +311,15 @@ impl Standings {
     }
 }
 
+impl FromIterator<Standing> for Standings {
+    /// In the order of the rates.
+    fn from_iter<I: IntoIterator<Item = Standing>>(all: I) -> Self {
+        let mut standings = Self::default();
+        all.into_iter().for_each(|standing| standings.push(standing));
+        standings
+    }
+}
+
 impl std::ops::Deref for Standings {
     type Target = [Standing];
 

@@ -9,14 +9,10 @@ use crate::{
         extract::{Json, Path},
         problem::Problem,
     },
+    limiter::SlotError,
 };
 use axum::{extract::State, response::NoContent};
-use counterfoil_core::{
-    Timestamp,
-    id::SlotId,
-    limit::{Claim, NoSuchSlot},
-    time::Seconds,
-};
+use counterfoil_core::{Timestamp, id::SlotId, limit::Claim, time::Seconds};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,8 +107,12 @@ async fn give_back(
     Ok(NoContent)
 }
 
-impl From<NoSuchSlot> for Problem {
-    fn from(error: NoSuchSlot) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string())
+impl From<SlotError> for Problem {
+    fn from(error: SlotError) -> Self {
+        let (status, code) = match error {
+            SlotError::NoSuchSlot(_) => (StatusCode::NOT_FOUND, "not_found"),
+            SlotError::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }

@@ -21,6 +21,7 @@ pub mod installation;
 pub mod mail;
 pub mod pages;
 pub mod process;
+pub mod redis;
 pub mod response;
 pub mod server;
 pub mod traefik;

@@ -170,6 +170,16 @@ impl Running {
         self.signal(Signal::KILL);
     }
 
+    /// Has it stand still.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Has it go on.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
     fn signal(&self, signal: Signal) {
         // It has not been waited for, so the number is still its own.
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -242,6 +242,7 @@ impl Entry {
             let windows = rates.iter().map(|rate| {
                 let mut known = self.rates.iter().zip(&self.windows);
                 match known.find(|(known, _)| known.per() == rate.per()) {
+                    Some((known, window)) if known == rate => window.clone(),
                     Some((_, window)) => window.clone().repaced(),
                     None => Window::new(rate, now),
                 }
