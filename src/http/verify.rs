@@ -26,7 +26,7 @@ use crate::{
         management_api::verify_scope,
     },
 };
-use answer::{Several, Verified};
+use answer::{Several, SlotTaken, Verified};
 use axum::extract::State;
 use counterfoil_core::{
     Admitted, Code, Refusal, Timestamp,
@@ -371,7 +371,9 @@ impl Answering {
             });
             let holds = claim.map_or(Holds::Nothing, Holds::Named);
             let is_limited = door.ask(admitted, holds).is_some_and(|ask| ask.in_flight().is_some());
-            slot = claim.map(|claim| is_limited.then(|| SlotView::of(&claim, at)));
+            slot = claim.map(|claim| {
+                if is_limited { SlotTaken::Slot(SlotView::of(&claim, at)) } else { SlotTaken::None }
+            });
             if let Err(refusal) = door.limit(admitted, holds).await {
                 judged = Err(refusal);
             }

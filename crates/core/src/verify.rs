@@ -64,8 +64,8 @@ impl Admitted<'_> {
     /// What the request was admitted on: for whoever goes on with it for a while.
     pub fn grounds(&self) -> Grounds {
         Grounds(match &self.proven {
-            None => Rests::OnNothing,
-            Some(Proven::Token { entry, secret, access_token, names_owner }) => Rests::OnToken {
+            None => Basis::Nothing,
+            Some(Proven::Token { entry, secret, access_token, names_owner }) => Basis::Token {
                 token: entry.id(),
                 secret: *secret,
                 owner: names_owner.then_some(entry.holder().account),
@@ -74,7 +74,7 @@ impl Admitted<'_> {
                     .map(|access_token| (access_token.account, access_token.expires_at)),
             },
             Some(Proven::Password { holder, issuers, .. }) => {
-                Rests::OnPassword { account: holder.account, issuers: *issuers }
+                Basis::Password { account: holder.account, issuers: *issuers }
             }
         })
     }
@@ -83,13 +83,13 @@ impl Admitted<'_> {
 /// What a request was admitted on, small enough to be kept for as long as it goes on.
 /// Whether it [`holds`](Self::holds) can be asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grounds(Rests);
+pub struct Grounds(Basis);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rests {
+enum Basis {
     /// Anybody may.
-    OnNothing,
-    OnToken {
+    Nothing,
+    Token {
         token: TokenId,
         secret: Mark,
         /// Whose it has to be, where the credential said so.
@@ -97,7 +97,7 @@ enum Rests {
         /// Whose an access token is, and when it ends.
         access_token: Option<(AccountId, Timestamp)>,
     },
-    OnPassword {
+    Password {
         account: AccountId,
         issuers: Issuers,
     },
@@ -111,11 +111,11 @@ impl Grounds {
     pub fn holds(&self, index: &Index, now: Timestamp) -> Result<(), Refusal> {
         let refuse = |code| Err(Refusal::new(code));
         let (token, secret, owner, access_token) = match self.0 {
-            Rests::OnNothing => return Ok(()),
-            Rests::OnPassword { account, issuers } => {
+            Basis::Nothing => return Ok(()),
+            Basis::Password { account, issuers } => {
                 return member(&index.find_account(account), issuers).map(|_| ());
             }
-            Rests::OnToken { token, secret, owner, access_token } => {
+            Basis::Token { token, secret, owner, access_token } => {
                 (token, secret, owner, access_token)
             }
         };

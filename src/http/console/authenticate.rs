@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use counterfoil_core::{account::Email, token::Grant};
+use counterfoil_core::{account::Email, limit::Limits, token::Grant};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -62,10 +62,12 @@ struct Documented {
     access: Option<About>,
     schemes: Vec<examples::Way>,
     routes: Vec<Rule>,
+    /// How much each token may ask for.
+    limits: Vec<Rule>,
     refusals: Vec<Told>,
 }
 
-/// What some requests need.
+/// What some requests need, or how many there may be.
 struct Rule {
     rule: String,
     words: String,
@@ -136,9 +138,28 @@ impl Console {
             access: self.about_access_tokens(api),
             schemes: examples::ways(&api.api),
             routes: rules(api),
+            limits: limits(&api.api.limits),
             refusals: refusals.collect(),
         }
     }
+}
+
+/// How many requests at once, and how many in a time.
+fn limits(limits: &Limits) -> Vec<Rule> {
+    let requests = |count: u32| if count == 1 { "request" } else { "requests" };
+    let at_once = limits.in_flight().map(|most| Rule {
+        rule: "At a time".into(),
+        words: format!("{most} {}. One more is refused at once, not queued.", requests(most)),
+    });
+    let rates = limits.rates().iter().map(|rate| Rule {
+        rule: format!("In any {}", rate.per()),
+        words: format!(
+            "{} {}. Those that are refused do not count.",
+            rate.requests(),
+            requests(rate.requests())
+        ),
+    });
+    at_once.into_iter().chain(rates).collect()
 }
 
 /// The routes, and what no route matches.

@@ -380,6 +380,8 @@ pub(crate) fn refusals(api: &Api) -> Vec<Shown> {
                 // Whatever is asked of an API without scopes, this is no answer to it.
                 None => continue,
             },
+            Code::RateLimited if !has_rates(api) => continue,
+            Code::TooManyInFlight if api.limits.in_flight().is_none() => continue,
             Code::RateLimited | Code::NodeStale => About::RetryAfter(Seconds(1)),
             _ => About::Nothing,
         };
@@ -398,6 +400,11 @@ pub(crate) fn refusals(api: &Api) -> Vec<Shown> {
         }
     }
     all
+}
+
+/// Whether anybody may have asked too often: with a token, or with wrong passwords.
+fn has_rates(api: &Api) -> bool {
+    !api.limits.rates().is_empty() || api.schemes.accepted.contains(&Scheme::Password)
 }
 
 /// When a refusal comes.

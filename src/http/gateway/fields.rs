@@ -29,6 +29,7 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Fields that hardly any request has, and that ask for something: noticed in one pass.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one field, there or not")]
 pub(super) struct Unusual {
     pub(super) expect: bool,
     pub(super) upgrade: bool,

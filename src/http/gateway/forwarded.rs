@@ -248,22 +248,19 @@ fn elements(field: &str) -> Option<Vec<Element>> {
             return None;
         }
         let value;
-        (value, rest) = match after.strip_prefix('"') {
-            Some(quoted) => {
-                let end = quoted.find('"')?;
-                // Nothing that we look for has anything to escape.
-                if quoted[..end].contains('\\') {
-                    return None;
-                }
-                (&quoted[..end], &quoted[end + 1..])
+        (value, rest) = if let Some(quoted) = after.strip_prefix('"') {
+            let end = quoted.find('"')?;
+            // Nothing that we look for has anything to escape.
+            if quoted[..end].contains('\\') {
+                return None;
             }
-            None => {
-                let end = after.find([';', ',', ' ', '\t']).unwrap_or(after.len());
-                if !is_token(&after[..end]) {
-                    return None;
-                }
-                after.split_at(end)
+            (&quoted[..end], &quoted[end + 1..])
+        } else {
+            let end = after.find([';', ',', ' ', '\t']).unwrap_or(after.len());
+            if !is_token(&after[..end]) {
+                return None;
             }
+            after.split_at(end)
         };
         let place = match name.to_ascii_lowercase().as_str() {
             "for" => Some(&mut element.whom),

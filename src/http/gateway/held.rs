@@ -70,6 +70,7 @@ impl Hold {
 impl Until {
     /// The request is over at the upstream. Where nobody waits for the rest of the response,
     /// what is held is given back here.
+    #[expect(clippy::wrong_self_convention, reason = "it is told so, once")]
     pub(super) fn is_over(self) {
         let _ = self.to.send(self.held);
     }

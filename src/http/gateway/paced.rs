@@ -27,6 +27,7 @@ pub(crate) struct Paced {
     /// What is given back once the body has been passed on or given up.
     hold: Hold,
     /// The last piece, while it is kept back.
+    #[expect(clippy::option_option, reason = "of a body that has ended it is nothing")]
     last: Option<Option<Frame<Bytes>>>,
     /// Who is told of where the rest of it does not come.
     source: Option<Source>,

@@ -338,7 +338,7 @@ mod tests {
         let ((client, ours), (theirs, mut upstream)) = (pair().await, pair().await);
         let stop = CancellationToken::new();
         let mut tunnel = pin!(pass_while(ours, theirs, PATIENT, || true, stop.clone()));
-        let piece = [0; 1 << 16];
+        let piece = vec![0; 1 << 16];
         let mut sent: usize = 0;
         // Until the pipes on both sides are full.
         let mut still = 0;

@@ -305,10 +305,10 @@ mod tests {
             0..126 => vec![first, bit | u8::try_from(length).unwrap()],
             126..65_536 => {
                 let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
-                vec![first, bit | 126, high, low]
+                vec![first, bit | 0x7e, high, low]
             }
             _ => {
-                let mut frame = vec![first, bit | 127];
+                let mut frame = vec![first, bit | 0x7f];
                 frame.extend((length as u64).to_be_bytes());
                 frame
             }

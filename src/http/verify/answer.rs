@@ -48,7 +48,17 @@ pub(super) struct Active<'a> {
     expires_at: Option<Moment>,
     /// Only where a slot was asked for: null, where the API has no limit on requests in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
-    slot: Option<Option<SlotView>>,
+    #[schemars(with = "Option<SlotView>")]
+    slot: Option<SlotTaken>,
+}
+
+/// What a question for a slot has got.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub(super) enum SlotTaken {
+    Slot(SlotView),
+    /// The API has no limit on requests in flight.
+    None,
 }
 
 /// It may not.
@@ -79,7 +89,7 @@ impl<'a> Verified<'a> {
     pub(super) fn active(
         identity: Option<Identity<'a>>,
         api: &'a Api,
-        slot: Option<Option<SlotView>>,
+        slot: Option<SlotTaken>,
     ) -> Self {
         Self::Active(Active {
             active: true,
@@ -239,7 +249,8 @@ mod tests {
                 expires_at: expires_at.map(|at| Moment(Timestamp::from_millis(at))),
                 slot: slot.map(|slot| {
                     let expires_at = Moment(Timestamp::from_millis(1));
-                    slot.map(|id| SlotView { id: SlotId::from_bytes(id), expires_at })
+                    let view = |id| SlotView { id: SlotId::from_bytes(id), expires_at };
+                    slot.map_or(SlotTaken::None, |id| SlotTaken::Slot(view(id)))
                 }),
             };
             written(&Verified::Active(active));

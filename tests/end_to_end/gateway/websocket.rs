@@ -39,6 +39,7 @@ impl Echo {
 }
 
 /// One conversation, to its end.
+#[expect(clippy::result_large_err, reason = "the library has it so")]
 fn converse(stream: TcpStream, heads: &Sender<HeaderMap>, ends: &Sender<Option<CloseFrame>>) {
     let callback = |request: &Request, mut response: Response| {
         let _ = heads.send(request.headers().clone());

@@ -123,11 +123,19 @@ fn it_ends_unless_it_is_renewed() {
         let asked = question(&stage.token, &json!({"slot": true, "slot_seconds": seconds}));
         service.post("/v1/verify", &asked).json()
     };
-    let kept = taken(&ask(1));
+    let kept = loop {
+        let id = taken(&ask(1));
+        // On a slow machine it has ended already.
+        if service.call("PUT", &format!("/v1/slots/{id}"), "").status == 200 {
+            break id;
+        }
+    };
     let short: Vec<String> = (0..4).map(|_| taken(&ask(1))).collect();
-    assert_eq!(service.call("PUT", &format!("/v1/slots/{kept}"), "").status, 200);
+    // There is room for four, once all of those have ended.
     let deadline = Instant::now() + PATIENCE;
-    while !ask(1)["active"].as_bool().unwrap() {
+    let mut granted = 0;
+    while granted < 4 {
+        granted += usize::from(ask(300)["active"] == true);
         assert!(Instant::now() < deadline, "they do not end");
     }
     for id in short {

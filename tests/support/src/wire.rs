@@ -31,7 +31,7 @@ impl Wire<TcpStream> {
     pub fn send_until_stuck(&mut self, most: usize) -> Result<usize> {
         let stream = self.stream.get_mut();
         stream.set_write_timeout(Some(Duration::from_secs(2)))?;
-        let (piece, mut sent) = ([0; 1 << 16], 0);
+        let (piece, mut sent) = (vec![0; 1 << 16], 0);
         while sent < most {
             match stream.write(&piece) {
                 Ok(written) => sent += written,
