@@ -158,6 +158,35 @@ fn what_is_no_address_is_nowhere() {
 }
 
 #[test]
+fn forwarded_counts_where_it_is_configured_and_nowhere_else() {
+    let upstream = Upstream::start();
+    let configuration = APIS
+        .replace("UPSTREAM", &upstream.url())
+        .replace("[gateway]", "[gateway]\nforwarded = \"forwarded\"");
+    let server = Installation::new(&configuration).set_up().start();
+    let anywhere = server.issue("orders", &[]);
+    let bound = server.issue("orders", &["--allowed-network", NETWORK]);
+    let stage = Stage { server, upstream, anywhere, bound };
+    let told = "Forwarded: for=192.0.2.1, for=203.0.113.9;host=api.test;proto=https";
+    let hearsay = ["X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: ftp", told];
+    let response = stage.send(PROXY, &stage.bound, &hearsay);
+    assert_eq!(response.status, 200, "{response:?}");
+    let received = stage.upstream.take_one();
+    for (name, value) in [
+        ("forwarded", "for=203.0.113.9;host=\"api.test\";proto=https, for=127.0.0.2"),
+        ("x-forwarded-for", "203.0.113.9, 127.0.0.2"),
+        ("x-forwarded-host", "api.test"),
+        ("x-forwarded-proto", "https"),
+    ] {
+        assert_eq!(received.values(name), [value], "{name}");
+    }
+    for lines in TOLD {
+        stage.is_forbidden(PROXY, &stage.bound, lines);
+    }
+    stage.is_forbidden(STRANGER, &stage.bound, &[told]);
+}
+
+#[test]
 fn the_management_api_believes_its_own_proxies_only() {
     let asks = |configuration: &str, lines: &str| {
         let server = Installation::new(configuration).set_up().start();
