@@ -2,10 +2,11 @@
 
 use super::{
     key_path::KeyPath,
-    mail::{certificates, one_line, read_file},
+    mail::{certificates, one_line},
     mistake::{Noted, Report},
     settings::{self, Secret},
 };
+use crate::named_file;
 use redis::{
     ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, RedisConnectionInfo,
 };
@@ -109,10 +110,10 @@ pub(super) fn read(
     let from_file = settings
         .password_file
         .as_deref()
-        .map(|file| report.accept(&at.key("password_file"), read_file(file).and_then(one_line)));
+        .map(|file| report.accept(&at.key("password_file"), named_file::read(file).and_then(one_line)));
     let authorities = settings.ca_file.as_deref().map(|file| {
         let path = at.key("ca_file");
-        let pem = report.accept(&path, read_file(file))?;
+        let pem = report.accept(&path, named_file::read(file))?;
         report.accept(&path, certificates(&pem)).map(|()| pem)
     });
     let nodes = match settings.nodes {

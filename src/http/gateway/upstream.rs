@@ -194,8 +194,8 @@ impl Upstreams {
             }
         };
         request.headers_mut().insert(header::HOST, upstream.host.clone());
-        let (response, hold) = link.switch(request, held, Load::of(upstream)).await?;
-        Ok(Answer { response, hold, more_from: Some(upstream.clone()) })
+        let (response, kept) = link.switch(request, held, Load::of(upstream)).await?;
+        Ok(Answer { response, hold: kept, more_from: Some(upstream.clone()) })
     }
 
     /// Whether a request of which nothing was sent may go to another upstream.

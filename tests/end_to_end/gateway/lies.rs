@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::Duration,
 };
@@ -161,23 +162,62 @@ fn is_told_and_left(
     }
 }
 
+/// What an upstream answers, what it does then, what comes of it, and what the log says of that.
+type Row = (String, Then, Comes, &'static str);
+
+fn with_head(lines: &str, rest: &str) -> String {
+    format!("{OK}{lines}\r\n\r\n{rest}")
+}
+
+#[track_caller]
+fn is_each_as(rows: &[Row]) {
+    let stage = stage();
+    for (answer, then, comes, why) in rows {
+        let what = format!("{:.70} {then:?}", answer.escape_debug().to_string());
+        let client = asked(&stage.1, "GET");
+        let mut upstream = Wire::accept(&stage.0);
+        upstream.read_head().unwrap();
+        // Who is left in the middle may find the connection closed.
+        let _ = upstream.send(answer);
+        let liar = (*then == Stays).then_some(upstream);
+        let got = got(client, "GET");
+        got.is(&what, *comes);
+        is_told_and_left(&what, &stage, &got, why, liar);
+    }
+    let metrics = stage.1.scrape();
+    let counted = ["closed", "unfit", "silent", "cut"].map(|kind| {
+        let counted = format!("upstream_failures_total{{api=\"open\",kind=\"{kind}\"}} ");
+        let counted = metrics.lines().find_map(|line| line.split_once(&counted)).unwrap().1;
+        counted.parse::<usize>().unwrap()
+    });
+    let said = rows.iter().filter(|(.., why)| !why.is_empty()).count();
+    assert_eq!(counted.iter().sum::<usize>(), said, "{metrics}");
+}
+
 #[test]
-fn whatever_is_answered() {
-    let head = |lines: &str, rest: &str| format!("{OK}{lines}\r\n\r\n{rest}");
-    let table = [
+fn too_little_or_too_much() {
+    is_each_as(&[
         // Too little.
-        (head("content-length: 10", "hello"), Closes, Cut, "cut off"),
-        (head("content-length: 10", "hello"), Stays, Cut, "stood still"),
-        (head("content-length: 10", ""), Closes, Cut, "cut off"),
+        (with_head("content-length: 10", "hello"), Closes, Cut, "cut off"),
+        (with_head("content-length: 10", "hello"), Stays, Cut, "stood still"),
+        (with_head("content-length: 10", ""), Closes, Cut, "cut off"),
         (format!("{CHUNKED}5\r\nhello\r\n"), Closes, Cut, "cut off"),
         (format!("{CHUNKED}5\r\nhello\r\n"), Stays, Cut, "stood still"),
         (format!("{CHUNKED}5\r\nhel"), Closes, Cut, "cut off"),
         (format!("{CHUNKED}5\r\nhello\r\n0\r\n"), Closes, Cut, "cut off"),
         // Too much.
-        (head("content-length: 5", "hello, world"), Stays, Whole(200, "hello"), "more than its"),
-        (head("content-length: 0", "hello"), Stays, Whole(200, ""), "more than its"),
         (
-            head("content-length: 2", &("ok".to_owned() + &head("content-length: 4", "evil"))),
+            with_head("content-length: 5", "hello, world"),
+            Stays,
+            Whole(200, "hello"),
+            "more than its",
+        ),
+        (with_head("content-length: 0", "hello"), Stays, Whole(200, ""), "more than its"),
+        (
+            with_head(
+                "content-length: 2",
+                &("ok".to_owned() + &with_head("content-length: 4", "evil")),
+            ),
             Stays,
             Whole(200, "ok"),
             "more than its",
@@ -198,30 +238,41 @@ fn whatever_is_answered() {
             Whole(304, ""),
             "more than its",
         ),
+    ]);
+}
+
+#[test]
+fn lengths_that_are_none() {
+    is_each_as(&[
         // Lengths with two readings, or none.
         (
-            head("content-length: 5\r\ntransfer-encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+            with_head("content-length: 5\r\ntransfer-encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
             Stays,
             TWO_READINGS,
             "a length and a transfer coding",
         ),
-        (head("content-length: 5\r\ncontent-length: 6", "hello"), Stays, NO_SENSE, "length"),
-        (head("content-length: 5\r\ncontent-length: 5", "hello"), Stays, TWO_LENGTHS, "one length"),
-        (head("content-length: -1", "hello"), Stays, NO_SENSE, "length"),
-        (head("content-length: +5", "hello"), Stays, NO_SENSE, "length"),
-        (head("content-length: 0x5", "hello"), Stays, NO_SENSE, "length"),
-        (head("content-length: 99999999999999999999", "hello"), Stays, NO_SENSE, "length"),
-        (head("content-length: 18446744073709551615", "hello"), Stays, NO_SENSE, "too large"),
+        (with_head("content-length: 5\r\ncontent-length: 6", "hello"), Stays, NO_SENSE, "length"),
+        (
+            with_head("content-length: 5\r\ncontent-length: 5", "hello"),
+            Stays,
+            TWO_LENGTHS,
+            "one length",
+        ),
+        (with_head("content-length: -1", "hello"), Stays, NO_SENSE, "length"),
+        (with_head("content-length: +5", "hello"), Stays, NO_SENSE, "length"),
+        (with_head("content-length: 0x5", "hello"), Stays, NO_SENSE, "length"),
+        (with_head("content-length: 99999999999999999999", "hello"), Stays, NO_SENSE, "length"),
+        (with_head("content-length: 18446744073709551615", "hello"), Stays, NO_SENSE, "too large"),
         (
             "HTTP/1.1 304 Not Modified\r\ncontent-length: -1\r\n\r\n".into(),
             Stays,
             NO_LENGTH,
             "not a number",
         ),
-        (head("transfer-encoding: gzip, chunked", "0\r\n\r\n"), Stays, NO_CODING, "coding"),
-        (head("transfer-encoding: identity", "hello"), Closes, NO_CODING, "coding"),
+        (with_head("transfer-encoding: gzip, chunked", "0\r\n\r\n"), Stays, NO_CODING, "coding"),
+        (with_head("transfer-encoding: identity", "hello"), Closes, NO_CODING, "coding"),
         (
-            head("transfer-encoding: chunked\r\ntransfer-encoding: chunked", "0\r\n\r\n"),
+            with_head("transfer-encoding: chunked\r\ntransfer-encoding: chunked", "0\r\n\r\n"),
             Stays,
             NO_CODING,
             "coding",
@@ -232,13 +283,24 @@ fn whatever_is_answered() {
             NO_SENSE,
             "transfer-encoding",
         ),
-        // Chunks.
+    ]);
+}
+
+#[test]
+fn chunks_that_are_none() {
+    is_each_as(&[
         (format!("{CHUNKED}xyz\r\nhello\r\n"), Stays, Cut, "cut off"),
         (format!("{CHUNKED}-5\r\nhello\r\n"), Stays, Cut, "cut off"),
         (format!("{CHUNKED}fffffffffffffffff\r\nhello\r\n"), Stays, Cut, "cut off"),
         (format!("{CHUNKED}2\r\nhello\r\n0\r\n\r\n"), Stays, Cut, "cut off"),
         (format!("{CHUNKED}5;{}", "x".repeat(1 << 17)), Stays, Cut, "cut off"),
         (format!("{CHUNKED}0\r\nx: {}", "x".repeat(1 << 17)), Stays, Cut, "cut off"),
+    ]);
+}
+
+#[test]
+fn what_is_no_response() {
+    is_each_as(&[
         // No response at all.
         (String::new(), Closes, NO_ANSWER, "connection closed"),
         ("HTTP/1.1 2".into(), Closes, NO_ANSWER, "connection closed"),
@@ -259,15 +321,21 @@ fn whatever_is_answered() {
             Bad("the upstream changed the protocol, which nobody asked for"),
             "changed the protocol",
         ),
+    ]);
+}
+
+#[test]
+fn heads_that_are_none() {
+    is_each_as(&[
         // Heads that would be others to others.
-        (head("x: a\rb", ""), Stays, NO_SENSE, "parsed"),
-        (head("x: a\r\n b", ""), Stays, NO_SENSE, "parsed"),
-        (head("x : a", ""), Stays, NO_SENSE, "parsed"),
-        (head("x: \0", ""), Stays, NO_SENSE, "parsed"),
-        (head("no colon", ""), Stays, NO_SENSE, "parsed"),
+        (with_head("x: a\rb", ""), Stays, NO_SENSE, "parsed"),
+        (with_head("x: a\r\n b", ""), Stays, NO_SENSE, "parsed"),
+        (with_head("x : a", ""), Stays, NO_SENSE, "parsed"),
+        (with_head("x: \0", ""), Stays, NO_SENSE, "parsed"),
+        (with_head("no colon", ""), Stays, NO_SENSE, "parsed"),
         // Too much of a head.
-        (head(&format!("x: {}", "x".repeat(1 << 17)), ""), Stays, NO_SENSE, "too large"),
-        (head(&"x: y\r\n".repeat(200), ""), Stays, NO_SENSE, "too large"),
+        (with_head(&format!("x: {}", "x".repeat(1 << 17)), ""), Stays, NO_SENSE, "too large"),
+        (with_head(&"x: y\r\n".repeat(200), ""), Stays, NO_SENSE, "too large"),
         ("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".repeat(10_000), Stays, Late, "in time"),
         // In order, but the connection is not for another.
         (
@@ -276,28 +344,9 @@ fn whatever_is_answered() {
             Whole(200, "ok"),
             "",
         ),
-        (head("connection: close\r\ncontent-length: 2", "ok"), Stays, Whole(200, "ok"), ""),
-        (head("x: y", "ok"), Closes, Whole(200, "ok"), ""),
-    ];
-    let stage = stage();
-    for (answer, then, comes, why) in &table {
-        let what = format!("{:.70} {then:?}", answer.escape_debug().to_string());
-        let client = asked(&stage.1, "GET");
-        let mut upstream = Wire::accept(&stage.0);
-        upstream.read_head().unwrap();
-        // Who is left in the middle may find the connection closed.
-        let _ = upstream.send(answer);
-        let liar = (*then == Stays).then_some(upstream);
-        let got = got(client, "GET");
-        got.is(&what, *comes);
-        is_told_and_left(&what, &stage, &got, why, liar);
-    }
-    let metrics = stage.1.scrape();
-    for kind in ["closed", "unfit", "silent", "cut"] {
-        let counted = format!("upstream_failures_total{{api=\"open\",kind=\"{kind}\"}} ");
-        let counted = metrics.lines().find_map(|line| line.split_once(&counted)).unwrap().1;
-        assert!(counted.parse::<u32>().unwrap() > 1, "{kind}: {counted}");
-    }
+        (with_head("connection: close\r\ncontent-length: 2", "ok"), Stays, Whole(200, "ok"), ""),
+        (with_head("x: y", "ok"), Closes, Whole(200, "ok"), ""),
+    ]);
 }
 
 #[test]
@@ -362,20 +411,19 @@ fn who_never_comes_to_the_point() {
         let client = asked(&stage.1, "GET");
         let mut upstream = Wire::accept(&stage.0);
         upstream.read_head().unwrap();
+        let (stop, stopped) = mpsc::channel::<()>();
         let talking = thread::spawn(move || {
-            let is_slow = piece.len() == 1;
-            let mut begun = !is_slow || upstream.send(format!("{OK}x: ")).is_ok();
-            while begun {
-                begun = upstream.send(piece).is_ok();
-                if is_slow {
-                    // A byte now and then is what this is about.
-                    thread::sleep(Duration::from_millis(50));
-                }
+            let pause = Duration::from_millis(if piece.len() == 1 { 50 } else { 0 });
+            let mut is_heard = pause.is_zero() || upstream.send(format!("{OK}x: ")).is_ok();
+            while is_heard && stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                is_heard = upstream.send(piece).is_ok();
             }
+            // The connection is closed, or this would go on for ever.
+            while upstream.send(piece).is_ok() {}
         });
         let got = got(client, "GET");
         got.is(piece, Late);
-        // The connection is closed, or this would go on for ever.
+        drop(stop);
         talking.join().unwrap();
         is_told_and_left(piece, &stage, &got, "in time", None);
     }

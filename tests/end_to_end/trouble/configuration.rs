@@ -79,10 +79,14 @@ fn what_two_apis_cannot_share() {
 }
 
 #[test]
-fn an_upstream_with_https_is_not_there_yet() {
-    let error = refused("[api.orders]\nupstream = \"https://127.0.0.1:1\"\n");
-    assert!(error.contains("counterfoil.toml:2:12: api.orders.upstream"), "{error}");
-    assert!(error.contains("an upstream with https is not built yet, use http"), "{error}");
+fn an_upstream_that_could_not_be_checked() {
+    let orders = "[api.orders]\nupstream = \"https://127.0.0.1:1\"\n";
+    let error = refused(&format!("{orders}upstream_tls = {{ ca_file = \"/nowhere\" }}\n"));
+    let place = "counterfoil.toml:3:28: api.orders.upstream_tls.ca_file";
+    assert!(error.contains(place), "{error}");
+    assert!(error.contains("cannot read this file"), "{error}");
+    let error = refused(&format!("{orders}upstream_tls = {{ verify = false }}\n"));
+    assert!(error.contains("upstream_tls.verify: unknown key"), "{error}");
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Link {
         load: Load,
     ) -> Result<(Response<Incoming>, Hold), Failure> {
         let answer = self.requests.send_request(request);
-        let (until, hold) = Hold::part(held, true);
+        let (until, rest) = Hold::part(held, true);
         tokio::spawn(keeping_deadlines(async move {
             // It is over once the upgrade takes the connection away, too.
             let _ = self.connection.with_upgrades().await;
@@ -145,7 +145,7 @@ impl Link {
         }));
         let mut response = answer.await.map_err(|error| Failure::of(&error))?;
         fit::check(&mut response).map_err(Failure::Unfit)?;
-        Ok((response, hold))
+        Ok((response, rest))
     }
 
     /// Whether the request and the response have gone through whole. hyper then waits for
