@@ -147,7 +147,7 @@ impl Metrics {
         registry.register_collector(Box::new(LimiterCollector(limiter)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
-        Self { registry, requests, throttled, upstreams, streams_ended, rejected, latency }
+        Self { registry, requests, throttled, streams_ended, upstreams, rejected, latency }
     }
 
     /// The same, with how long these certificates are good.

@@ -107,10 +107,9 @@ pub(super) fn read(
     };
     let path = at.key("url");
     let server = report.accept(&path, server(url.reveal()));
-    let from_file = settings
-        .password_file
-        .as_deref()
-        .map(|file| report.accept(&at.key("password_file"), named_file::read(file).and_then(one_line)));
+    let from_file = settings.password_file.as_deref().map(|file| {
+        report.accept(&at.key("password_file"), named_file::read(file).and_then(one_line))
+    });
     let authorities = settings.ca_file.as_deref().map(|file| {
         let path = at.key("ca_file");
         let pem = report.accept(&path, named_file::read(file))?;
