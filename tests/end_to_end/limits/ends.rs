@@ -54,7 +54,7 @@ fn finished() {
 fn finished_piece_by_piece() {
     let stage = Stage::set();
     for (head, pieces) in [
-        (TEN, [&"01234"[..], "56789"]),
+        (TEN, ["01234", "56789"]),
         (CHUNKED, ["4\r\nfour\r\n", "0\r\n\r\n"]),
         ("HTTP/1.1 200 OK\r\n\r\n", ["until", "closed"]),
     ] {

@@ -25,7 +25,7 @@ const LIMIT: usize = 5;
 /// After what time nobody else is waited for.
 const SOON: Duration = Duration::from_millis(5);
 
-/// Numbers that look random, the same each time (SplitMix64).
+/// Numbers that look random, the same each time (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -405,17 +405,17 @@ fn ten_thousand_random_lifetimes() {
 
     wait_for_slots(&server, 0);
     // Five of each token fit again, and no sixth.
-    let hold = |token| {
+    let begin = |token| {
         let mut client = server.connect().unwrap();
         client.send(head("GET", "/hold/0/0", token, "")).unwrap();
         client
     };
     let mut held: Vec<Wire<TcpStream>> =
-        tokens.iter().flat_map(|token| (0..LIMIT).map(move |_| token)).map(hold).collect();
+        tokens.iter().flat_map(|token| (0..LIMIT).map(move |_| token)).map(begin).collect();
     upstream.wait_for_held(TOKENS * LIMIT);
     assert_eq!(metric(&server, "counterfoil_slots_in_use"), (TOKENS * LIMIT) as u64);
     for token in &tokens {
-        assert_eq!(hold(token).read_response().unwrap().status, 429);
+        assert_eq!(begin(token).read_response().unwrap().status, 429);
     }
     upstream.let_go();
     for client in &mut held {
