@@ -7,6 +7,7 @@
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
 mod cors;
+mod doors;
 mod forwarded;
 mod limiter;
 mod one_or_more;
@@ -16,6 +17,7 @@ mod upstream;
 pub(crate) use self::forwarded::ForwardedBy;
 pub(super) use self::{
     cors::Cors,
+    doors::Doors,
     limiter::Limiter,
     one_or_more::OneOrMore,
     tls::Tls,
@@ -146,17 +148,6 @@ pub(super) struct Metrics {
     /// Address and port to listen on. Whoever reaches it may read the metrics:
     /// keep it on the loopback interface or in a private network.
     pub(super) listen: String,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Doors {
-    /// How many credentials one address may show that prove nothing, as in `"600/60s"`: of an
-    /// unknown token, say, or one that is revoked or malformed. One more is answered 429, and
-    /// is not written down. What is proven is not counted and passes all the same. Counted
-    /// from one span of this length to the next, at all doors together.
-    #[schemars(extend("x-default" = "none: as many as come"))]
-    pub(super) unproven: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]

@@ -405,17 +405,17 @@ fn ten_thousand_random_lifetimes() {
 
     wait_for_slots(&server, 0);
     // Five of each token fit again, and no sixth.
-    let begin = |token| {
+    let ask = |token| {
         let mut client = server.connect().unwrap();
         client.send(head("GET", "/hold/0/0", token, "")).unwrap();
         client
     };
     let mut held: Vec<Wire<TcpStream>> =
-        tokens.iter().flat_map(|token| (0..LIMIT).map(move |_| token)).map(begin).collect();
+        tokens.iter().flat_map(|token| (0..LIMIT).map(move |_| token)).map(ask).collect();
     upstream.wait_for_held(TOKENS * LIMIT);
     assert_eq!(metric(&server, "counterfoil_slots_in_use"), (TOKENS * LIMIT) as u64);
     for token in &tokens {
-        assert_eq!(begin(token).read_response().unwrap().status, 429);
+        assert_eq!(ask(token).read_response().unwrap().status, 429);
     }
     upstream.let_go();
     for client in &mut held {
