@@ -65,7 +65,7 @@ fn a_variable_that_sets_nothing_is_reported() {
         "{}",
         checked.err
     );
-    installation.set("COUNTERFOIL_API_ORDERS_UPSTREAM", "https://127.0.0.1:1");
+    installation.set("COUNTERFOIL_API_ORDERS_UPSTREAM", "ftp://127.0.0.1:1");
     let error = installation.cli(["config", "check"]).failed(2);
     assert!(error.contains("COUNTERFOIL_API_ORDERS_UPSTREAM"), "{error}");
 }
