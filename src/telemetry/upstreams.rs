@@ -30,6 +30,8 @@ struct UpstreamLabels {
 /// How an API's upstreams have failed; found once, so that counting is one addition.
 #[derive(Debug, Clone)]
 pub(crate) struct UpstreamFailures {
+    /// No file descriptor for a connection to it.
+    pub(crate) no_place: Counter,
     /// No connection to it.
     pub(crate) unreachable: Counter,
     /// The connection ended before the response began.
@@ -88,6 +90,7 @@ impl UpstreamMetrics {
             self.failures.get_or_create_owned(&labels)
         };
         UpstreamFailures {
+            no_place: counter("no_place"),
             unreachable: counter("unreachable"),
             closed: counter("closed"),
             unfit: counter("unfit"),

@@ -9,6 +9,9 @@ use std::error::Error;
 /// Why an admitted request has no answer of its upstream's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
+    /// As many connections are open as this process may have.
+    #[error("there are as many connections to upstreams as there are file descriptors for")]
+    NoPlace,
     /// There is no connection to it.
     #[error("{0}")]
     Unreachable(String),
@@ -56,6 +59,11 @@ impl Failure {
 
     pub(super) fn problem(&self) -> Problem {
         let (status, code, detail) = match self {
+            Self::NoPlace => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no_place",
+                "the gateway has no connection left for this request; try again in a moment",
+            ),
             Self::Unreachable(_) | Self::Closed(_) => {
                 (StatusCode::BAD_GATEWAY, "upstream_failed", "the upstream did not answer")
             }
@@ -82,6 +90,7 @@ impl Failure {
     /// Counts it, where it is the upstream's.
     pub(super) fn count(&self, failures: &UpstreamFailures) {
         let counter = match self {
+            Self::NoPlace => &failures.no_place,
             Self::Unreachable(_) | Self::Unconnected => &failures.unreachable,
             Self::Closed(_) => &failures.closed,
             Self::NoHttp(_) | Self::Unfit(_) => &failures.unfit,

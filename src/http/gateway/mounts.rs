@@ -41,8 +41,8 @@ pub(super) struct Mounted {
 impl Mounts {
     pub(super) fn new(apis: &[ProtectedApi], common: &Common) -> anyhow::Result<Self> {
         let mut mounts = Self { hosts: Vec::new(), paths: Vec::new(), all: Vec::new() };
-        // All of them together take no more than the places allow for.
-        let links = Places::in_all() / apis.len().max(1);
+        // Those that wait are shared out, that none takes all.
+        let links = Places::of_process().idle / apis.len().max(1);
         for protected in apis {
             let mounted = Arc::new(Mounted::new(mounts.all.len(), protected, links, common)?);
             mounts.all.push(mounted.clone());

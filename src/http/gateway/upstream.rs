@@ -200,7 +200,8 @@ impl Upstreams {
 
     /// Whether a request of which nothing was sent may go to another upstream.
     fn has_another(&self, upstream: &Upstream, tried: u32, why: &Failure) -> bool {
-        if tried.count_ones() >= TRIES.min(self.count()) {
+        let has_place = !matches!(why, Failure::NoPlace);
+        if !has_place || tried.count_ones() >= TRIES.min(self.count()) {
             return false;
         }
         let (api, upstream) = (&upstream.api, &upstream.name);
@@ -317,7 +318,9 @@ impl Upstream {
                 Link::new(io).await.map_err(|error| Failure::of(&error))
             }
             Err(failure) => {
-                self.fall(&failure.to_string());
+                if !matches!(failure, Failure::NoPlace) {
+                    self.fall(&failure.to_string());
+                }
                 Err(failure)
             }
         }

@@ -5,13 +5,13 @@ use super::{
     io::Io,
     names::Names,
 };
-use crate::http::in_time::InTime;
+use crate::http::{in_time::InTime, places::Places};
 use anyhow::Context as _;
 use http::{Uri, uri::Authority};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{error::Error, io::ErrorKind, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tokio_rustls::TlsConnector;
 use tower::ServiceExt as _;
 
@@ -52,16 +52,27 @@ impl Connector {
         Ok(Self { address: address.build()?, tcp, tls, patience })
     }
 
-    /// A new connection, or why there is none.
+    /// A new connection for requests, or why there is none.
     pub(super) async fn connect(&self) -> Result<Io, Failure> {
-        timeout(self.patience, self.open()).await.unwrap_or(Err(Failure::Unconnected))
+        let place = Places::of_process().onward().ok_or(Failure::NoPlace)?;
+        self.open(Some(place)).await
     }
 
-    async fn open(&self) -> Result<Io, Failure> {
+    /// A new connection that looks whether the upstream is up. There is one at a time, which
+    /// tells of the upstream, and not of places.
+    pub(super) async fn probe(&self) -> Result<Io, Failure> {
+        self.open(None).await
+    }
+
+    async fn open(&self, place: Option<OwnedSemaphorePermit>) -> Result<Io, Failure> {
+        timeout(self.patience, self.steps(place)).await.unwrap_or(Err(Failure::Unconnected))
+    }
+
+    async fn steps(&self, place: Option<OwnedSemaphorePermit>) -> Result<Io, Failure> {
         let stream = self.tcp.clone().oneshot(self.address.clone()).await;
         let stream = stream.map_err(|error| failure(&error))?.into_inner();
         // hyper asks for no more of a body while what it has of it is not taken.
-        let stream = InTime::new(stream, ());
+        let stream = InTime::new(stream, place);
         match &self.tls {
             None => Ok(Io::plain(stream)),
             Some((tls, name)) => match tls.connect(name.clone(), stream).await {

@@ -92,7 +92,7 @@ async fn bring_back(upstream: Weak<Upstream>, fall: u64) {
         if upstream.health.down() != fall {
             return;
         }
-        if upstream.connector.connect().await.is_ok() {
+        if upstream.connector.probe().await.is_ok() {
             return upstream.rise();
         }
         pause = (2 * pause).min(LONGEST);
@@ -127,7 +127,7 @@ pub(super) async fn check(upstream: Weak<Upstream>, check: HealthCheck) {
 }
 
 async fn ask(connector: &Connector, host: HeaderValue, check: &HealthCheck) -> Result<(), String> {
-    let io = connector.connect().await.map_err(|failure| failure.to_string())?;
+    let io = connector.probe().await.map_err(|failure| failure.to_string())?;
     let handshake = Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(io));
     let (mut requests, mut connection) = handshake.await.map_err(|error| chain(&error))?;
     let mut request = Request::new(Empty::<Bytes>::new());

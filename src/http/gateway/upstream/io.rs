@@ -4,15 +4,21 @@
 //! something: by then it has been copied into the connection's own memory, which is there
 //! for the next request, while to copy the request itself would take memory for each.
 
-use crate::http::in_time::InTime;
+use crate::http::in_time;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, uri::PathAndQuery};
 use std::{
     io::IoSlice,
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+};
 use tokio_rustls::client::TlsStream;
+
+/// A connection, and its place where it has one.
+type InTime = in_time::InTime<Option<OwnedSemaphorePermit>>;
 
 /// A connection's bytes.
 pub(super) struct Io {
