@@ -7,6 +7,7 @@ mod framing;
 mod large;
 mod lies;
 mod paths;
+mod places;
 mod request_ids;
 mod routing;
 mod stopping;

@@ -22,7 +22,13 @@ use std::{
 
 /// The contract's own file, in front of whatever listens there.
 fn finout(upstream: SocketAddr) -> Server {
-    let mut installation = Installation::new(&std::fs::read_to_string(example("finout")).unwrap());
+    finout_with(upstream, "")
+}
+
+/// The same with more settings below it.
+fn finout_with(upstream: SocketAddr, more: &str) -> Server {
+    let file = std::fs::read_to_string(example("finout")).unwrap();
+    let mut installation = Installation::new(&(file + more));
     installation.set("COUNTERFOIL_API_FINOUT_UPSTREAM", &format!("http://{upstream}"));
     installation.set_up().start()
 }
@@ -73,8 +79,13 @@ struct Stage {
 
 impl Stage {
     fn set() -> Self {
+        Self::with("")
+    }
+
+    /// One whose configuration has more settings.
+    fn with(more: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = finout(listener.local_addr().unwrap());
+        let server = finout_with(listener.local_addr().unwrap(), more);
         let token = server.issue("finout", &["--role", "editor"]);
         Self { listener, server, token }
     }

@@ -59,11 +59,11 @@ impl Failure {
 
     pub(super) fn problem(&self) -> Problem {
         let (status, code, detail) = match self {
-            Self::NoPlace => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no_place",
-                "the gateway has no connection left for this request; try again in a moment",
-            ),
+            Self::NoPlace => {
+                let detail = "the gateway has no connection left for this request";
+                let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
+                return Problem { retry_after: Some(1), ..busy };
+            }
             Self::Unreachable(_) | Self::Closed(_) => {
                 (StatusCode::BAD_GATEWAY, "upstream_failed", "the upstream did not answer")
             }

@@ -156,7 +156,7 @@ fn the_client_has_gone() {
 
 #[test]
 fn the_upstream_is_silent() {
-    let stage = Stage::set();
+    let stage = Stage::with("\n[api.finout.timeouts]\nresponse = \"10s\"\n");
     let five = stage.begin_some(5);
     stage.is_full();
     // All of them have waited as long: none is given up much later than the others.

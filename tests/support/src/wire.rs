@@ -22,6 +22,15 @@ impl Wire<TcpStream> {
         Self::of_tcp(TcpStream::connect(address)?)
     }
 
+    /// Whether something has come that was not read.
+    pub fn has_come(&self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).unwrap();
+        !self.stream.buffer().is_empty() || peeked.is_ok()
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) -> Result<()> {
         self.stream.get_ref().shutdown(Shutdown::Write)

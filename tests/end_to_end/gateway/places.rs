@@ -1,0 +1,71 @@
+//! How many connections there may be: no more than there are file descriptors for.
+
+use super::get;
+use crate::{installation::Installation, server::Server, wire::Wire};
+use std::net::TcpListener;
+
+/// A gateway that may have 400 files open, before whatever listens there.
+fn cramped(listener: &TcpListener) -> Server {
+    let upstream = listener.local_addr().unwrap();
+    let mut installation = Installation::new(&format!(
+        "[api.open]\nupstream = \"http://{upstream}\"\nroutes = [\"* /** -> anonymous\"]\n"
+    ));
+    installation.call_through(["prlimit", "--nofile=400:400"].map(str::to_owned).to_vec());
+    installation.set_up().start()
+}
+
+#[test]
+fn where_none_is_left_for_an_upstream_the_client_hears_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = cramped(&listener);
+    let mut under_way = Vec::new();
+    let refused = loop {
+        let mut client = server.connect().unwrap();
+        client.send(get("/open/7")).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        // Either the upstream has the request, or the client an answer.
+        let answer = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break Ok(stream),
+                Err(_) if client.has_come() => break Err(client.read_response().unwrap()),
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        match answer {
+            Ok(stream) => under_way.push((client, stream)),
+            Err(response) => break response,
+        }
+        assert!(under_way.len() < 400);
+    };
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &"busy".into()), "{refused:?}");
+    assert_eq!(refused.header("retry-after"), "1");
+    // A client and its upstream have one each.
+    assert!(under_way.len() > 100, "{}", under_way.len());
+    let why = &server.process().wait_for_message("the upstream failed")["why"];
+    assert!(why.as_str().unwrap().contains("file descriptors"), "{why}");
+
+    // Nothing is held against the upstream, and whoever watches or revokes is heard.
+    let metrics = server.scrape();
+    for line in [
+        "counterfoil_gateway_upstream_failures_total{api=\"open\",kind=\"no_place\"} 1".to_owned(),
+        format!(
+            "counterfoil_gateway_upstream_up{{api=\"open\",upstream=\"http://{}\"}} 1",
+            listener.local_addr().unwrap()
+        ),
+    ] {
+        assert!(metrics.lines().any(|other| other == line), "{line}:\n{metrics}");
+    }
+    let token = server.issue("open", &[]);
+    server.cli(["tokens", "revoke", &token.id]).done();
+
+    // One that ends leaves its places to the next.
+    let (client, upstream) = under_way.pop().unwrap();
+    drop((client, upstream));
+    listener.set_nonblocking(false).unwrap();
+    let mut next = server.connect().unwrap();
+    next.send(get("/open/8")).unwrap();
+    let mut upstream = Wire::accept(&listener);
+    assert!(upstream.read_head().unwrap().starts_with("GET /8 "));
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+    assert_eq!(next.read_response().unwrap().status, 204);
+}
