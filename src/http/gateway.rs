@@ -542,9 +542,11 @@ fn ambiguous<'a>(error: Ambiguous) -> Stop<'a> {
 fn problem_response(problem: &Problem, request_id: RequestId) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::from(problem.to_json(request_id))));
     *response.status_mut() = problem.status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
     response
 }
 

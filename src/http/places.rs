@@ -53,7 +53,7 @@ impl Places {
 
     /// Divides so many file descriptors.
     fn within(descriptors: usize) -> Self {
-        let part = |parts| (descriptors / PARTS * parts).max(1);
+        let part = |parts: usize| (descriptors / PARTS * parts).max(1);
         let (private, onward) = (part(PRIVATE), part(ONWARD));
         let public = descriptors.saturating_sub(3 * private + onward).max(1);
         tracing::debug!(public, private, onward, "places for connections");
