@@ -56,7 +56,7 @@ fn where_none_is_left_for_an_upstream_the_client_hears_so() {
         assert!(metrics.lines().any(|other| other == line), "{line}:\n{metrics}");
     }
     let token = server.issue("open", &[]);
-    server.cli(["tokens", "revoke", &token.id]).done();
+    server.cli(["token", "revoke", &token.id]).done();
 
     // One that ends leaves its places to the next.
     let (client, upstream) = under_way.pop().unwrap();
