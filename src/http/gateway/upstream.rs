@@ -31,7 +31,7 @@ use idle::Idle;
 use link::{Begun, Link, Unanswered};
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 /// To how many upstreams one request goes at most.
@@ -67,6 +67,36 @@ pub(super) struct Answer {
     pub(super) hold: Hold,
     /// The upstream, where more of the response is to come.
     pub(super) more_from: Option<Arc<Upstream>>,
+}
+
+/// Where a request is.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    upstream: AtomicUsize,
+    is_connecting: AtomicBool,
+}
+
+impl Asked {
+    /// Which upstream has it, or had it last.
+    pub(super) fn upstream(&self) -> usize {
+        self.upstream.load(Ordering::Relaxed)
+    }
+
+    /// Whether it waits for a connection.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.is_connecting.load(Ordering::Relaxed)
+    }
+
+    fn go_to(&self, upstream: usize) {
+        self.upstream.store(upstream, Ordering::Relaxed);
+    }
+
+    async fn connect(&self, upstream: &Arc<Upstream>) -> Result<Link, Failure> {
+        self.is_connecting.store(true, Ordering::Relaxed);
+        let link = upstream.connect().await;
+        self.is_connecting.store(false, Ordering::Relaxed);
+        link
+    }
 }
 
 /// A request that an upstream has, among others that it might have gone to.
@@ -134,7 +164,7 @@ impl Upstreams {
     }
 
     /// Sends a request, and waits for the head of the response. While that goes on, `asked`
-    /// tells which upstream has it. What is `held` is given back when the request is over here,
+    /// tells where it is. What is `held` is given back when the request is over here,
     /// or goes on to whoever passes the response on.
     ///
     /// A request goes to another upstream only if nothing of it was sent. Once it was sent it
@@ -142,22 +172,22 @@ impl Upstreams {
     /// the connection had carried others and was closed without a word.
     pub(super) async fn ask(
         &self,
-        mut request: Request<Paced>,
+        mut request: Box<Request<Paced>>,
         mut held: Option<Held>,
-        asked: &AtomicUsize,
+        asked: &Asked,
     ) -> Result<Answer, Failure> {
         let are_several = self.all.len() > 1;
         let mut tried = 0_u32;
         loop {
             let at = self.choose(tried);
             let upstream = &self.all[at];
-            asked.store(at, Ordering::Relaxed);
+            asked.go_to(at);
             tried |= 1 << at;
             if are_several {
                 request.headers_mut().insert(header::HOST, upstream.host.clone());
             }
             let load = are_several.then(|| Load::of(upstream));
-            let stopped = match upstream.ask(request, &mut held, load).await {
+            let stopped = match upstream.ask(request, asked, &mut held, load).await {
                 Ok(Begun { response, hold, is_whole }) => {
                     let more_from = (!is_whole).then(|| upstream.clone());
                     return Ok(Answer { response, hold, more_from });
@@ -166,7 +196,7 @@ impl Upstreams {
             };
             match stopped.unsent {
                 Some(unsent) if self.has_another(upstream, tried, &stopped.failure) => {
-                    request = *unsent;
+                    request = unsent;
                 }
                 _ => return Err(stopped.failure),
             }
@@ -179,15 +209,15 @@ impl Upstreams {
         &self,
         mut request: Request<Paced>,
         held: Option<Held>,
-        asked: &AtomicUsize,
+        asked: &Asked,
     ) -> Result<Answer, Failure> {
         let mut tried = 0_u32;
         let (upstream, link) = loop {
             let at = self.choose(tried);
             let upstream = &self.all[at];
-            asked.store(at, Ordering::Relaxed);
+            asked.go_to(at);
             tried |= 1 << at;
-            match upstream.connect().await {
+            match asked.connect(upstream).await {
                 Ok(link) => break (upstream, link),
                 Err(failure) if self.has_another(upstream, tried, &failure) => {}
                 Err(failure) => return Err(failure),
@@ -255,7 +285,8 @@ fn scattered(number: usize) -> usize {
 impl Upstream {
     async fn ask(
         self: &Arc<Self>,
-        mut request: Request<Paced>,
+        mut request: Box<Request<Paced>>,
+        asked: &Asked,
         held: &mut Option<Held>,
         mut load: Option<Load>,
     ) -> Result<Begun, Unanswered> {
@@ -266,11 +297,11 @@ impl Upstream {
             let is_new = kept.is_none();
             let link = match kept {
                 Some(link) => link,
-                None => match self.connect().await {
+                // On the heap, so that requests need not make room for it: there are few.
+                None => match Box::pin(asked.connect(self)).await {
                     Ok(link) => link,
                     Err(failure) => {
-                        let unsent = Some(Box::new(request));
-                        return Err(Unanswered { failure, unsent, again: None });
+                        return Err(Unanswered { failure, unsent: Some(request), again: None });
                     }
                 },
             };
@@ -281,14 +312,14 @@ impl Upstream {
                     if let Failure::NoHttp(why) = failure {
                         self.has_said_more(&why);
                     }
-                    request = *unsent;
+                    request = unsent;
                 }
                 Err(Unanswered { again: Some(again), failure, .. }) if !is_new && may_repeat => {
                     let (api, upstream) = (&self.api, &self.name);
                     tracing::debug!(api, upstream, why = %failure, "a request is sent again");
                     self.failures.retries.inc();
                     wants_new = true;
-                    request = *again;
+                    request = again;
                 }
                 Err(stopped) => return Err(stopped),
             }

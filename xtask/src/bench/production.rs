@@ -31,6 +31,9 @@ pub(crate) fn run(
     subject: &Subject,
     upstream: u16,
 ) -> Result<Vec<Row>> {
+    // The rows over HTTP have a proxy of the same name.
+    let directory = &directory.join("production");
+    fs::create_dir(directory)?;
     let started = subject.start()?;
     let questions = Questions::new(directory, subject, &started)?;
     let plain = servers::plain_proxy(directory, pinning, upstream)?;
