@@ -193,8 +193,8 @@ impl Gateway {
         Ok(response)
     }
 
-    /// Everything that is decided before a byte goes to the upstream. Reads memory only; a
-    /// password is looked at between two calls.
+    /// Everything that is decided before a byte goes to the upstream. Reads memory only, but
+    /// for limits that nodes share; a password is looked at between two calls.
     async fn admit<'a>(
         &'a self,
         peer: SocketAddr,
@@ -374,12 +374,14 @@ impl Gateway {
         let upstream = hyper::upgrade::on(&mut answer.response);
         let (watch, stop) = (Watch::new(self.clone(), admission), self.stop.clone());
         self.tunnels.spawn(keeping_deadlines(async move {
-            let (client, upstream) = match (client.await, upstream.await) {
-                (Ok(client), Ok(upstream)) => (TokioIo::new(client), TokioIo::new(upstream)),
-                (Err(error), _) | (_, Err(error)) => {
+            let both = async { Ok::<_, hyper::Error>((client.await?, upstream.await?)) };
+            let (client, upstream) = match stop.run_until_cancelled(both).await {
+                Some(Ok((client, upstream))) => (TokioIo::new(client), TokioIo::new(upstream)),
+                Some(Err(error)) => {
                     tracing::debug!(%request_id, %error, "a WebSocket did not begin");
                     return;
                 }
+                None => return,
             };
             tracing::debug!(%request_id, "a WebSocket has begun");
             let end = tunnel::pass(client, upstream, watch, stop, answer.hold).await;

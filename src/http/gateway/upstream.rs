@@ -168,7 +168,7 @@ impl Upstreams {
     /// or goes on to whoever passes the response on.
     ///
     /// A request goes to another upstream only if nothing of it was sent. Once it was sent it
-    /// is sent again only if nothing could come of both: it changes nothing, has no body, and
+    /// is sent again only if asking twice comes to the same, it has no body, and
     /// the connection had carried others and was closed without a word.
     pub(super) async fn ask(
         &self,

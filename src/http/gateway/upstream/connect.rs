@@ -52,23 +52,13 @@ impl Connector {
         Ok(Self { address: address.build()?, tcp, tls, patience })
     }
 
-    /// A new connection for requests, or why there is none.
+    /// A new connection, or why there is none.
     pub(super) async fn connect(&self) -> Result<Io, Failure> {
         let place = Places::of_process().onward().ok_or(Failure::NoPlace)?;
-        self.open(Some(place)).await
+        timeout(self.patience, self.open(place)).await.unwrap_or(Err(Failure::Unconnected))
     }
 
-    /// A new connection that looks whether the upstream is up. There is one at a time, which
-    /// tells of the upstream, and not of places.
-    pub(super) async fn probe(&self) -> Result<Io, Failure> {
-        self.open(None).await
-    }
-
-    async fn open(&self, place: Option<OwnedSemaphorePermit>) -> Result<Io, Failure> {
-        timeout(self.patience, self.steps(place)).await.unwrap_or(Err(Failure::Unconnected))
-    }
-
-    async fn steps(&self, place: Option<OwnedSemaphorePermit>) -> Result<Io, Failure> {
+    async fn open(&self, place: OwnedSemaphorePermit) -> Result<Io, Failure> {
         let stream = self.tcp.clone().oneshot(self.address.clone()).await;
         let stream = stream.map_err(|error| failure(&error))?.into_inner();
         // hyper asks for no more of a body while what it has of it is not taken.

@@ -17,8 +17,8 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// A connection, and its place where it has one.
-type InTime = in_time::InTime<Option<OwnedSemaphorePermit>>;
+/// A connection, and its place.
+type InTime = in_time::InTime<OwnedSemaphorePermit>;
 
 /// A connection's bytes.
 pub(super) struct Io {
