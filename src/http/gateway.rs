@@ -403,8 +403,8 @@ impl Gateway {
                 self.metrics.rejected.inc();
                 tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let mut response = problem_response(problem, request_id);
-                if problem.status == StatusCode::BAD_REQUEST && request.version() < Version::HTTP_2
-                {
+                let is_unread = [StatusCode::BAD_REQUEST, StatusCode::NOT_IMPLEMENTED];
+                if is_unread.contains(&problem.status) && request.version() < Version::HTTP_2 {
                     // What comes next on this connection may be read wrongly too.
                     response
                         .headers_mut()
@@ -555,8 +555,10 @@ pub(crate) fn host_of<B>(request: &Request<B>) -> Result<Option<&str>, Problem> 
 }
 
 fn is_host(host: &str) -> bool {
-    // An authority may name a user, a host may not.
-    is_plain(host) || (host.parse::<Authority>().is_ok() && !host.contains('@'))
+    // An authority may name a user, a host may not. What separates things elsewhere is in no
+    // name either, though it might be (RFC 3986 §3.2.2): some read a list of hosts.
+    let is_usual = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]".contains(&b);
+    is_plain(host) || (host.bytes().all(is_usual) && host.parse::<Authority>().is_ok())
 }
 
 /// Whether it is a name or an IPv4 address, as nearly all are. That takes no memory to see.

@@ -33,6 +33,8 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// To how many upstreams one request goes at most.
 const TRIES: u32 = 3;
@@ -43,6 +45,15 @@ pub(super) struct Upstreams {
     /// How often there was something to choose.
     choices: AtomicUsize,
     pub(super) failures: UpstreamFailures,
+}
+
+/// How many connections an API may have to all of its upstreams.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connections {
+    /// That wait unused.
+    pub(super) idle: usize,
+    /// In all.
+    pub(super) most: usize,
 }
 
 /// One of them.
@@ -116,18 +127,19 @@ impl Drop for Load {
 }
 
 impl Upstreams {
-    /// Those that `configured` has of the API. No more than `most` unused connections are kept
-    /// in all.
+    /// Those that `configured` has of the API. Health checks end once they are `retired`.
     pub(super) fn new(
         api: &str,
         configured: &config::Upstream,
-        most: usize,
+        connections: Connections,
         metrics: &UpstreamMetrics,
+        retired: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let failures = metrics.failures(api);
         let is_secure = configured.urls.iter().any(|url| url.scheme_str() == Some("https"));
         let tls = is_secure.then(|| tls::config(&configured.tls).map(Arc::new)).transpose()?;
-        let each = most / configured.urls.len().max(1);
+        let each = connections.idle / configured.urls.len().max(1);
+        let places = Arc::new(Semaphore::new(connections.most));
         let all = configured.urls.iter().map(|url| {
             let tls = tls.clone().map(|tls| (tls, configured.tls.server_name.clone()));
             let name = url.to_string().trim_end_matches('/').to_owned();
@@ -136,7 +148,7 @@ impl Upstreams {
                 api: api.to_owned(),
                 host: host_of(url)?,
                 failures: failures.clone(),
-                connector: Connector::new(url, tls, configured.timeouts.connect)?,
+                connector: Connector::new(url, tls, configured.timeouts.connect, places.clone())?,
                 idle: Arc::new(Idle::new(each)),
                 health: Health::new(gauge, configured.health.is_some()),
                 under_way: AtomicUsize::new(0),
@@ -144,7 +156,9 @@ impl Upstreams {
             });
             tokio::spawn(keeping_deadlines(idle::sweep(Arc::downgrade(&upstream.idle))));
             if let Some(check) = &configured.health {
-                tokio::spawn(health::check(Arc::downgrade(&upstream), check.clone()));
+                let check = health::check(Arc::downgrade(&upstream), check.clone());
+                let retired = retired.clone();
+                tokio::spawn(async move { retired.run_until_cancelled(check).await });
             }
             Ok(upstream)
         });
@@ -372,7 +386,9 @@ mod tests {
         let urls = (0..count).map(|at| format!("http://127.0.0.1:{}", at + 1).parse().unwrap());
         let mut configured = config::Upstream::at("http://127.0.0.1".parse().unwrap());
         configured.urls = urls.collect();
-        Upstreams::new("a", &configured, 8, &UpstreamMetrics::default()).unwrap()
+        let connections = Connections { idle: 8, most: 8 };
+        let (metrics, retired) = (UpstreamMetrics::default(), CancellationToken::new());
+        Upstreams::new("a", &configured, connections, &metrics, &retired).unwrap()
     }
 
     fn chosen(upstreams: &Upstreams, tried: u32) -> Vec<usize> {

@@ -4,6 +4,7 @@
 //! something: by then it has been copied into the connection's own memory, which is there
 //! for the next request, while to copy the request itself would take memory for each.
 
+use super::connect::Place;
 use crate::http::in_time;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, uri::PathAndQuery};
 use std::{
@@ -11,14 +12,11 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 /// A connection, and its place.
-type InTime = in_time::InTime<OwnedSemaphorePermit>;
+type InTime = in_time::InTime<Place>;
 
 /// A connection's bytes.
 pub(super) struct Io {
