@@ -226,7 +226,7 @@ fn three_nodes_keep_to_one_limit() {
     // It goes while they are at it: a node that holds nothing does not know what others do.
     upstream.begin();
     let began = Instant::now();
-    let (granted, _) = nodes.loaded(|| {
+    let (granted, ()) = nodes.loaded(|| {
         upstream.wait(|counts| counts.all > 20);
         redis.kill();
         nodes.say("the server of shared limits is gone");
