@@ -3,7 +3,7 @@
 use super::{
     arrival::{Arrival, Protocol},
     beat::{Beats, Deadline, keeping_deadlines},
-    head, http2,
+    head, http2, in_time,
     places::Room,
 };
 use bytes::Bytes;
@@ -210,7 +210,7 @@ async fn converse<I, S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut told = pin!(stopping.told());
-    let (mut is_waiting, mut is_last) = (false, false);
+    let (mut is_waiting, mut is_last, mut was_full) = (false, false, false);
     let soon = Deadline::after(Duration::ZERO);
     let ended = poll_fn(|cx| {
         if !is_waiting {
@@ -224,7 +224,7 @@ async fn converse<I, S, B>(
             connection.as_mut().graceful_shutdown();
             is_last = true;
         }
-        connection.as_mut().poll(cx)
+        in_time::telling(&mut was_full, || connection.as_mut().poll(cx))
     });
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a connection ended early");

@@ -142,7 +142,7 @@ impl Listener for Bounded {
         let place =
             self.room.places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
         let (stream, peer) = self.listener.next().await?;
-        let stream = InTime::new(stream, place);
+        let stream = InTime::of_client(stream, place);
         Ok((Accepted { stream, certificate: self.certificate.clone() }, peer))
     }
 

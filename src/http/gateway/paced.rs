@@ -1,7 +1,10 @@
 //! A body on its way through: cut off when it stands still, and known to be done.
 
 use super::{failure::chain, held::Hold, trailers, upstream::Upstream, watch::Watch};
-use crate::{config::Timeouts, http::beat::Deadline};
+use crate::{
+    config::Timeouts,
+    http::{beat::Deadline, in_time},
+};
 use counterfoil_core::{Refusal, id::RequestId};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
@@ -222,7 +225,12 @@ impl Body for Paced {
             return this.poll_last(cx);
         }
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        if let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) {
+        let polled = if !this.is_upload && in_time::is_full() {
+            Poll::Pending
+        } else {
+            Pin::new(&mut *inner).poll_frame(cx)
+        };
+        if let Poll::Ready(frame) = polled {
             this.deadline = None;
             let ends = inner.is_end_stream();
             let frame = frame.map(|frame| frame.map(|frame| this.cleaned(frame)));
