@@ -362,9 +362,13 @@ impl Node {
     /// These are the rows. The clock has to be read once the statement has returned.
     #[expect(clippy::needless_pass_by_value, reason = "a step is answered once")]
     pub fn watched(&mut self, watch: Watch, rows: &Rows, now: BootTime) {
-        if watch.turn != self.turn {
+        if watch.turn != self.turn || self.stage != Stage::Inside {
             return;
         }
+        let own = rows.iter().find(|row| row.id == self.row());
+        let Some(own) = own else { return self.without_a_row() };
+        // A database that was put back may have forgotten what it was told.
+        self.acknowledged = own.acknowledged;
         self.vigil.see(self.id, rows, now);
         self.due.watch = watch.asked.plus(rows.lengths().lease().third());
     }

@@ -14,7 +14,10 @@ impl World {
     pub(crate) fn calm_down(&mut self) {
         self.say(|| "trouble ceases".into());
         self.is_up = true;
-        if self.restored_at.is_some() {
+        self.is_calm = true;
+        self.network.hurry();
+        if let Some(at) = self.restored_at {
+            self.time = self.time.max(at);
             self.restore();
         }
         // Whatever is under way to the database comes first, so that L is what it will be.

@@ -35,7 +35,11 @@ impl World {
     }
 
     fn commit(&mut self, p: usize, tokens: Tokens) -> ChangeStage {
-        let kind = self.processes[p].knows;
+        // A new kind is written only once all know it. Where one that does not joins meanwhile, it
+        // stops, and nothing worse.
+        let all_know = self.database.rows().iter().all(|stored| stored.row.knows > 1);
+        let is_written = all_know || (!self.is_calm && self.random.one_in(2));
+        let kind = if is_written { self.processes[p].knows } else { 1 };
         ChangeStage::Commits(self.network.send(p, Request::Revoke { tokens, kind }))
     }
 
@@ -76,12 +80,12 @@ impl World {
                 }
             }
             ChangeStage::Waits(wait) => match wait.passed(now) {
-                Some(reached) => {
+                Some(reached) if self.mutation != Mutation::WaitsForever => {
                     self.say(|| format!("node {p} has waited: {reached:?}"));
                     self.answer(p, what);
                     (None, true)
                 }
-                None => (Some(ChangeStage::Waits(wait)), false),
+                _ => (Some(ChangeStage::Waits(wait)), false),
             },
             ChangeStage::Lowers(lowering, revision) => match lowering.settled(now) {
                 Some(_) => {
@@ -199,15 +203,16 @@ impl World {
     /// All that wait look at the same rows.
     fn read(&mut self, p: usize, rows: &Rows) {
         let now = self.clock(p);
+        let forever = self.mutation == Mutation::WaitsForever;
         let mut done = Vec::new();
         self.processes[p].changes.retain_mut(|change| {
             let ChangeStage::Waits(wait) = &mut change.stage else { return true };
             match wait.read(rows, now) {
-                Some(reached) => {
+                Some(reached) if !(forever && reached.applied < reached.nodes) => {
                     done.push((change.what, reached));
                     false
                 }
-                None => true,
+                _ => true,
             }
         });
         for (what, reached) in done {

@@ -205,6 +205,7 @@ impl Database {
             Request::Rows => {
                 Answer::Rows { rows: self.state.rows.clone(), lengths: self.state.lengths }
             }
+            Request::StrikeOff { .. } if self.mutation == Mutation::NobodyStruckOff => Answer::Done,
             Request::StrikeOff { row, renewals } => {
                 let whatever = self.mutation == Mutation::UnconditionalStrikeOff;
                 self.state.rows.retain(|stored| {

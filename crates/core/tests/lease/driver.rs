@@ -9,8 +9,8 @@ use crate::{
 };
 use counterfoil_core::{
     lease::{
-        BootTime, Length, Lengths, Loaded, Next, Renew, Renewed, RowId, Rows, Step, Tail, Tailed,
-        Watch,
+        BootTime, Length, Lengths, Loaded, Next, Renew, Renewed, Row, RowId, Rows, Step, Tail,
+        Tailed, Watch,
     },
     ledger::Head,
 };
@@ -186,7 +186,7 @@ impl World {
                     return;
                 }
                 process.early_state = None;
-                process.index = Index { revoked: partly, applied: head };
+                process.index = Index { is_loaded: true, revoked: partly, applied: head };
                 process.node.loaded(load, loaded);
             }
             (Step::Tail(tail), Answer::Entries { entries, more }) => {
@@ -201,6 +201,9 @@ impl World {
             }
             (Step::Join(join), _) => self.processes[p].node.joined(join),
             (Step::Renew(renew), Answer::Renewed(renewed)) => self.renewed(p, renew, renewed),
+            (Step::Renew(_), _) if self.mutation == Mutation::NeverJoinsAnew => {
+                self.processes[p].driver = Driver::Rests(BootTime::MAX);
+            }
             (Step::Renew(renew), _) => {
                 self.processes[p].node.renewed(renew, None);
                 self.no_row(p);
@@ -291,7 +294,12 @@ impl World {
             let asked = by.as_nanos() - patience.unwrap_or_default().as_nanos() as u64;
             now = BootTime::from_nanos(asked);
         }
-        let rows: Vec<_> = rows.iter().map(|stored| stored.row).collect();
+        let mut rows: Vec<_> = rows.iter().map(|stored| stored.row).collect();
+        if let (Mutation::NoRowIgnored, Some(id)) =
+            (self.mutation, self.processes[p].node.report().row)
+        {
+            rows.push(Row { id, renewals: 0, acknowledged: 0, knows: 1 });
+        }
         self.processes[p].node.watched(watch, &Rows::new(now, rows, lengths), now);
     }
 

@@ -62,7 +62,23 @@ fn search(
 fn retold(seed: u64, mutation: Mutation, watched: &'static [Violation]) -> String {
     let mut world = World::new(seed, mutation, watched, true);
     world.run(STEPS);
-    world.trace().join("\n")
+    shortened(&world.trace().join("\n"))
+}
+
+/// Of what is written as many bytes, the first ones, which tell one from another here.
+fn shortened(text: &str) -> String {
+    let mut parts = text.split("([");
+    let mut short = String::from(parts.next().unwrap_or_default());
+    for part in parts {
+        match part.split_once("])") {
+            Some((bytes, rest)) => {
+                let told: Vec<&str> = bytes.split(", ").take(2).collect();
+                short.push_str(&format!("({}){rest}", told.join(" ")));
+            }
+            None => short.push_str(&format!("([{part}")),
+        }
+    }
+    short
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long to go on is for whoever starts it to say")]
@@ -135,4 +151,11 @@ mistakes! {
     finds_an_unknown_kind_passed_over: UnknownKindSkipped breaks PROMISE;
     finds_an_unknown_outcome_taken_for_success: UnknownOutcomeIsSuccess breaks PROMISE;
     finds_silence_counted_from_before_the_read: SilenceFromBeforeRead breaks PROMISE;
+    finds_a_database_put_back_at_once: RestoredAtOnce breaks PROMISE;
+    finds_that_nobody_is_struck_off: NobodyStruckOff breaks &[Violation::Stalled];
+    finds_a_wait_without_end: WaitsForever breaks &[Violation::Stalled];
+    finds_that_nobody_joins_anew: NeverJoinsAnew breaks &[Violation::Stalled];
+    sees_that_more_is_acknowledged_than_applied:
+        AcknowledgedBeforeApply breaks &[Violation::AcknowledgedAhead];
+    sees_that_an_index_is_no_replay: TornSnapshot breaks &[Violation::NotAReplay];
 }

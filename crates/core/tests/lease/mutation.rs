@@ -56,4 +56,12 @@ pub(crate) enum Mutation {
     UnknownOutcomeIsSuccess,
     /// A row's silence is counted from before it was read.
     SilenceFromBeforeRead,
+    /// A database is put back without waiting L, so that there are leases of before.
+    RestoredAtOnce,
+    /// No row is ever struck off.
+    NobodyStruckOff,
+    /// Whoever waits does so until every row has acknowledged, however long that takes.
+    WaitsForever,
+    /// A node that has no row does not join anew.
+    NeverJoinsAnew,
 }

@@ -33,13 +33,26 @@ pub(crate) enum Fate {
     Lost,
 }
 
-#[derive(Default)]
 pub(crate) struct Network {
     messages: Vec<Message>,
     sent: u64,
+    /// Statements of this kind take longer than others, for all of the schedule.
+    slow: Option<Kind>,
 }
 
+type Kind = std::mem::Discriminant<Request>;
+
 impl Network {
+    pub(crate) fn new(slow: Option<Request>) -> Self {
+        let slow = slow.as_ref().map(std::mem::discriminant);
+        Self { messages: Vec::new(), sent: 0, slow }
+    }
+
+    /// From now on no statement takes longer than others.
+    pub(crate) fn hurry(&mut self) {
+        self.slow = None;
+    }
+
     pub(crate) fn send(&mut self, sender: usize, request: Request) -> Ticket {
         self.sent += 1;
         let ticket = Ticket(self.sent);
@@ -101,6 +114,10 @@ impl Network {
         let nth = random.index(count);
         let at = (0..self.messages.len()).filter(|at| waits(&self.messages[*at])).nth(nth)?;
         let message = &mut self.messages[at];
+        let is_slow = self.slow == Some(std::mem::discriminant(&message.request));
+        if is_slow && !random.one_in(6) {
+            return None;
+        }
         message.state = match (&message.state, &message.request) {
             (State::Sent, Request::Renew { .. }) if random.one_in(2) => {
                 State::Begun(database.seen_by_renewal())

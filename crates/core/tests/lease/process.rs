@@ -13,12 +13,19 @@ use std::sync::Arc;
 /// What an index is here: the tokens that it has as revoked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Index {
+    /// Whether it was loaded. One that was dropped knows no token, and accepts none.
+    pub(crate) is_loaded: bool,
     pub(crate) revoked: Tokens,
     pub(crate) applied: Head,
 }
 
 impl Index {
-    pub(crate) const EMPTY: Index = Index { revoked: 0, applied: Head::EMPTY };
+    pub(crate) const EMPTY: Index = Index { is_loaded: false, revoked: 0, applied: Head::EMPTY };
+
+    /// The tokens that are refused.
+    pub(crate) fn refused(&self) -> Tokens {
+        if self.is_loaded { self.revoked } else { Tokens::MAX }
+    }
 }
 
 pub(crate) struct Process {

@@ -17,7 +17,7 @@ impl World {
     pub(crate) fn judge(&mut self, p: usize, r: usize) {
         let process = &self.processes[p];
         let Arrival { token, answered, stage } = process.requests[r];
-        let (lease, revoked) = (&process.lease, process.index.revoked);
+        let (lease, revoked) = (&process.lease, process.index.refused());
         let clock = match self.mutation {
             Mutation::CachedClock => process.cached_clock,
             _ => self.clock(p),

@@ -1,13 +1,13 @@
 //! One schedule: what there is, what happens next, and what has to hold after each step.
 
 use crate::{
-    database::{Database, Tokens},
+    database::{Database, Request, Tokens},
     mutation::Mutation,
     network::Network,
     process::{ChangeStage, Driver, Machine, Process},
     random::Random,
 };
-use counterfoil_core::lease::Length;
+use counterfoil_core::lease::{Length, NodeId, RowId};
 
 /// A second of true time. Clocks make eight, nine or ten steps in one of these.
 pub(crate) const SECOND: u64 = 1_000_000_000 / 9;
@@ -58,12 +58,26 @@ pub(crate) struct World {
     watched: &'static [Violation],
     trouble: Trouble,
     pub(crate) is_up: bool,
+    pub(crate) is_calm: bool,
     pub(crate) restored_at: Option<u64>,
     trace: Option<Vec<String>>,
 }
 
 /// A schedule's length of lease, from which nine eighths are whole seconds, too.
 const LENGTHS: [u64; 3] = [8, 16, 24];
+
+/// What may take long in a schedule.
+const SLOW: [Option<Request>; 8] = [
+    None,
+    Some(Request::StrikeOff { row: ANY, renewals: 0 }),
+    Some(Request::Renew { row: ANY, wall: 0 }),
+    Some(Request::Acknowledge { row: ANY, applied: 0 }),
+    Some(Request::Join { row: ANY, applied: 0, knows: 0, wall: 0 }),
+    Some(Request::Rows),
+    Some(Request::Entries { after: 0, through: None, batch: 0 }),
+    Some(Request::Revoke { tokens: 0, kind: 0 }),
+];
+const ANY: RowId = RowId { node: NodeId([0; 16]), joined: 0 };
 
 fn length(seconds: u64) -> Length {
     Length::from_seconds(seconds).unwrap()
@@ -97,19 +111,21 @@ impl World {
             kinds: random.one_in(6),
             restores: random.one_in(8),
         };
+        let slow = random.pick(&SLOW);
         let mut world = Self {
             random,
             mutation,
             // Long after every clock's beginning, so that what is subtracted from one fits.
             time: 1000 * SECOND,
             database: Database::new(first, mutation),
-            network: Network::default(),
+            network: Network::new(slow),
             processes,
             answered: 0,
             violation: None,
             watched,
             trouble,
             is_up: true,
+            is_calm: false,
             restored_at: None,
             trace: traced.then(Vec::new),
         };
@@ -171,7 +187,8 @@ impl World {
             }
             78..84 => self.client_revokes(p),
             84..92 => self.client_calls(p),
-            92..94 => self.wake(p),
+            92 => self.wake(p),
+            93 if self.random.one_in(3) => self.let_be(),
             _ => self.make_trouble(p),
         }
     }
@@ -231,6 +248,17 @@ impl World {
         {
             let told = format!("the database does {request:?} of {sender:?}");
             self.say(|| told);
+        }
+    }
+
+    /// A while passes in which all that run do what they have to.
+    fn let_be(&mut self) {
+        let length = self.database.lengths().wait().seconds() * SECOND;
+        for _ in 0..self.random.below(12) {
+            self.time += length / 7;
+            for p in 0..self.processes.len() {
+                self.rush(p, 24);
+            }
         }
     }
 
@@ -392,7 +420,8 @@ impl World {
         self.say(|| "the database is taken away, to be restored".into());
         self.network.break_off();
         let length = self.database.lengths().wait().seconds() * SECOND;
-        self.restored_at = Some(self.time + length);
+        let at_once = self.mutation == Mutation::RestoredAtOnce;
+        self.restored_at = Some(self.time + if at_once { 0 } else { length });
     }
 
     pub(crate) fn restore(&mut self) {
@@ -402,11 +431,14 @@ impl World {
         let head = self.database.head().number;
         self.say(|| format!("the database is restored to {head}"));
         // Whoever waits hears of no success; what was answered and is lost is the operator's.
-        for process in &mut self.processes {
-            process.changes.clear();
-        }
         self.network.break_off();
         self.answered &= self.database.revoked();
+        for process in &mut self.processes {
+            process.changes.clear();
+            for request in &mut process.requests {
+                request.answered &= self.answered & (1 << request.token) != 0;
+            }
+        }
     }
 
     /// What has to hold at every moment, also of processes that are stopped: they may go on at any.
