@@ -3,7 +3,7 @@
 
 use crate::{
     process::{ChangeStage, Driver, What},
-    world::{SECOND, Violation, World},
+    world::{SECOND, TOKENS, Violation, World},
 };
 use counterfoil_core::lease::Stage;
 
@@ -23,7 +23,7 @@ impl World {
         // Whatever is under way to the database comes first, so that L is what it will be.
         let length = self.database.lengths().wait().seconds().max(24) * SECOND;
         let Some(p) = (0..self.processes.len()).find(|p| self.is_well(*p)) else { return };
-        self.ask_to_revoke(p, 0b11);
+        self.ask_to_revoke(p, 0b11 << TOKENS);
         // The longest L by a clock that is slow, and some rounds to and fro.
         self.go_quietly(length, PIECES * 9 / 8 + 12);
         self.expect_answers("in L");
@@ -37,7 +37,7 @@ impl World {
         // By then whoever shows no sign of life is struck off, and no wait takes L any more.
         self.go_quietly(length, PIECES * 2);
         if let Some(p) = (0..self.processes.len()).find(|p| self.is_well(*p)) {
-            self.ask_to_revoke(p, 0b100);
+            self.ask_to_revoke(p, 0b100 << TOKENS);
             self.go_quietly(length, 12);
             self.expect_answers("at once");
         }

@@ -7,7 +7,7 @@ use counterfoil_core::{
 };
 
 /// Revoked tokens, a bit each.
-pub(crate) type Tokens = u32;
+pub(crate) type Tokens = u64;
 
 /// One entry: a token's revocation.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +99,7 @@ struct State {
 
 pub(crate) struct Database {
     state: State,
-    backup: Option<State>,
+    backup: State,
     revision: u32,
     epoch: Epoch,
     /// What is revoked once an entry is applied: of all entries that ever were, by what their
@@ -111,7 +111,7 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn new(length: Length, mutation: Mutation) -> Self {
         let state = State { entries: Vec::new(), rows: Vec::new(), lengths: Lengths::of(length) };
-        let (backup, written) = (None, vec![0]);
+        let (backup, written) = (state.clone(), vec![0]);
         Self { state, backup, revision: 0, epoch: Epoch(1), written, mutation }
     }
 
@@ -129,6 +129,11 @@ impl Database {
         self.replay(self.head())
     }
 
+    /// The token that was revoked last.
+    pub(crate) fn last_revoked(&self) -> Option<u32> {
+        self.state.entries.last().map(|entry| entry.token)
+    }
+
     pub(crate) fn rows(&self) -> &[StoredRow] {
         &self.state.rows
     }
@@ -138,16 +143,14 @@ impl Database {
     }
 
     pub(crate) fn back_up(&mut self) {
-        self.backup = Some(self.state.clone());
+        self.backup = self.state.clone();
     }
 
     /// Puts the last backup back.
     pub(crate) fn restore(&mut self, new_epoch: bool) {
-        if let Some(backup) = self.backup.clone() {
-            self.state = backup;
-            self.revision += 1;
-            self.epoch.0 += u64::from(new_epoch);
-        }
+        self.state = self.backup.clone();
+        self.revision += 1;
+        self.epoch.0 += u64::from(new_epoch);
     }
 
     /// What a renewal's statement sees when it begins.

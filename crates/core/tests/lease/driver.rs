@@ -1,7 +1,7 @@
 //! The loop that drives a node, step by step as the real one goes, and the mistakes it can make.
 
 use crate::{
-    database::{Answer, Entry, Request, StoredRow},
+    database::{Answer, Entry, Request, StoredRow, Tokens},
     mutation::Mutation,
     network::Fate,
     process::{Driver, Index},
@@ -15,6 +15,9 @@ use counterfoil_core::{
     ledger::Head,
 };
 use std::time::Duration;
+
+/// Half of all tokens.
+const EVEN: Tokens = 0x5555_5555_5555_5555;
 
 /// How far behind a row's wall clock may be before the mistake with wall clocks takes it for dead.
 fn wall_span(lengths: Lengths) -> i64 {
@@ -172,9 +175,7 @@ impl World {
                         return;
                     }
                     (Mutation::LaggingSnapshot, Some(early)) => early,
-                    (Mutation::TornSnapshot, Some(early)) => {
-                        (early & 0x5555_5555) | (revoked & 0xaaaa_aaaa)
-                    }
+                    (Mutation::TornSnapshot, Some(early)) => (early & EVEN) | (revoked & !EVEN),
                     _ => revoked,
                 };
                 let Loaded { head, .. } = loaded;

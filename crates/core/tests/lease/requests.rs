@@ -1,6 +1,7 @@
 //! Requests with a token: each is judged step by step, while everything else goes on.
 
 use crate::{
+    database::Tokens,
     mutation::Mutation,
     process::{Arrival, Judging},
     world::{Violation, World},
@@ -49,7 +50,7 @@ impl World {
         }
     }
 
-    fn accept_unless(&mut self, p: usize, token: u32, answered: bool, revoked: u32) {
+    fn accept_unless(&mut self, p: usize, token: u32, answered: bool, revoked: Tokens) {
         if revoked & (1 << token) == 0 && answered {
             let told = format!(
                 "node {p} accepts token {token}, whose revocation had been answered when the request arrived"

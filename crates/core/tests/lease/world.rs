@@ -11,8 +11,8 @@ use counterfoil_core::lease::{Length, NodeId, RowId};
 
 /// A second of true time. Clocks make eight, nine or ten steps in one of these.
 pub(crate) const SECOND: u64 = 1_000_000_000 / 9;
-/// How many tokens there are.
-const TOKENS: u32 = 14;
+/// How many tokens there are, but for some that are kept for the end.
+pub(crate) const TOKENS: u32 = 60;
 
 /// What must not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +67,7 @@ pub(crate) struct World {
 const LENGTHS: [u64; 3] = [8, 16, 24];
 
 /// What may take long in a schedule.
-const SLOW: [Option<Request>; 8] = [
-    None,
+const SLOW: [Option<Request>; 7] = [
     Some(Request::StrikeOff { row: ANY, renewals: 0 }),
     Some(Request::Renew { row: ANY, wall: 0 }),
     Some(Request::Acknowledge { row: ANY, applied: 0 }),
@@ -77,6 +76,15 @@ const SLOW: [Option<Request>; 8] = [
     Some(Request::Entries { after: 0, through: None, batch: 0 }),
     Some(Request::Revoke { tokens: 0, kind: 0 }),
 ];
+/// Some mistakes show only when this takes long, and then hardly ever.
+fn shows_when_slow(mutation: Mutation) -> Option<Request> {
+    match mutation {
+        Mutation::SameRowAgain => Some(Request::StrikeOff { row: ANY, renewals: 0 }),
+        Mutation::SilenceFromBeforeRead => Some(Request::Rows),
+        _ => None,
+    }
+}
+
 const ANY: RowId = RowId { node: NodeId([0; 16]), joined: 0 };
 
 fn length(seconds: u64) -> Length {
@@ -111,7 +119,8 @@ impl World {
             kinds: random.one_in(6),
             restores: random.one_in(8),
         };
-        let slow = random.pick(&SLOW);
+        let slow = if random.one_in(2) { random.pick(&SLOW) } else { None };
+        let slow = shows_when_slow(mutation).or(slow);
         let mut world = Self {
             random,
             mutation,
@@ -275,10 +284,10 @@ impl World {
         if !self.processes[p].is_active() || self.processes[p].changes.len() >= 3 {
             return;
         }
-        let again = self.database.revoked();
-        let tokens = if again != 0 && self.random.one_in(3) {
+        let last = self.database.last_revoked().filter(|_| self.random.one_in(3));
+        let tokens = if let Some(last) = last {
             // What has just been changed is what is asked for once more.
-            1 << again.ilog2()
+            1 << last
         } else {
             let first = self.random.below(u64::from(TOKENS)) as u32;
             let some = self.random.pick(&[1, 1, 0b11, 0b111]);
@@ -373,7 +382,7 @@ impl World {
                 self.say(|| format!("the database answers: {is_up}"));
             }
             11 if leaving && is_active => self.processes[p].told_to_leave = true,
-            12 if lengths && is_active && self.processes[p].changes.len() < 3 => {
+            12 | 14 if lengths && is_active && self.processes[p].changes.len() < 3 => {
                 let length = length(self.random.pick(&LENGTHS));
                 self.ask_for_length(p, length);
             }
