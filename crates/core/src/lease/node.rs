@@ -423,3 +423,228 @@ impl Node {
         RowId { node: self.id, joined: self.tries }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lease::{Length, Row},
+        ledger::EntryHash,
+    };
+
+    const LENGTHS: Lengths = Lengths::of(Length::DEFAULT);
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime::default().plus(Duration::from_secs(seconds))
+    }
+
+    fn head(number: u64) -> Head {
+        Head { number, hash: EntryHash([u8::try_from(number).unwrap(); 32]) }
+    }
+
+    fn seen(number: u64) -> Renewed {
+        Renewed { head: head(number), epoch: Epoch(1), lengths: LENGTHS }
+    }
+
+    macro_rules! step {
+        ($node:expr, $seconds:expr, $kind:ident) => {
+            match $node.next(at($seconds)) {
+                Next::Run(Step::$kind(step), _) => step,
+                other => panic!("{other:?}"),
+            }
+        };
+    }
+
+    /// A node that has applied 5 entries and has a row, at 100 s.
+    fn inside() -> Node {
+        let mut node = Node::new(NodeId([7; 16]));
+        let load = step!(node, 100, Load);
+        node.loaded(load, Loaded { head: head(4), epoch: Epoch(1), lengths: LENGTHS });
+        let tail = step!(node, 100, Tail);
+        assert_eq!((tail.after(), tail.through()), (head(4), None));
+        node.tailed(tail, head(5), Tailed::End);
+        let join = step!(node, 100, Join);
+        assert_eq!((join.row().joined, join.applied()), (1, 5));
+        node.joined(join);
+        node
+    }
+
+    fn own_row(node: &Node, acknowledged: u64) -> Rows {
+        let id = node.report().row.unwrap();
+        Rows::new(at(0), [Row { id, renewals: 1, acknowledged, knows: 1 }], LENGTHS)
+    }
+
+    #[test]
+    fn a_lease_begins_when_the_clock_was_noted_and_what_was_promised_is_applied() {
+        let mut node = inside();
+        let lease = node.lease();
+        let renew = step!(node, 101, Renew);
+        node.renewed(renew, Some(seen(8)));
+        assert!(!lease.term().is_held(at(101)));
+        let rows = own_row(&node, 5);
+        let watch = step!(node, 105, Watch);
+        node.watched(watch, &rows, at(105));
+        // In pieces, and never beyond what the renewal told of.
+        let tail = step!(node, 105, Tail);
+        assert_eq!((tail.after(), tail.through()), (head(5), Some(8)));
+        node.tailed(tail, head(6), Tailed::More);
+        let acknowledge = step!(node, 106, Acknowledge);
+        assert_eq!(acknowledge.applied(), 6);
+        node.acknowledged(acknowledge, true);
+        let tail = step!(node, 106, Tail);
+        node.tailed(tail, head(8), Tailed::End);
+        assert_eq!(lease.term().ends(), at(101 + 24));
+        let acknowledge = step!(node, 107, Acknowledge);
+        assert_eq!(acknowledge.applied(), 8);
+        node.acknowledged(acknowledge, true);
+        // Now it rests until it looks for entries; or until it is woken.
+        let Next::Rest(until) = node.next(at(106)) else { panic!() };
+        assert_eq!(until, at(106).plus(POLL));
+        node.wake();
+        let tail = step!(node, 106, Tail);
+        node.tailed(tail, head(8), Tailed::End);
+        assert!(matches!(node.next(at(106)), Next::Rest(_)));
+        let renew = step!(node, 111, Renew);
+        node.renewed(renew, Some(seen(8)));
+        assert_eq!(lease.term().ends(), at(111 + 24));
+    }
+
+    #[test]
+    fn who_has_no_row_drops_the_lease_and_joins_anew() {
+        for how in 0..3 {
+            let mut node = inside();
+            let lease = node.lease();
+            let renew = step!(node, 101, Renew);
+            node.renewed(renew, Some(seen(5)));
+            assert!(lease.term().is_held(at(101)));
+            match how {
+                0 => {
+                    let watch = step!(node, 101, Watch);
+                    node.watched(watch, &Rows::new(at(101), [], LENGTHS), at(101));
+                }
+                1 => {
+                    let renew = step!(node, 111, Renew);
+                    node.renewed(renew, None);
+                }
+                _ => {
+                    let rows = own_row(&node, 4);
+                    let watch = step!(node, 101, Watch);
+                    node.watched(watch, &rows, at(101));
+                    let acknowledge = step!(node, 101, Acknowledge);
+                    node.acknowledged(acknowledge, false);
+                }
+            }
+            assert!(!lease.term().is_held(at(0)), "{how}");
+            let tail = step!(node, 112, Tail);
+            node.tailed(tail, head(5), Tailed::End);
+            assert_eq!(step!(node, 112, Join).row().joined, 2, "{how}");
+            // Nobody knows whether that was committed; the next is another row.
+            node.failed(at(112));
+            assert!(matches!(node.next(at(112)), Next::Rest(_)));
+            assert_eq!(step!(node, 113, Join).row().joined, 3, "{how}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_not_what_it_was_is_the_operators() {
+        let other = Head { number: 5, hash: EntryHash([99; 32]) };
+        for (answer, alarm) in [
+            (seen(3), Alarm::HeadBehind { applied: 5, head: 3 }),
+            (Renewed { head: other, ..seen(5) }, Alarm::OtherLedger { number: 5 }),
+            (Renewed { epoch: Epoch(2), ..seen(5) }, Alarm::Restored),
+        ] {
+            let mut node = inside();
+            let lease = node.lease();
+            let renew = step!(node, 101, Renew);
+            node.renewed(renew, Some(seen(5)));
+            let renew = step!(node, 111, Renew);
+            node.renewed(renew, Some(answer));
+            assert!(!lease.term().is_held(at(0)), "{alarm}");
+            let Next::Halt(halted) = node.next(at(112)) else { panic!("{alarm}") };
+            assert_eq!((halted, halted.distrusts_index()), (alarm, true));
+            // It still can be stopped, and then takes its row with it.
+            node.leave();
+            let last = step!(node, 112, Leave);
+            node.left(last);
+            assert!(matches!(node.next(at(112)), Next::Gone));
+        }
+    }
+
+    #[test]
+    fn an_entry_of_an_unknown_kind_is_neither_acknowledged_nor_renewed_past() {
+        let mut node = inside();
+        let lease = node.lease();
+        let renew = step!(node, 101, Renew);
+        node.renewed(renew, Some(seen(5)));
+        let renew = step!(node, 111, Renew);
+        node.renewed(renew, Some(seen(7)));
+        let rows = own_row(&node, 5);
+        let watch = step!(node, 111, Watch);
+        node.watched(watch, &rows, at(111));
+        let tail = step!(node, 111, Tail);
+        node.tailed(tail, head(6), Tailed::UnknownKind);
+        let Next::Halt(alarm) = node.next(at(200)) else { panic!() };
+        assert_eq!((alarm, alarm.distrusts_index()), (Alarm::UnknownKind { number: 7 }, false));
+        // What it had is good for as long as it was.
+        assert_eq!(lease.term().ends(), at(101 + 24));
+    }
+
+    #[test]
+    fn what_was_given_up_or_came_after_leaving_is_not_believed() {
+        let mut node = inside();
+        let lease = node.lease();
+        let late = step!(node, 101, Renew);
+        node.failed(at(101));
+        let again = step!(node, 102, Renew);
+        node.renewed(late, Some(seen(5)));
+        assert!(!lease.term().is_held(at(101)));
+        node.leave();
+        node.renewed(again, Some(seen(5)));
+        assert!(!lease.term().is_held(at(102)));
+        assert_eq!(step!(node, 102, Leave).row().joined, 1);
+        // Who has never joined is gone at once.
+        let mut node = Node::new(NodeId([1; 16]));
+        node.leave();
+        assert!(matches!(node.next(at(1)), Next::Gone));
+    }
+
+    #[test]
+    fn what_a_renewal_told_of_and_the_database_has_lost_is_forgotten() {
+        let mut node = inside();
+        let lease = node.lease();
+        let renew = step!(node, 101, Renew);
+        node.renewed(renew, Some(seen(9)));
+        let renew = step!(node, 111, Renew);
+        node.renewed(renew, Some(seen(6)));
+        let rows = own_row(&node, 5);
+        let watch = step!(node, 111, Watch);
+        node.watched(watch, &rows, at(111));
+        let tail = step!(node, 111, Tail);
+        assert_eq!(tail.through(), Some(6));
+        node.tailed(tail, head(6), Tailed::End);
+        assert_eq!(lease.term().ends(), at(111 + 24));
+    }
+
+    #[test]
+    fn a_silent_row_is_struck_off_as_it_was_seen() {
+        let mut node = inside();
+        let other = RowId { node: NodeId([8; 16]), joined: 3 };
+        for (seconds, silent) in [(101, false), (111, false), (131, true)] {
+            let renew = step!(node, seconds, Renew);
+            node.renewed(renew, Some(seen(5)));
+            let own = node.report().row.unwrap();
+            let row = |id, renewals| Row { id, renewals, acknowledged: 5, knows: 1 };
+            let rows = Rows::new(at(seconds), [row(own, 2), row(other, 4)], LENGTHS);
+            let watch = step!(node, seconds, Watch);
+            node.watched(watch, &rows, at(seconds));
+            if silent {
+                let strike = step!(node, seconds, StrikeOff);
+                assert_eq!((strike.row(), strike.renewals()), (other, 4));
+                node.struck_off(strike);
+            }
+            let tail = step!(node, seconds, Tail);
+            node.tailed(tail, head(5), Tailed::End);
+            assert!(matches!(node.next(at(seconds)), Next::Rest(_)));
+        }
+    }
+}

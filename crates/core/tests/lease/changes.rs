@@ -1,7 +1,7 @@
 //! Changes and those who wait for them, and the one poller that reads rows for all of them.
 
 use crate::{
-    database::{Answer, Request, StoredRow, Tokens},
+    database::{Answer, Named, Request, StoredRow, Tokens},
     mutation::Mutation,
     network::Fate,
     process::{Change, ChangeStage, Poller, What},
@@ -13,7 +13,7 @@ use std::time::Duration;
 impl World {
     /// Somebody asks process `p` to revoke these.
     pub(crate) fn ask_to_revoke(&mut self, p: usize, tokens: Tokens) {
-        self.say(|| format!("node {p} is asked to revoke {tokens:#b}"));
+        self.say(|| format!("node {p} is asked to revoke {}", Named(tokens)));
         let began = self.clock(p);
         let stage = if self.mutation == Mutation::RowsBeforeCommit {
             ChangeStage::LooksAtRows(self.network.send(p, Request::Rows))
@@ -148,7 +148,9 @@ impl World {
                 if revoked & tokens != tokens {
                     return (Some(self.commit(p, tokens)), true);
                 }
-                self.say(|| format!("node {p} sees that {tokens:#b} is revoked, head {head}"));
+                self.say(|| {
+                    format!("node {p} sees that {} is revoked, head {head}", Named(tokens))
+                });
                 if self.mutation == Mutation::RepeatAnsweredAtOnce {
                     self.answer(p, what);
                     return (None, true);
@@ -162,7 +164,7 @@ impl World {
 
     fn answer(&mut self, p: usize, what: What) {
         if let What::Revoke(tokens) = what {
-            self.say(|| format!("node {p} answers that {tokens:#b} is revoked"));
+            self.say(|| format!("node {p} answers that {} is revoked", Named(tokens)));
             self.answered |= tokens;
         }
     }

@@ -9,6 +9,16 @@ use counterfoil_core::{
 /// Revoked tokens, a bit each.
 pub(crate) type Tokens = u64;
 
+/// Tokens, told one by one.
+pub(crate) struct Named(pub(crate) Tokens);
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let these = (0..Tokens::BITS).filter(|token| self.0 & (1 << token) != 0);
+        f.debug_set().entries(these).finish()
+    }
+}
+
 /// One entry: a token's revocation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {

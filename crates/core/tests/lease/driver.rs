@@ -56,6 +56,7 @@ impl World {
                     self.say(|| format!("node {p} gives up {step:?} (itself: {gave_up})"));
                     self.network.abandon(ticket);
                     let process = &mut self.processes[p];
+                    process.early_head = None;
                     match step {
                         Step::Tail(tail) => {
                             process.node.tailed(tail, process.index.applied, Tailed::Lost);
@@ -389,7 +390,7 @@ impl World {
     /// When the clock of node `p` will show this, in true time.
     pub(crate) fn when(&self, p: usize, moment: BootTime) -> u64 {
         let behind = moment.since(self.clock(p));
-        if behind > Duration::from_secs(3600) {
+        if behind > Duration::from_hours(1) {
             return self.time;
         }
         self.time + (behind.as_nanos() as u64).div_ceil(self.processes[p].machine.rate)

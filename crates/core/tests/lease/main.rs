@@ -5,6 +5,7 @@
 //! seed, so what was found can be run again, and is told step by step.
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it says so")]
+#![expect(clippy::print_stdout, reason = "where a mistake was found is worth knowing")]
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -65,20 +66,18 @@ fn retold(seed: u64, mutation: Mutation, watched: &'static [Violation]) -> Strin
     shortened(&world.trace().join("\n"))
 }
 
-/// Of what is written as many bytes, the first ones, which tell one from another here.
+/// Of what is written as many bytes, the first two, which tell one from another here.
 fn shortened(text: &str) -> String {
-    let mut parts = text.split("([");
-    let mut short = String::from(parts.next().unwrap_or_default());
-    for part in parts {
-        match part.split_once("])") {
-            Some((bytes, rest)) => {
-                let told: Vec<&str> = bytes.split(", ").take(2).collect();
-                short.push_str(&format!("({}){rest}", told.join(" ")));
-            }
-            None => short.push_str(&format!("([{part}")),
+    let shorten = |part: &str| match part.split_once("])") {
+        Some((bytes, rest)) => {
+            let told: Vec<&str> = bytes.split(", ").take(2).collect();
+            format!("({}){rest}", told.join(" "))
         }
-    }
-    short
+        None => format!("([{part}"),
+    };
+    let mut parts = text.split("([");
+    let first = parts.next().map(str::to_owned);
+    first.into_iter().chain(parts.map(shorten)).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long to go on is for whoever starts it to say")]

@@ -1,6 +1,6 @@
 //! Numbers that look random and are a function of a seed, so that a schedule can be run again.
 
-/// SplitMix64: one multiplication more than a counter, and good enough to choose events.
+/// `SplitMix64`: one multiplication more than a counter, and good enough to choose events.
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -1,7 +1,7 @@
 //! One schedule: what there is, what happens next, and what has to hold after each step.
 
 use crate::{
-    database::{Database, Request, Tokens},
+    database::{Database, Named, Request, Tokens},
     mutation::Mutation,
     network::Network,
     process::{ChangeStage, Driver, Machine, Process},
@@ -31,17 +31,30 @@ pub(crate) enum Violation {
     Stalled,
 }
 
-/// What kinds of trouble a schedule has: each has some, so that each is met with and without others.
-struct Trouble {
-    crashes: bool,
-    stops: bool,
-    losses: bool,
-    outages: bool,
-    leaving: bool,
-    lengths: bool,
-    kinds: bool,
-    restores: bool,
+/// A kind of trouble. A schedule has some, so that each is met with and without others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Crashes,
+    Stops,
+    Losses,
+    Outages,
+    Leaving,
+    Lengths,
+    Kinds,
+    Restores,
 }
+
+/// Of how many schedules one has it.
+const TROUBLE: [(Trouble, u64); 8] = [
+    (Trouble::Crashes, 2),
+    (Trouble::Stops, 1),
+    (Trouble::Losses, 2),
+    (Trouble::Outages, 2),
+    (Trouble::Leaving, 3),
+    (Trouble::Lengths, 3),
+    (Trouble::Kinds, 6),
+    (Trouble::Restores, 8),
+];
 
 pub(crate) struct World {
     pub(crate) random: Random,
@@ -56,7 +69,7 @@ pub(crate) struct World {
     pub(crate) violation: Option<(Violation, String)>,
     /// Which violations end the schedule.
     watched: &'static [Violation],
-    trouble: Trouble,
+    trouble: Vec<Trouble>,
     pub(crate) is_up: bool,
     pub(crate) is_calm: bool,
     pub(crate) restored_at: Option<u64>,
@@ -109,16 +122,12 @@ impl World {
             slept: 0,
         };
         let processes = (0..nodes).map(|_| Process::new(machine(&mut random))).collect();
-        let trouble = Trouble {
-            crashes: random.one_in(2),
-            stops: !random.one_in(3),
-            losses: random.one_in(2),
-            outages: random.one_in(2),
-            leaving: random.one_in(3),
-            lengths: random.one_in(3),
-            kinds: random.one_in(6),
-            restores: random.one_in(8),
-        };
+        let mut trouble = Vec::new();
+        for (kind, odds) in TROUBLE {
+            if random.one_in(odds) {
+                trouble.push(kind);
+            }
+        }
         let slow = if random.one_in(2) { random.pick(&SLOW) } else { None };
         let slow = shows_when_slow(mutation).or(slow);
         let mut world = Self {
@@ -139,7 +148,8 @@ impl World {
             trace: traced.then(Vec::new),
         };
         for p in 0..nodes {
-            let knows = if world.trouble.kinds { 1 + world.random.below(2) as u32 } else { 1 };
+            let knows =
+                if world.has(Trouble::Kinds) { 1 + world.random.below(2) as u32 } else { 1 };
             world.processes[p].start(p, knows);
             if !world.random.one_in(4) {
                 world.rush(p, 60);
@@ -171,7 +181,8 @@ impl World {
 
     pub(crate) fn say(&mut self, text: impl FnOnce() -> String) {
         let time = self.time as f64 / SECOND as f64;
-        if let Some(trace) = &mut self.trace {
+        // What comes after it does not explain it.
+        if let (Some(trace), None) = (&mut self.trace, &self.violation) {
             trace.push(format!("{time:>12.6} {}", text()));
         }
     }
@@ -351,42 +362,44 @@ impl World {
     }
 
     fn make_trouble(&mut self, p: usize) {
-        let Trouble { crashes, stops, losses, outages, leaving, lengths, kinds, restores } =
-            self.trouble;
         let is_active = self.processes[p].is_active();
         match self.random.below(16) {
             _ if !self.processes[p].runs => {
-                let newer = u32::from(kinds && self.random.one_in(2));
+                let newer = u32::from(self.has(Trouble::Kinds) && self.random.one_in(2));
                 let knows = (self.processes[p].knows + newer).min(2);
                 self.say(|| format!("node {p} starts, and knows {knows}"));
                 self.processes[p].start(p, knows);
             }
-            0..4 if stops => self.stop_or_go_on(p),
-            4 if crashes => {
+            0..4 if self.has(Trouble::Stops) => self.stop_or_go_on(p),
+            4 if self.has(Trouble::Crashes) => {
                 self.say(|| format!("node {p} crashes"));
                 self.network.abandon_all(p);
                 self.processes[p].end();
             }
-            5..8 if losses => {
+            5..8 if self.has(Trouble::Losses) => {
                 if self.network.lose(&mut self.random) {
                     self.say(|| "a message is lost".into());
                 }
             }
-            8 if outages => {
+            8 if self.has(Trouble::Outages) => {
                 self.say(|| "the database goes down and comes up again".into());
                 self.network.break_off();
             }
-            9 | 10 if outages => {
+            9 | 10 if self.has(Trouble::Outages) => {
                 self.is_up = !self.is_up;
                 let is_up = self.is_up;
                 self.say(|| format!("the database answers: {is_up}"));
             }
-            11 if leaving && is_active => self.processes[p].told_to_leave = true,
-            12 | 14 if lengths && is_active && self.processes[p].changes.len() < 3 => {
+            11 if self.has(Trouble::Leaving) && is_active => self.processes[p].told_to_leave = true,
+            12 | 14
+                if self.has(Trouble::Lengths)
+                    && is_active
+                    && self.processes[p].changes.len() < 3 =>
+            {
                 let length = length(self.random.pick(&LENGTHS));
                 self.ask_for_length(p, length);
             }
-            13 if restores && self.restored_at.is_none() => {
+            13 if self.has(Trouble::Restores) && self.restored_at.is_none() => {
                 if self.random.one_in(2) {
                     self.say(|| "the database is backed up".into());
                     self.database.back_up();
@@ -403,23 +416,24 @@ impl World {
         }
     }
 
+    fn has(&self, trouble: Trouble) -> bool {
+        self.trouble.contains(&trouble)
+    }
+
     fn stop_or_go_on(&mut self, p: usize) {
         let (time, random) = (self.time, &mut self.random);
         let process = &mut self.processes[p];
-        match process.stopped.take() {
-            Some(since) => {
-                if process.machine.sleeps {
-                    process.machine.slept += (time - since) * process.machine.rate;
-                }
-                process.machine.sleeps = false;
-                self.say(|| format!("node {p} goes on"));
+        if let Some(since) = process.stopped.take() {
+            if process.machine.sleeps {
+                process.machine.slept += (time - since) * process.machine.rate;
             }
-            None => {
-                process.stopped = Some(time);
-                process.machine.sleeps = random.one_in(2);
-                let sleeps = process.machine.sleeps;
-                self.say(|| format!("node {p} stops (its machine sleeps: {sleeps})"));
-            }
+            process.machine.sleeps = false;
+            self.say(|| format!("node {p} goes on"));
+        } else {
+            process.stopped = Some(time);
+            process.machine.sleeps = random.one_in(2);
+            let sleeps = process.machine.sleeps;
+            self.say(|| format!("node {p} stops (its machine sleeps: {sleeps})"));
         }
     }
 
@@ -461,7 +475,8 @@ impl World {
             let missing = self.answered & !process.index.revoked;
             let index = process.index;
             if missing != 0 && process.lease.term().is_held(now) {
-                let told = format!("node {p} holds a lease, and does not know of {missing:#b}");
+                let told =
+                    format!("node {p} holds a lease, and does not know of {}", Named(missing));
                 self.violated(Violation::Uncovered, told);
             }
             if self.database.replay(index.applied) != index.revoked {
