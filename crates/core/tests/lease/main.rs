@@ -33,7 +33,7 @@ const STEPS: u32 = 400;
 /// How many schedules there are, unless somebody says otherwise.
 const SCHEDULES: u64 = 30_000;
 /// Within how many a mistake has to be found.
-const ENOUGH: u64 = 60_000;
+const ENOUGH: u64 = 200_000;
 
 const EVERYTHING: &[Violation] = &[
     Violation::Accepted,

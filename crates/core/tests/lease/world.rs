@@ -44,16 +44,16 @@ enum Trouble {
     Restores,
 }
 
-/// Of how many schedules one has it.
+/// Of six schedules so many have it.
 const TROUBLE: [(Trouble, u64); 8] = [
-    (Trouble::Crashes, 2),
-    (Trouble::Stops, 1),
-    (Trouble::Losses, 2),
-    (Trouble::Outages, 2),
-    (Trouble::Leaving, 3),
-    (Trouble::Lengths, 3),
-    (Trouble::Kinds, 6),
-    (Trouble::Restores, 8),
+    (Trouble::Crashes, 3),
+    (Trouble::Stops, 4),
+    (Trouble::Losses, 3),
+    (Trouble::Outages, 3),
+    (Trouble::Leaving, 2),
+    (Trouble::Lengths, 2),
+    (Trouble::Kinds, 1),
+    (Trouble::Restores, 1),
 ];
 
 pub(crate) struct World {
@@ -92,8 +92,23 @@ const SLOW: [Option<Request>; 7] = [
 /// Some mistakes show only when this takes long, and then hardly ever.
 fn shows_when_slow(mutation: Mutation) -> Option<Request> {
     match mutation {
-        Mutation::SameRowAgain => Some(Request::StrikeOff { row: ANY, renewals: 0 }),
+        Mutation::SameRowAgain | Mutation::UnconditionalStrikeOff => {
+            Some(Request::StrikeOff { row: ANY, renewals: 0 })
+        }
         Mutation::SilenceFromBeforeRead => Some(Request::Rows),
+        Mutation::GroupWaitsForFirst => {
+            Some(Request::Entries { after: 0, through: None, batch: 0 })
+        }
+        Mutation::HeadBeforeRow => Some(Request::Join { row: ANY, applied: 0, knows: 0, wall: 0 }),
+        _ => None,
+    }
+}
+
+/// Some show only in this trouble.
+fn shows_in(mutation: Mutation) -> Option<Trouble> {
+    match mutation {
+        Mutation::RestoredAtOnce => Some(Trouble::Restores),
+        Mutation::HeadBeforeRow => Some(Trouble::Crashes),
         _ => None,
     }
 }
@@ -124,7 +139,8 @@ impl World {
         let processes = (0..nodes).map(|_| Process::new(machine(&mut random))).collect();
         let mut trouble = Vec::new();
         for (kind, odds) in TROUBLE {
-            if random.one_in(odds) {
+            let shows = shows_in(mutation) == Some(kind);
+            if random.below(6) < odds || shows {
                 trouble.push(kind);
             }
         }
@@ -209,6 +225,7 @@ impl World {
             84..92 => self.client_calls(p),
             92 => self.wake(p),
             93 if self.random.one_in(3) => self.let_be(),
+            93 if self.random.one_in(2) => self.get_through(p),
             _ => self.make_trouble(p),
         }
     }
@@ -278,6 +295,28 @@ impl World {
             self.time += length / 7;
             for p in 0..self.processes.len() {
                 self.rush(p, 24);
+            }
+        }
+    }
+
+    /// A change goes through as fast as it can, while one process comes to nothing.
+    fn get_through(&mut self, idle: usize) {
+        let Some(p) = (0..self.processes.len()).find(|p| *p != idle) else { return };
+        self.client_revokes(p);
+        for _ in 0..10 {
+            for p in (0..self.processes.len()).filter(|p| *p != idle) {
+                self.rush(p, 10);
+                if !self.processes[p].is_active() {
+                    continue;
+                }
+                for change in (0..self.processes[p].changes.len()).rev() {
+                    self.go_on(p, change);
+                }
+                self.poll(p);
+                for _ in 0..3 {
+                    self.serve(Some(p));
+                }
+                self.wake(p);
             }
         }
     }
