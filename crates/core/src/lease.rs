@@ -39,6 +39,10 @@
 //! - Watch, and what a wait reads: all rows and the lengths, in one statement.
 //! - Strike off: delete where node, `joined` *and* `renewals` are these.
 //! - Leave: delete where node is this and `joined` is not greater.
+//!
+//! Whoever puts a database back as it was deletes its rows, begins a new [`Epoch`], and lets
+//! nobody at it before the longest L that it had has passed: there are leases that it does not
+//! know of, and rows that say what is not true any more.
 
 mod length;
 mod node;

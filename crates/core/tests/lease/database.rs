@@ -156,9 +156,10 @@ impl Database {
         self.backup = self.state.clone();
     }
 
-    /// Puts the last backup back.
+    /// Puts the last backup back, without its rows: they are those of other leases.
     pub(crate) fn restore(&mut self, new_epoch: bool) {
         self.state = self.backup.clone();
+        self.state.rows.clear();
         self.revision += 1;
         self.epoch.0 += u64::from(new_epoch);
     }

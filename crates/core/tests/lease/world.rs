@@ -225,7 +225,7 @@ impl World {
             84..92 => self.client_calls(p),
             92 => self.wake(p),
             93 if self.random.one_in(3) => self.let_be(),
-            93 if self.random.one_in(2) => self.get_through(p),
+            93 if self.random.one_in(2) => self.hurry_through(p),
             _ => self.make_trouble(p),
         }
     }
@@ -300,7 +300,7 @@ impl World {
     }
 
     /// A change goes through as fast as it can, while one process comes to nothing.
-    fn get_through(&mut self, idle: usize) {
+    fn hurry_through(&mut self, idle: usize) {
         let Some(p) = (0..self.processes.len()).find(|p| *p != idle) else { return };
         self.client_revokes(p);
         for _ in 0..10 {
