@@ -108,7 +108,8 @@ impl Limiter {
                 Ok(self.held(granted, Held::Here))
             }
             Some(shared) => {
-                let granted = shared.decide(&self.here, ask).await?;
+                // On the heap, so that where nothing is shared requests need not make room.
+                let granted = Box::pin(shared.decide(&self.here, ask)).await?;
                 Ok(self.held(granted, |taken, in_use| Held::Shared(Box::new(taken), in_use)))
             }
         }

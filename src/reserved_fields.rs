@@ -6,14 +6,21 @@ use std::borrow::Cow;
 /// Whole families, by how their names begin.
 const FAMILIES: [&str; 4] = ["x-counterfoil-", "x-forwarded-", "x-http-method", "x-original-"];
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 18] = [
     "authorization",
+    "cf-connecting-ip",
     "client-ip",
+    "fastly-client-ip",
     "forwarded",
     "proxy",
     "proxy-authorization",
     "true-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
     "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
     "x-method-override",
     "x-real-ip",
     "x-request-id",

@@ -98,7 +98,7 @@ impl Operator {
             }
         };
         let metrics = Arc::new(Metrics::new(app.replica.clone(), app.limiter.clone()));
-        let common = Common::of(&config, &app, &metrics);
+        let common = Common::of(&config, &app, &metrics, None);
         let verifier = Arc::new(Verifier::new(&config, &common));
         let desk = Arc::new(Desk::new(&config, &common, app.service.clone()));
         let (service, replica) = (app.service.clone(), app.replica.clone());

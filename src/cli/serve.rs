@@ -104,7 +104,7 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
     }
     let metrics = Metrics::new(app.replica.clone(), app.limiter.clone());
     let metrics = Arc::new(metrics.watching(certificates.all()));
-    let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics)?));
+    let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics, None)?));
     let socket = operator::bind(&data)
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
     let gateway_address = listeners.gateway.listener.local_addr()?;
@@ -192,12 +192,12 @@ impl Listeners {
         let private = async |setting, address, certificate: &Option<Arc<Certificate>>| {
             let listener = bind(setting, address).await?;
             let certificate = certificate.clone();
-            Ok::<_, Failure>(Bounded { listener, places: places.of_listener(), certificate })
+            Ok::<_, Failure>(Bounded { listener, room: places.of_listener(), certificate })
         };
         let Certificates { server, gateway, forward_auth } = certificates;
         let gateway = Bounded {
             listener: bind("gateway.listen", config.gateway.listen).await?,
-            places: places.public.clone(),
+            room: places.public.clone(),
             certificate: gateway.clone(),
         };
         let asking = config.forward_auth.listen;
@@ -336,7 +336,7 @@ impl Reloading {
         if config.gateway.tls.is_some() != self.started_with.gateway.tls.is_some() {
             config.gateway.tls.clone_from(&self.started_with.gateway.tls);
         }
-        let live = Live::new(&config, &self.app, &self.metrics)?;
+        let live = Live::new(&config, &self.app, &self.metrics, Some(&self.live.load()))?;
         self.app.configure(&config)?;
         self.live.store(Arc::new(live));
         self.certificates.renew(&config);

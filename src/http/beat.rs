@@ -20,12 +20,12 @@ const BEAT: Duration = Duration::from_secs(2);
 
 /// Does `work`, which is polled at least once in every [`BEAT`]. In it, and nowhere else,
 /// a [`Deadline`] is kept.
-pub(crate) async fn keeping_deadlines<F: Future>(work: F) -> F::Output {
-    looking_every(BEAT, work).await
+pub(crate) fn keeping_deadlines<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    // On the heap: moved here, there would be room for it three times.
+    looking_every(BEAT, Box::pin(work))
 }
 
-async fn looking_every<F: Future>(beat: Duration, work: F) -> F::Output {
-    let mut work = pin!(work);
+async fn looking_every<F: Future + Unpin>(beat: Duration, mut work: F) -> F::Output {
     let mut next = pin!(sleep(beat));
     let mut is_set = false;
     poll_fn(|cx| {
@@ -39,7 +39,7 @@ async fn looking_every<F: Future>(beat: Duration, work: F) -> F::Output {
             }
             is_set = true;
         }
-        work.as_mut().poll(cx)
+        Pin::new(&mut work).poll(cx)
     })
     .await
 }

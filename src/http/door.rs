@@ -62,11 +62,19 @@ pub(crate) struct Common {
     pub(crate) unproven: Option<Arc<Unproven>>,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) stop: CancellationToken,
+    /// Ends what goes on by itself under one configuration.
+    pub(crate) retired: CancellationToken,
     pub(crate) tunnels: TaskTracker,
 }
 
 impl Common {
-    pub(crate) fn of(config: &Config, app: &App, metrics: &Arc<Metrics>) -> Self {
+    /// `unproven` is what has counted so far.
+    pub(crate) fn of(
+        config: &Config,
+        app: &App,
+        metrics: &Arc<Metrics>,
+        unproven: Option<Arc<Unproven>>,
+    ) -> Self {
         let service = &app.service;
         Self {
             replica: app.replica.clone(),
@@ -76,9 +84,10 @@ impl Common {
             watches: service.watches.clone(),
             access_tokens: service.access_tokens.clone(),
             passwords: service.door_passwords.clone(),
-            unproven: config.doors.unproven.map(Unproven::new).map(Arc::new),
+            unproven: Unproven::kept(unproven, config.doors.unproven),
             limiter: app.limiter.clone(),
             stop: app.stop.clone(),
+            retired: CancellationToken::new(),
             tunnels: app.tunnels.clone(),
         }
     }

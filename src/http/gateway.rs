@@ -62,14 +62,11 @@ use std::{
     future::poll_fn,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::Poll,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use upstream::Answer;
+use upstream::{Answer, Asked};
 use watch::{Admission, Watch};
 use websocket::Handshake;
 
@@ -103,6 +100,14 @@ struct Passage<'a> {
     target: Uri,
     /// What it holds, and how the API's rates stand.
     granted: Granted<Held>,
+}
+
+/// A request on its way to an upstream.
+struct Asking<'a> {
+    request: Box<Request<Paced>>,
+    slot: Option<Held>,
+    asked: &'a Asked,
+    patience: Patience,
 }
 
 /// Why a request may not go on.
@@ -183,13 +188,13 @@ impl Gateway {
         }
         response.headers_mut().insert(REQUEST_ID, identity::request_id(request_id));
         if let (Some(admission), Either::Right(body)) = (admission, response.body_mut()) {
-            body.watched_by(Watch::new(self, admission));
+            body.watched_by(|| Watch::new(self, admission));
         }
         Ok(response)
     }
 
-    /// Everything that is decided before a byte goes to the upstream. Reads memory only; a
-    /// password is looked at between two calls.
+    /// Everything that is decided before a byte goes to the upstream. Reads memory only, but
+    /// for limits that nodes share; a password is looked at between two calls.
     async fn admit<'a>(
         &'a self,
         peer: SocketAddr,
@@ -272,18 +277,19 @@ impl Gateway {
         self.fields.clean_trailers(trailers);
     }
 
-    async fn forward(
+    /// Sends a request to the upstream. All that can be done before anything is waited for is
+    /// done before there is a future, which is moved, and takes room on each connection.
+    fn forward(
         self: &Arc<Self>,
         peer: SocketAddr,
         admission: Admission,
         request: Request<Incoming>,
         passage: Passage<'_>,
-    ) -> Response<Body> {
+    ) -> impl Future<Output = Response<Body>> {
         let Passage { mounted, client, admitted, unusual, handshake, target, granted } = passage;
         let Granted { slot, standings } = granted;
         let request_id = admission.request_id;
-        let api = &mounted.door.api.name;
-        tracing::debug!(%request_id, %api, "admitted");
+        tracing::debug!(%request_id, api = %mounted.door.api.name, "admitted");
         let (mut head, body) = request.into_parts();
         let told = self.forwarding.told(peer.ip(), client, &head);
         let trailing = self.fields.trailing(&head.headers, unusual, !body.is_end_stream());
@@ -295,53 +301,58 @@ impl Gateway {
         }
         let version = std::mem::replace(&mut head.version, Version::HTTP_11);
         head.uri = target;
-
         let watch = || Watch::new(self.clone(), admission);
         let (body, patience) = Paced::upload(body, mounted.timeouts, watch);
-        let watch = patience.is_uploading().then(watch);
-        let mut request = Request::from_parts(head, body);
-        let asked = AtomicUsize::new(0);
-        let answered = if let Some(handshake) = handshake {
-            let client = request.extensions_mut().remove::<OnUpgrade>();
-            Handshake::ask(request.headers_mut());
-            // On the heap, so that other requests need not make room for it.
-            let mut asking = Box::pin(mounted.upstreams.switch(request, slot, &asked));
-            let answered = within(asking.as_mut(), patience, None).await;
-            answered
-                .and_then(|answer| self.switched(admission, mounted, &handshake, client, answer))
-        } else {
-            let asking = pin!(mounted.upstreams.ask(request, slot, &asked));
-            let answered = within(asking, patience, watch).await;
-            answered.and_then(|answer| passed_on(answer, mounted, request_id, trailing.taken))
-        };
-        let failure = match answered {
-            Ok(mut response) => {
-                tell_rates(response.headers_mut(), &mounted.door, &standings);
-                return response;
-            }
-            Err(failure) => failure,
-        };
-        if let Failure::Refused(refusal) = &failure {
-            let answer = error_format::answer(&mounted.door.api, refusal, request_id);
-            let mut response = door::response(answer).map(Either::Left);
-            if version < Version::HTTP_2 {
-                // The rest of the request is nobody's to read.
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
-            return response;
+        let watch = patience.is_uploading().then(|| Box::new(watch()));
+        let request = Box::new(Request::from_parts(head, body));
+        let takes_trailers = trailing.taken;
+        async move {
+            let asked = Asked::default();
+            let answered = if let Some(handshake) = handshake {
+                // On the heap, so that other requests need not make room for it.
+                let asking = Asking { request, slot, asked: &asked, patience };
+                Box::pin(self.tunnel(admission, mounted, &handshake, asking)).await
+            } else {
+                let asking = pin!(mounted.upstreams.ask(request, slot, &asked));
+                let answered = within(asking, &asked, patience, watch).await;
+                answered.and_then(|answer| passed_on(answer, mounted, request_id, takes_trailers))
+            };
+            let mut response = match answered {
+                Ok(response) => response,
+                Err(Failure::Refused(refusal)) => {
+                    let answer = error_format::answer(&mounted.door.api, &refusal, request_id);
+                    let mut response = door::response(answer).map(Either::Left);
+                    if version < Version::HTTP_2 {
+                        // The rest of the request is nobody's to read.
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(header::CONNECTION, close);
+                    }
+                    return response;
+                }
+                Err(failure) => {
+                    let upstream = mounted.upstreams.name(asked.upstream());
+                    failed(&failure, mounted, upstream, request_id)
+                }
+            };
+            tell_rates(response.headers_mut(), &mounted.door, &standings);
+            response
         }
-        let problem = failure.problem();
-        if matches!(failure, Failure::Client(_)) {
-            tracing::info!(%request_id, %api, why = %failure, "the client did not finish its request");
-        } else {
-            failure.count(&mounted.upstreams.failures);
-            let upstream = mounted.upstreams.name(asked.load(Ordering::Relaxed));
-            tracing::warn!(%request_id, %api, upstream, why = %failure, "the upstream failed");
-        }
-        let mut response = problem_response(&problem, request_id);
-        tell_rates(response.headers_mut(), &mounted.door, &standings);
-        response
+    }
+
+    /// Asks for what may become a WebSocket.
+    async fn tunnel(
+        self: &Arc<Self>,
+        admission: Admission,
+        mounted: &Mounted,
+        handshake: &Handshake,
+        asking: Asking<'_>,
+    ) -> Result<Response<Body>, Failure> {
+        let Asking { mut request, slot, asked, patience } = asking;
+        let client = request.extensions_mut().remove::<OnUpgrade>();
+        Handshake::ask(request.headers_mut());
+        let asking = pin!(mounted.upstreams.switch(*request, slot, asked));
+        let answer = within(asking, asked, patience, None).await?;
+        self.switched(admission, mounted, handshake, client, answer)
     }
 
     /// Where both sides have agreed on a WebSocket, their connections become a tunnel. What the
@@ -363,12 +374,14 @@ impl Gateway {
         let upstream = hyper::upgrade::on(&mut answer.response);
         let (watch, stop) = (Watch::new(self.clone(), admission), self.stop.clone());
         self.tunnels.spawn(keeping_deadlines(async move {
-            let (client, upstream) = match (client.await, upstream.await) {
-                (Ok(client), Ok(upstream)) => (TokioIo::new(client), TokioIo::new(upstream)),
-                (Err(error), _) | (_, Err(error)) => {
+            let both = async { Ok::<_, hyper::Error>((client.await?, upstream.await?)) };
+            let (client, upstream) = match stop.run_until_cancelled(both).await {
+                Some(Ok((client, upstream))) => (TokioIo::new(client), TokioIo::new(upstream)),
+                Some(Err(error)) => {
                     tracing::debug!(%request_id, %error, "a WebSocket did not begin");
                     return;
                 }
+                None => return,
             };
             tracing::debug!(%request_id, "a WebSocket has begun");
             let end = tunnel::pass(client, upstream, watch, stop, answer.hold).await;
@@ -390,8 +403,8 @@ impl Gateway {
                 self.metrics.rejected.inc();
                 tracing::info!(%request_id, %peer, method = loggable(request.method().as_str()), path = loggable(&hush::hushed(&self.replica, request.uri().path())), code = problem.code, detail = loggable(&problem.detail), "rejected");
                 let mut response = problem_response(problem, request_id);
-                if problem.status == StatusCode::BAD_REQUEST && request.version() < Version::HTTP_2
-                {
+                let is_unread = [StatusCode::BAD_REQUEST, StatusCode::NOT_IMPLEMENTED];
+                if is_unread.contains(&problem.status) && request.version() < Version::HTTP_2 {
                     // What comes next on this connection may be read wrongly too.
                     response
                         .headers_mut()
@@ -438,22 +451,43 @@ impl Gateway {
 /// while it is still being sent. Once it is sent, its answer may be waited for.
 async fn within(
     mut asking: Pin<&mut impl Future<Output = Result<Answer, Failure>>>,
+    asked: &Asked,
     mut patience: Patience,
-    mut watch: Option<Watch>,
+    mut watch: Option<Box<Watch>>,
 ) -> Result<Answer, Failure> {
     poll_fn(|cx| {
         if let Poll::Ready(answered) = asking.as_mut().poll(cx) {
             return Poll::Ready(answered);
         }
-        if patience.is_over() {
+        if asked.is_connecting() {
+            // That has a limit of its own.
+            patience.begin_anew();
+        } else if patience.is_over() {
             return Poll::Ready(Err(Failure::Silent));
         }
-        match watch.as_mut().filter(|_| patience.is_uploading()).and_then(Watch::refusal) {
+        match watch.as_mut().filter(|_| patience.is_uploading()).and_then(|it| it.refusal()) {
             Some(refusal) => Poll::Ready(Err(Failure::Refused(refusal))),
             None => Poll::Pending,
         }
     })
     .await
+}
+
+/// What the client gets in place of a response, and the log of why.
+fn failed(
+    failure: &Failure,
+    mounted: &Mounted,
+    upstream: &str,
+    request_id: RequestId,
+) -> Response<Body> {
+    let api = &mounted.door.api.name;
+    if matches!(failure, Failure::Client(_)) {
+        tracing::info!(%request_id, %api, why = %failure, "the client did not finish its request");
+    } else {
+        failure.count(&mounted.upstreams.failures);
+        tracing::warn!(%request_id, %api, upstream, why = %failure, "the upstream failed");
+    }
+    problem_response(&failure.problem(), request_id)
 }
 
 /// An upstream's response, made fit for the client.
@@ -521,8 +555,10 @@ pub(crate) fn host_of<B>(request: &Request<B>) -> Result<Option<&str>, Problem> 
 }
 
 fn is_host(host: &str) -> bool {
-    // An authority may name a user, a host may not.
-    is_plain(host) || (host.parse::<Authority>().is_ok() && !host.contains('@'))
+    // An authority may name a user, a host may not. What separates things elsewhere is in no
+    // name either, though it might be (RFC 3986 §3.2.2): some read a list of hosts.
+    let is_usual = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]".contains(&b);
+    is_plain(host) || (host.bytes().all(is_usual) && host.parse::<Authority>().is_ok())
 }
 
 /// Whether it is a name or an IPv4 address, as nearly all are. That takes no memory to see.

@@ -79,6 +79,7 @@ where
     let (mut is_waiting, mut is_last) = (false, false);
     let mut seen = 0;
     let mut idle = Deadline::after(HEAD_TIMEOUT);
+    let mut soon = Deadline::after(Duration::ZERO);
     let ended = poll_fn(|cx| {
         if !is_waiting {
             // Asked once, it wakes this task; asked each time, it would take a lock.
@@ -96,9 +97,12 @@ where
             let begun = streams.0.begun.load(Ordering::Relaxed);
             if begun != seen || streams.0.open.load(Ordering::Relaxed) > 0 {
                 seen = begun;
+                soon = Deadline::after(Duration::ZERO);
                 idle = Deadline::after(if is_last { LAST } else { IDLE });
             }
-            if !idle.is_over() {
+            // Where others find no place, none is kept for what may come.
+            let makes_room = || !is_last && soon.is_over() && stopping.is_crowded();
+            if !idle.is_over() && !makes_room() {
                 return Poll::Pending;
             }
             if is_last {
@@ -142,6 +146,8 @@ where
         self.0.begun.fetch_add(1, Ordering::Relaxed);
         self.0.open.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(self.0.clone());
+        // Moved on its way, there would be room for it several times.
+        let stream = Box::pin(stream);
         tokio::spawn(keeping_deadlines(async move {
             taken_in_time(stream, WRITE_TIME).await;
             drop(counted);
@@ -157,12 +163,11 @@ thread_local! {
 
 /// Passes a stream's answer on, until the client has taken nothing of it for too long. A
 /// stream that asks for nothing waits for the client, who alone opens its window.
-async fn taken_in_time(stream: impl Future<Output = ()>, patience: Duration) {
-    let mut stream = pin!(stream);
+async fn taken_in_time(mut stream: impl Future<Output = ()> + Unpin, patience: Duration) {
     let mut stuck: Option<Deadline> = None;
     poll_fn(|cx| {
         HAS_ASKED.set(false);
-        if stream.as_mut().poll(cx).is_ready() {
+        if Pin::new(&mut stream).poll(cx).is_ready() {
             return Poll::Ready(());
         }
         if HAS_ASKED.get() {
@@ -193,9 +198,8 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         translate(&mut request);
-        let answering = self.0.call(request);
+        let mut answering = Box::pin(self.0.call(request));
         Box::pin(async move {
-            let mut answering = pin!(answering);
             let answer = poll_fn(|cx| {
                 HAS_ASKED.set(true);
                 answering.as_mut().poll(cx)
@@ -297,7 +301,7 @@ mod tests {
         fn execute(&self, stream: F) {
             let over = self.0.clone();
             tokio::spawn(async move {
-                keeping_deadlines(taken_in_time(stream, Duration::ZERO)).await;
+                keeping_deadlines(taken_in_time(Box::pin(stream), Duration::ZERO)).await;
                 over.send(()).unwrap();
             });
         }

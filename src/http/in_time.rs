@@ -1,6 +1,7 @@
 //! A connection whose other end has to take what is written to it.
 
 use std::{
+    cell::Cell,
     io::IoSlice,
     pin::Pin,
     task::{Context, Poll},
@@ -15,6 +16,28 @@ use tokio::{
 /// How long the other end may take to take anything at all.
 const WRITE_TIME: Duration = Duration::from_mins(1);
 
+thread_local! {
+    /// Whether the client of the connection that is polled on this thread has no room for more;
+    /// none: of that connection nobody asks.
+    static IS_FULL: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Polls a client's connection; meanwhile [`is_full`] tells of it. `was_full` is kept from one
+/// time to the next.
+pub(super) fn telling<T>(was_full: &mut bool, poll: impl FnOnce() -> T) -> T {
+    IS_FULL.set(Some(*was_full));
+    let polled = poll();
+    *was_full = IS_FULL.take().unwrap_or_default();
+    polled
+}
+
+/// Whether the client, whose connection is polled, has no room for more. Whoever then sends
+/// nothing is polled again once there is some: else what slow readers have not taken is here
+/// many times over, while the kernel has it, too.
+pub(super) fn is_full() -> bool {
+    IS_FULL.get().unwrap_or_default()
+}
+
 /// A connection, and what is held for as long as it is open.
 #[derive(Debug)]
 pub(crate) struct InTime<P = ()> {
@@ -22,12 +45,36 @@ pub(crate) struct InTime<P = ()> {
     write_time: Duration,
     /// Runs while the other end takes nothing.
     stuck: Option<Pin<Box<Sleep>>>,
+    /// Whether it is a client's, of which [`is_full`] tells.
+    is_clients: bool,
     _held: P,
 }
 
 impl<P> InTime<P> {
     pub(crate) fn new(stream: TcpStream, held: P) -> Self {
-        Self { stream, write_time: WRITE_TIME, stuck: None, _held: held }
+        Self { stream, write_time: WRITE_TIME, stuck: None, is_clients: false, _held: held }
+    }
+
+    /// A client's connection.
+    pub(crate) fn of_client(stream: TcpStream, held: P) -> Self {
+        Self { is_clients: true, ..Self::new(stream, held) }
+    }
+
+    /// Tells whether there is room for more, and goes on as [`Self::in_time`].
+    fn told(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<std::io::Result<usize>>,
+    ) -> Poll<std::io::Result<usize>> {
+        if self.is_clients
+            && let Some(was_full) = IS_FULL.get()
+        {
+            IS_FULL.set(Some(written.is_pending()));
+            if was_full && written.is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        self.in_time(cx, written)
     }
 
     /// Looks at what has come, without taking it.
@@ -72,7 +119,7 @@ impl<P: Unpin> AsyncWrite for InTime<P> {
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.in_time(cx, written)
+        self.told(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -95,7 +142,7 @@ impl<P: Unpin> AsyncWrite for InTime<P> {
             [piece] => stream.poll_write(cx, piece),
             _ => stream.poll_write_vectored(cx, pieces),
         };
-        self.in_time(cx, written)
+        self.told(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,7 +3,8 @@
 use super::{
     arrival::{Arrival, Protocol},
     beat::{Beats, Deadline, keeping_deadlines},
-    head, http2,
+    head, http2, in_time,
+    places::Room,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -47,6 +48,11 @@ pub(crate) trait Listener: Send + 'static {
     /// The next connection.
     fn next(&mut self)
     -> impl Future<Output = std::io::Result<(Self::Arrival, Self::Peer)>> + Send;
+
+    /// The places of its connections, where they are counted.
+    fn room(&self) -> Option<Room> {
+        None
+    }
 }
 
 impl Listener for TcpListener {
@@ -90,7 +96,8 @@ pub(crate) async fn serve<L, S, B>(
     let mut http = Builder::new();
     http.timer(Beats).header_read_timeout(HEAD_TIMEOUT).max_buf_size(head::READ);
     let http = Arc::new(http);
-    let (connections, stopping) = (TaskTracker::new(), Arc::<Stopping>::default());
+    let (connections, stopping) =
+        (TaskTracker::new(), Arc::new(Stopping::in_room(listener.room())));
     loop {
         let accepted = tokio::select! {
             accepted = listener.next() => accepted,
@@ -134,11 +141,21 @@ pub(crate) async fn serve<L, S, B>(
 /// are polled.
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
+    room: Option<Room>,
     has_begun: AtomicBool,
     told: Notify,
 }
 
 impl Stopping {
+    fn in_room(room: Option<Room>) -> Self {
+        Self { room, ..Self::default() }
+    }
+
+    /// Whether hardly any place is left for other connections.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.room.as_ref().is_some_and(Room::is_crowded)
+    }
+
     fn begin(&self) {
         self.has_begun.store(true, Ordering::SeqCst);
         self.told.notify_waiters();
@@ -158,13 +175,13 @@ impl Stopping {
 async fn opened<A: Arrival>(arrival: A, stopping: &Stopping) -> Option<(A::Stream, Protocol)> {
     let mut opening = pin!(arrival.open());
     let mut told = pin!(stopping.told());
-    let end = Deadline::after(HEAD_TIMEOUT);
+    let (end, soon) = (Deadline::after(HEAD_TIMEOUT), Deadline::after(Duration::ZERO));
     let opened = poll_fn(|cx| {
         if let Poll::Ready(opened) = opening.as_mut().poll(cx) {
             return Poll::Ready(opened.map_err(|error| error.to_string()));
         }
         let _ = told.as_mut().poll(cx);
-        if stopping.has_begun() || end.is_over() {
+        if stopping.has_begun() || end.is_over() || soon.is_over() && stopping.is_crowded() {
             return Poll::Ready(Err("it took too long to begin".to_owned()));
         }
         Poll::Pending
@@ -193,18 +210,21 @@ async fn converse<I, S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut told = pin!(stopping.told());
-    let (mut is_waiting, mut is_last) = (false, false);
+    let (mut is_waiting, mut is_last, mut was_full) = (false, false, false);
+    let soon = Deadline::after(Duration::ZERO);
     let ended = poll_fn(|cx| {
         if !is_waiting {
             // Asked once, it wakes this task; asked each time, it would take a lock.
             let _ = told.as_mut().poll(cx);
             is_waiting = true;
         }
-        if !is_last && stopping.has_begun() {
+        // Where others find no place, none is kept for what may come.
+        let makes_room = || soon.is_over() && stopping.is_crowded();
+        if !is_last && (stopping.has_begun() || makes_room()) {
             connection.as_mut().graceful_shutdown();
             is_last = true;
         }
-        connection.as_mut().poll(cx)
+        in_time::telling(&mut was_full, || connection.as_mut().poll(cx))
     });
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a connection ended early");

@@ -13,12 +13,14 @@ use super::{
     openapi, problem,
     server::Server,
     status,
+    unproven::Unproven,
     verify::Verifier,
 };
 use crate::{app::App, config::Config, telemetry::Metrics};
 use arc_swap::ArcSwap;
 use axum::{Router, middleware};
 use std::sync::Arc;
+use tokio_util::sync::DropGuard;
 
 /// The doors and interfaces of one configuration.
 pub(crate) struct Live {
@@ -28,16 +30,26 @@ pub(crate) struct Live {
     pub(crate) server: Arc<Server>,
     /// What the operator's socket answers.
     pub(crate) operator: Router,
+    unproven: Option<Arc<Unproven>>,
+    /// What goes on by itself ends with this.
+    _retires: DropGuard,
 }
 
 /// What is served now. Reading it takes no lock.
 pub(crate) type Current = Arc<ArcSwap<Live>>;
 
 impl Live {
-    /// What `config` asks for, on what `app` has.
-    pub(crate) fn new(config: &Config, app: &App, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
+    /// What `config` asks for, on what `app` has, and in place of what was `before`.
+    pub(crate) fn new(
+        config: &Config,
+        app: &App,
+        metrics: &Arc<Metrics>,
+        before: Option<&Self>,
+    ) -> anyhow::Result<Self> {
         let replica = &app.replica;
-        let common = Common::of(config, app, metrics);
+        let unproven = before.and_then(|before| before.unproven.clone());
+        let common = Common::of(config, app, metrics, unproven);
+        let retires = common.retired.clone().drop_guard();
         let exchange = Arc::new(Exchange::new(config, &common, app.service.clone()));
         let gateway = Gateway::new(config, &common, exchange.clone())?;
         let verifier = Arc::new(Verifier::new(config, &common));
@@ -93,6 +105,8 @@ impl Live {
                 replica: replica.clone(),
             }),
             operator: api::for_operator(app.service.clone(), verifier, desk, replica.clone()),
+            unproven: common.unproven.clone(),
+            _retires: retires,
         })
     }
 }

@@ -255,8 +255,8 @@ mod tests {
         let store = Sqlite::open(locked, Path::new("test.db"), Box::new(|_, _| {})).unwrap();
         let replica = Arc::new(Replica::trusting(index()));
         let app = App::on(&config, Arc::new(store), replica.clone(), None).unwrap();
-        let live = Live::new(&config, &app, &Arc::new(Metrics::new(replica, app.limiter.clone())))
-            .unwrap();
+        let metrics = Arc::new(Metrics::new(replica, app.limiter.clone()));
+        let live = Live::new(&config, &app, &metrics, None).unwrap();
         let peer = SocketAddr::from(([127, 0, 0, 1], 7));
 
         let bearer = |n| Some(format!("Bearer {}", secret(n).reveal()));

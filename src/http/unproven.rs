@@ -9,7 +9,7 @@ use crate::clock;
 use counterfoil_core::{Code, Refusal, limit::Rate, refusal::About, time::Seconds};
 use std::{
     net::IpAddr,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ const TOLD: Duration = Duration::from_mins(1);
 
 /// What is counted of each address, at all doors together.
 pub(crate) struct Unproven {
+    rate: Rate,
     throttle: Throttle,
     /// When the log was told last.
     told: Mutex<Option<Instant>>,
@@ -28,7 +29,17 @@ impl Unproven {
     pub(crate) fn new(rate: Rate) -> Self {
         let window = Duration::from_secs(rate.per().0);
         let throttle = Throttle::new(rate.requests(), window, clock::steady());
-        Self { throttle, told: Mutex::default() }
+        Self { rate, throttle, told: Mutex::default() }
+    }
+
+    /// What goes on counting where the rate has stayed as it is, and else begins.
+    pub(crate) fn kept(before: Option<Arc<Self>>, rate: Option<Rate>) -> Option<Arc<Self>> {
+        let rate = rate?;
+        Some(
+            before
+                .filter(|before| before.rate == rate)
+                .unwrap_or_else(|| Arc::new(Self::new(rate))),
+        )
     }
 
     /// Counts a refusal that went to `client`; what is said instead, where it is one too many.
@@ -59,6 +70,16 @@ impl Unproven {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_goes_on_counting_under_the_same_rate() {
+        let rate = |text: &str| Some(text.parse().unwrap());
+        let first = Unproven::kept(None, rate("2/1h")).unwrap();
+        let kept = |rate| Unproven::kept(Some(first.clone()), rate);
+        assert!(Arc::ptr_eq(&first, &kept(rate("2/1h")).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &kept(rate("3/1h")).unwrap()));
+        assert!(kept(None).is_none());
+    }
 
     #[test]
     fn only_what_proves_nothing_counts() {

@@ -23,7 +23,9 @@ use anyhow::Context as _;
 use counterfoil_core::{
     Timestamp,
     id::SlotId,
-    limit::{Ask, Claim, Granted, Holds, Key, Limiter as Here, NoSuchSlot, Owner, Refused, Slot},
+    limit::{
+        Ask, Claim, Granted, Holds, Key, Limiter as Here, Limits, NoSuchSlot, Owner, Refused, Slot,
+    },
 };
 use redis::{Client, Cmd, TlsCertificates, Value};
 use std::{
@@ -59,19 +61,29 @@ impl From<Unexpected> for Gone {
     }
 }
 
+/// For how long at most rates are asked here too, after something was granted of which the
+/// server does not know. Milliseconds. Over a whole day few tokens have requests at all nodes.
+const MEMORY: i64 = 10 * 60 * 1000;
+
 /// Whether the server is there, and may decide.
 #[derive(Debug, Default)]
 struct Health {
     is_up: AtomicBool,
     /// Until when the server may not know of all that is held. Milliseconds.
     settled_at: AtomicI64,
+    /// When the server was reached, and this node had granted what that did not know of; zero:
+    /// never. Milliseconds.
+    apart_at: AtomicI64,
     /// How often this node decided alone.
     alone: AtomicU64,
 }
 
 impl Health {
-    fn went_up(&self, settled_at: Timestamp) {
+    fn went_up(&self, settled_at: Timestamp, apart_at: Option<Timestamp>) {
         self.settled_at.store(settled_at.as_millis(), Ordering::Relaxed);
+        if let Some(apart_at) = apart_at {
+            self.apart_at.store(apart_at.as_millis(), Ordering::Relaxed);
+        }
         self.is_up.store(true, Ordering::Release);
     }
 
@@ -85,6 +97,12 @@ impl Health {
 
     fn is_settled(&self, now: Timestamp) -> bool {
         now.as_millis() >= self.settled_at.load(Ordering::Relaxed)
+    }
+
+    /// Whether requests may count here of which the server does not know.
+    fn knows_more(&self, limits: &Limits, now: Timestamp) -> bool {
+        let memory = limits.memory_millis().min(MEMORY);
+        now.as_millis() < self.apart_at.load(Ordering::Relaxed).saturating_add(memory)
     }
 }
 
@@ -215,11 +233,16 @@ impl Shared {
         }
         // Before it could know of all that is held, the server may only say no.
         let now = clock::counting();
-        let part = if self.0.health.is_settled(now) {
-            None
+        let limits = if !self.0.health.is_settled(now) {
+            Some(ask.limits.divided(self.0.nodes))
+        } else if self.0.health.knows_more(ask.limits, now) {
+            Some(ask.limits.rates_divided(self.0.nodes))
         } else {
-            let limits = ask.limits.divided(self.0.nodes);
-            Some(here.decide(&Ask { limits: &limits, ..*ask }, now)?)
+            None
+        };
+        let part = match limits {
+            Some(limits) => Some(here.decide(&Ask { limits: &limits, ..*ask }, now)?),
+            None => None,
         };
         let mut there = self.there(ask);
         let decided = self.ask(ask, there.as_mut()).await;

@@ -208,6 +208,19 @@ fn judge(
                 wrong(name);
             }
         }
+        if front == Front::Gateway {
+            let path = target.split('?').next().unwrap_or("").to_ascii_lowercase();
+            if ["..", "//", "\\", "%2f", "%5c", "%2e"].iter().any(|other| path.contains(other)) {
+                wrong("a path that can be read in two ways");
+            }
+            // Others may read as it, and come later.
+            if !request.values("host").first().is_some_and(|host| host.starts_with("127.0.0.1:")) {
+                wrong("a host that is not the upstream's");
+            }
+            if request.values("x-forwarded-host").len() > 1 {
+                wrong("more than one host that was asked for");
+            }
+        }
         if !target.contains("-last") {
             if method != row.method {
                 wrong("another method");

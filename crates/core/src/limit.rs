@@ -135,10 +135,20 @@ impl Limits {
     /// smaller than they are many.
     #[must_use]
     pub fn divided(&self, nodes: u32) -> Self {
-        Self {
-            in_flight: self.in_flight.map(|most| (most / nodes.max(1)).max(1)),
-            rates: Arc::new(self.rates.iter().map(|rate| rate.divided(nodes)).collect()),
-        }
+        let in_flight = self.in_flight.map(|most| (most / nodes.max(1)).max(1));
+        Self { in_flight, ..self.rates_divided(nodes) }
+    }
+
+    /// The same of the rates alone.
+    #[must_use]
+    pub fn rates_divided(&self, nodes: u32) -> Self {
+        let rates = self.rates.iter().map(|rate| rate.divided(nodes)).collect();
+        Self { in_flight: self.in_flight, rates: Arc::new(rates) }
+    }
+
+    /// The longest that a request may count against its token, by any of the rates.
+    pub fn memory_millis(&self) -> i64 {
+        self.rates.iter().map(Rate::memory_millis).max().unwrap_or(0)
     }
 }
 
@@ -386,6 +396,10 @@ mod tests {
         assert_eq!(limits.in_flight(), Some(1));
         assert_eq!(limits.rates(), rates(&["333/60s", "1/24h"]));
         assert_eq!(Limits::default().divided(3), Limits::default());
+        let limits = Limits::new(Some(5), rates(&["1000/60s"])).unwrap().rates_divided(3);
+        assert_eq!((limits.in_flight(), limits.rates()), (Some(5), &*rates(&["333/60s"])));
+        assert_eq!(limits.memory_millis(), limits.rates()[0].memory_millis());
+        assert_eq!(Limits::default().memory_millis(), 0);
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl House {
         let replica = Arc::new(Replica::trusting(index()));
         let app = App::on(&config, Arc::new(store), replica.clone(), None).unwrap();
         let metrics = Arc::new(Metrics::new(replica, app.limiter.clone()));
-        let live = Live::new(&config, &app, &metrics).unwrap();
+        let live = Live::new(&config, &app, &metrics, None).unwrap();
         let live = Arc::new(ArcSwap::from_pointee(live));
         let address = |bounded: &super::Bounded| bounded.listener.local_addr().unwrap();
         Self {

@@ -27,6 +27,9 @@ pub(super) enum Failure {
     /// It answered something that cannot be passed on.
     #[error("{0}")]
     Unfit(&'static str),
+    /// It says that it is not well.
+    #[error("it answered {}", .0.as_u16())]
+    Unwell(StatusCode),
     /// It did not answer in time.
     #[error("it did not answer in time")]
     Silent,
@@ -64,7 +67,7 @@ impl Failure {
                 let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
                 return Problem { retry_after: Some(1), ..busy };
             }
-            Self::Unreachable(_) | Self::Closed(_) => {
+            Self::Unreachable(_) | Self::Closed(_) | Self::Unwell(_) => {
                 (StatusCode::BAD_GATEWAY, "upstream_failed", "the upstream did not answer")
             }
             Self::NoHttp(_) => (
@@ -93,7 +96,7 @@ impl Failure {
             Self::NoPlace => &failures.no_place,
             Self::Unreachable(_) | Self::Unconnected => &failures.unreachable,
             Self::Closed(_) => &failures.closed,
-            Self::NoHttp(_) | Self::Unfit(_) => &failures.unfit,
+            Self::NoHttp(_) | Self::Unfit(_) | Self::Unwell(_) => &failures.unfit,
             Self::Silent => &failures.silent,
             Self::Client(_) | Self::Refused(_) => return,
         };

@@ -132,7 +132,10 @@ impl Fields {
         }
         remove_hop_by_hop(headers);
         let ours = |value: &HeaderValue| {
-            let name = value.as_bytes().split(|b| *b == b'=').next().unwrap_or_default();
+            // Of one without a name browsers send the value back as it is, name and all.
+            let is_nothing = |b: &u8| *b == b'=' || b.is_ascii_whitespace();
+            let named = value.as_bytes().iter().position(|b| !is_nothing(b)).unwrap_or_default();
+            let name = value.as_bytes()[named..].split(|b| *b == b'=').next().unwrap_or_default();
             COOKIES.iter().any(|cookie| name.trim_ascii().eq_ignore_ascii_case(cookie.as_bytes()))
         };
         if headers.get_all(header::SET_COOKIE).iter().any(ours) {

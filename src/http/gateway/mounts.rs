@@ -1,6 +1,9 @@
 //! Mounts: which API a host and path mean, and where its upstream is.
 
-use super::{cors::Cors, upstream::Upstreams};
+use super::{
+    cors::Cors,
+    upstream::{Connections, Upstreams},
+};
 use crate::{
     config::{Mount, ProtectedApi, Timeouts},
     http::{
@@ -42,7 +45,9 @@ impl Mounts {
     pub(super) fn new(apis: &[ProtectedApi], common: &Common) -> anyhow::Result<Self> {
         let mut mounts = Self { hosts: Vec::new(), paths: Vec::new(), all: Vec::new() };
         // Those that wait are shared out, that none takes all.
-        let links = Places::of_process().idle / apis.len().max(1);
+        let places = Places::of_process();
+        let (idle, most) = (places.idle / apis.len().max(1), places.of_api(apis.len()));
+        let links = Connections { idle, most };
         for protected in apis {
             let mounted = Arc::new(Mounted::new(mounts.all.len(), protected, links, common)?);
             mounts.all.push(mounted.clone());
@@ -95,7 +100,7 @@ impl Mounted {
     fn new(
         number: usize,
         protected: &ProtectedApi,
-        links: usize,
+        links: Connections,
         common: &Common,
     ) -> anyhow::Result<Self> {
         let (name, upstream) = (&protected.api.name, &protected.upstream);
@@ -106,7 +111,13 @@ impl Mounted {
             cors: protected.cors.as_ref().map(Cors::new).transpose()?,
             streams_ended: common.metrics.streams_ended(&protected.api.name),
             door: Door::new("gateway", &protected.api, common),
-            upstreams: Upstreams::new(name, upstream, links, &common.metrics.upstreams)?,
+            upstreams: Upstreams::new(
+                name,
+                upstream,
+                links,
+                &common.metrics.upstreams,
+                &common.retired,
+            )?,
             timeouts: upstream.timeouts,
             exchange: protected.exchange(),
             base: base.trim_end_matches('/').to_owned(),

@@ -1,7 +1,10 @@
 //! A body on its way through: cut off when it stands still, and known to be done.
 
 use super::{failure::chain, held::Hold, trailers, upstream::Upstream, watch::Watch};
-use crate::{config::Timeouts, http::beat::Deadline};
+use crate::{
+    config::Timeouts,
+    http::{beat::Deadline, in_time},
+};
 use counterfoil_core::{Refusal, id::RequestId};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
@@ -15,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// A body that has to go on.
+/// A body that has to go on. It is moved often on its way: what few have lies elsewhere.
 pub(crate) struct Paced {
     /// None: there is nothing.
     inner: Option<Incoming>,
@@ -28,11 +31,11 @@ pub(crate) struct Paced {
     hold: Hold,
     /// The last piece, while it is kept back.
     #[expect(clippy::option_option, reason = "of a body that has ended it is nothing")]
-    last: Option<Option<Frame<Bytes>>>,
+    last: Option<Option<Box<Frame<Bytes>>>>,
     /// Who is told of where the rest of it does not come.
     source: Option<Source>,
     /// What says when it has to end.
-    watch: Option<Watch>,
+    watch: Option<Box<Watch>>,
     /// Whether it is a client's.
     is_upload: bool,
 }
@@ -66,6 +69,12 @@ impl Patience {
     /// Whether an upload is still going on.
     pub(super) fn is_uploading(&self) -> bool {
         self.upload.as_ref().is_some_and(|(told, _)| told.strong_count() > 0)
+    }
+
+    /// Begins from now on: so far nobody could have answered.
+    pub(super) fn begin_anew(&mut self) {
+        let Timeouts { upload, response, .. } = self.timeouts;
+        self.deadline = Deadline::after(if self.upload.is_some() { upload } else { response });
     }
 
     /// Whether it is at its end. To be asked with each beat.
@@ -125,7 +134,7 @@ impl Paced {
             upload: told.as_ref().map(|told| (Arc::downgrade(told), 0)),
             timeouts,
         };
-        let watch = told.as_ref().map(|_| watch());
+        let watch = told.as_ref().map(|_| Box::new(watch()));
         let body = Self::new(Some(inner), timeouts.upload);
         (Self { told, watch, is_upload: true, ..body }, patience)
     }
@@ -163,12 +172,14 @@ impl Paced {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
-        self.hold.poll_end(cx).map(|()| self.last.take().flatten().map(Ok))
+        self.hold.poll_end(cx).map(|()| self.last.take().flatten().map(|frame| Ok(*frame)))
     }
 
-    /// Has it end when `watch` says so.
-    pub(super) fn watched_by(&mut self, watch: Watch) {
-        self.watch = Some(watch);
+    /// Has an upstream's end when `watch` says so, unless all of it is there already.
+    pub(super) fn watched_by(&mut self, watch: impl FnOnce() -> Watch) {
+        if self.source.is_some() {
+            self.watch = Some(Box::new(watch()));
+        }
     }
 
     /// Trailers as they may go on; anything else as it is.
@@ -206,7 +217,7 @@ impl Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = &mut *self;
-        if let Some(refusal) = this.watch.as_mut().and_then(Watch::refusal) {
+        if let Some(refusal) = this.watch.as_mut().and_then(|watch| watch.refusal()) {
             this.told = None;
             return Poll::Ready(Some(Err(Interrupted::Refused(refusal))));
         }
@@ -214,14 +225,19 @@ impl Body for Paced {
             return this.poll_last(cx);
         }
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        if let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) {
+        let polled = if !this.is_upload && in_time::is_full() {
+            Poll::Pending
+        } else {
+            Pin::new(&mut *inner).poll_frame(cx)
+        };
+        if let Poll::Ready(frame) = polled {
             this.deadline = None;
             let ends = inner.is_end_stream();
             let frame = frame.map(|frame| frame.map(|frame| this.cleaned(frame)));
             if !matches!(frame, Some(Ok(_))) || ends {
                 this.told = None;
                 if this.hold.is_any() && !matches!(frame, Some(Err(_))) {
-                    this.last = Some(frame.and_then(Result::ok));
+                    this.last = Some(frame.and_then(Result::ok).map(Box::new));
                     return this.poll_last(cx);
                 }
             } else if let Some(told) = &this.told {

@@ -31,8 +31,10 @@ use idle::Idle;
 use link::{Begun, Link, Unanswered};
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// To how many upstreams one request goes at most.
 const TRIES: u32 = 3;
@@ -43,6 +45,15 @@ pub(super) struct Upstreams {
     /// How often there was something to choose.
     choices: AtomicUsize,
     pub(super) failures: UpstreamFailures,
+}
+
+/// How many connections an API may have to all of its upstreams.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connections {
+    /// That wait unused.
+    pub(super) idle: usize,
+    /// In all.
+    pub(super) most: usize,
 }
 
 /// One of them.
@@ -69,6 +80,36 @@ pub(super) struct Answer {
     pub(super) more_from: Option<Arc<Upstream>>,
 }
 
+/// Where a request is.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    upstream: AtomicUsize,
+    is_connecting: AtomicBool,
+}
+
+impl Asked {
+    /// Which upstream has it, or had it last.
+    pub(super) fn upstream(&self) -> usize {
+        self.upstream.load(Ordering::Relaxed)
+    }
+
+    /// Whether it waits for a connection.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.is_connecting.load(Ordering::Relaxed)
+    }
+
+    fn go_to(&self, upstream: usize) {
+        self.upstream.store(upstream, Ordering::Relaxed);
+    }
+
+    async fn connect(&self, upstream: &Arc<Upstream>) -> Result<Link, Failure> {
+        self.is_connecting.store(true, Ordering::Relaxed);
+        let link = upstream.connect().await;
+        self.is_connecting.store(false, Ordering::Relaxed);
+        link
+    }
+}
+
 /// A request that an upstream has, among others that it might have gone to.
 pub(super) struct Load(Arc<Upstream>);
 
@@ -86,18 +127,19 @@ impl Drop for Load {
 }
 
 impl Upstreams {
-    /// Those that `configured` has of the API. No more than `most` unused connections are kept
-    /// in all.
+    /// Those that `configured` has of the API. Health checks end once they are `retired`.
     pub(super) fn new(
         api: &str,
         configured: &config::Upstream,
-        most: usize,
+        connections: Connections,
         metrics: &UpstreamMetrics,
+        retired: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let failures = metrics.failures(api);
         let is_secure = configured.urls.iter().any(|url| url.scheme_str() == Some("https"));
         let tls = is_secure.then(|| tls::config(&configured.tls).map(Arc::new)).transpose()?;
-        let each = most / configured.urls.len().max(1);
+        let each = connections.idle / configured.urls.len().max(1);
+        let places = Arc::new(Semaphore::new(connections.most));
         let all = configured.urls.iter().map(|url| {
             let tls = tls.clone().map(|tls| (tls, configured.tls.server_name.clone()));
             let name = url.to_string().trim_end_matches('/').to_owned();
@@ -106,7 +148,7 @@ impl Upstreams {
                 api: api.to_owned(),
                 host: host_of(url)?,
                 failures: failures.clone(),
-                connector: Connector::new(url, tls, configured.timeouts.connect)?,
+                connector: Connector::new(url, tls, configured.timeouts.connect, places.clone())?,
                 idle: Arc::new(Idle::new(each)),
                 health: Health::new(gauge, configured.health.is_some()),
                 under_way: AtomicUsize::new(0),
@@ -114,7 +156,9 @@ impl Upstreams {
             });
             tokio::spawn(keeping_deadlines(idle::sweep(Arc::downgrade(&upstream.idle))));
             if let Some(check) = &configured.health {
-                tokio::spawn(health::check(Arc::downgrade(&upstream), check.clone()));
+                let check = health::check(Arc::downgrade(&upstream), check.clone());
+                let retired = retired.clone();
+                tokio::spawn(async move { retired.run_until_cancelled(check).await });
             }
             Ok(upstream)
         });
@@ -134,30 +178,30 @@ impl Upstreams {
     }
 
     /// Sends a request, and waits for the head of the response. While that goes on, `asked`
-    /// tells which upstream has it. What is `held` is given back when the request is over here,
+    /// tells where it is. What is `held` is given back when the request is over here,
     /// or goes on to whoever passes the response on.
     ///
     /// A request goes to another upstream only if nothing of it was sent. Once it was sent it
-    /// is sent again only if nothing could come of both: it changes nothing, has no body, and
+    /// is sent again only if asking twice comes to the same, it has no body, and
     /// the connection had carried others and was closed without a word.
     pub(super) async fn ask(
         &self,
-        mut request: Request<Paced>,
+        mut request: Box<Request<Paced>>,
         mut held: Option<Held>,
-        asked: &AtomicUsize,
+        asked: &Asked,
     ) -> Result<Answer, Failure> {
         let are_several = self.all.len() > 1;
         let mut tried = 0_u32;
         loop {
             let at = self.choose(tried);
             let upstream = &self.all[at];
-            asked.store(at, Ordering::Relaxed);
+            asked.go_to(at);
             tried |= 1 << at;
             if are_several {
                 request.headers_mut().insert(header::HOST, upstream.host.clone());
             }
             let load = are_several.then(|| Load::of(upstream));
-            let stopped = match upstream.ask(request, &mut held, load).await {
+            let stopped = match upstream.ask(request, asked, &mut held, load).await {
                 Ok(Begun { response, hold, is_whole }) => {
                     let more_from = (!is_whole).then(|| upstream.clone());
                     return Ok(Answer { response, hold, more_from });
@@ -166,7 +210,7 @@ impl Upstreams {
             };
             match stopped.unsent {
                 Some(unsent) if self.has_another(upstream, tried, &stopped.failure) => {
-                    request = *unsent;
+                    request = unsent;
                 }
                 _ => return Err(stopped.failure),
             }
@@ -179,15 +223,15 @@ impl Upstreams {
         &self,
         mut request: Request<Paced>,
         held: Option<Held>,
-        asked: &AtomicUsize,
+        asked: &Asked,
     ) -> Result<Answer, Failure> {
         let mut tried = 0_u32;
         let (upstream, link) = loop {
             let at = self.choose(tried);
             let upstream = &self.all[at];
-            asked.store(at, Ordering::Relaxed);
+            asked.go_to(at);
             tried |= 1 << at;
-            match upstream.connect().await {
+            match asked.connect(upstream).await {
                 Ok(link) => break (upstream, link),
                 Err(failure) if self.has_another(upstream, tried, &failure) => {}
                 Err(failure) => return Err(failure),
@@ -255,7 +299,8 @@ fn scattered(number: usize) -> usize {
 impl Upstream {
     async fn ask(
         self: &Arc<Self>,
-        mut request: Request<Paced>,
+        mut request: Box<Request<Paced>>,
+        asked: &Asked,
         held: &mut Option<Held>,
         mut load: Option<Load>,
     ) -> Result<Begun, Unanswered> {
@@ -266,11 +311,11 @@ impl Upstream {
             let is_new = kept.is_none();
             let link = match kept {
                 Some(link) => link,
-                None => match self.connect().await {
+                // On the heap, so that requests need not make room for it: there are few.
+                None => match Box::pin(asked.connect(self)).await {
                     Ok(link) => link,
                     Err(failure) => {
-                        let unsent = Some(Box::new(request));
-                        return Err(Unanswered { failure, unsent, again: None });
+                        return Err(Unanswered { failure, unsent: Some(request), again: None });
                     }
                 },
             };
@@ -281,14 +326,14 @@ impl Upstream {
                     if let Failure::NoHttp(why) = failure {
                         self.has_said_more(&why);
                     }
-                    request = *unsent;
+                    request = unsent;
                 }
                 Err(Unanswered { again: Some(again), failure, .. }) if !is_new && may_repeat => {
                     let (api, upstream) = (&self.api, &self.name);
                     tracing::debug!(api, upstream, why = %failure, "a request is sent again");
                     self.failures.retries.inc();
                     wants_new = true;
-                    request = *again;
+                    request = again;
                 }
                 Err(stopped) => return Err(stopped),
             }
@@ -341,7 +386,9 @@ mod tests {
         let urls = (0..count).map(|at| format!("http://127.0.0.1:{}", at + 1).parse().unwrap());
         let mut configured = config::Upstream::at("http://127.0.0.1".parse().unwrap());
         configured.urls = urls.collect();
-        Upstreams::new("a", &configured, 8, &UpstreamMetrics::default()).unwrap()
+        let connections = Connections { idle: 8, most: 8 };
+        let (metrics, retired) = (UpstreamMetrics::default(), CancellationToken::new());
+        Upstreams::new("a", &configured, connections, &metrics, &retired).unwrap()
     }
 
     fn chosen(upstreams: &Upstreams, tried: u32) -> Vec<usize> {

@@ -17,7 +17,7 @@ use redis::{
 };
 use std::{
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-/// How long it may take to reach the server, and to tell it what is held.
+/// How long it may take to reach the server, and then for each part of what it is told.
 const REACH: Duration = Duration::from_secs(1);
 /// The shortest and the longest that is waited before the server is tried again.
 const WAIT: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
@@ -113,6 +113,10 @@ pub(super) struct Line {
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) nodes: u32,
     owed: Vec<Owed>,
+    /// What the server said last of since when it remembers.
+    known: Option<u64>,
+    /// How often this node had decided alone by then.
+    alone: u64,
 }
 
 impl Line {
@@ -122,7 +126,7 @@ impl Line {
         orders: mpsc::UnboundedReceiver<Order>,
         nodes: u32,
     ) -> Self {
-        Self { reach, health, orders, nodes, owed: Vec::new() }
+        Self { reach, health, orders, nodes, owed: Vec::new(), known: None, alone: 0 }
     }
 
     /// Until nobody asks any more. `tried` hears once the server was reached, or was not.
@@ -133,7 +137,7 @@ impl Line {
             let Ok(reached) = self.meanwhile(reach.reach()).await else { return };
             let lost = match reached {
                 Ok(reached) => {
-                    self.tell_of_success(complained, reached.settled_at);
+                    self.tell_of_success(complained, &reached);
                     complained = false;
                     tried.take();
                     let began = clock::steady();
@@ -164,8 +168,12 @@ impl Line {
         }
     }
 
-    fn tell_of_success(&self, is_back: bool, settled_at: Timestamp) {
-        self.health.went_up(settled_at);
+    fn tell_of_success(&mut self, is_back: bool, reached: &Reached) {
+        let alone = self.health.alone.load(Ordering::Relaxed);
+        let has_forgotten = self.known.is_some_and(|known| known != reached.since);
+        let is_apart = has_forgotten || alone != self.alone;
+        (self.known, self.alone) = (Some(reached.since), alone);
+        self.health.went_up(reached.settled_at, is_apart.then(clock::counting));
         let (server, nodes) = (&self.reach.name, self.nodes);
         if is_back {
             tracing::info!(
@@ -222,6 +230,12 @@ impl Line {
                     }
                 }
             }
+            // What is renewed must not hold up who waits.
+            while batch.len() < AT_ONCE
+                && let Ok(order) = self.orders.try_recv()
+            {
+                batch.push(order);
+            }
             let mut said = Said::default();
             let mut closes = None;
             let rest = batch.split_off(batch.len().min(AT_ONCE));
@@ -267,21 +281,9 @@ impl Line {
 impl Reach {
     /// Reaches the server, and tells it what is held.
     async fn reach(self) -> Result<Reached, Lost> {
-        match timeout(REACH, self.connect()).await {
-            Ok(reached) => reached,
-            Err(_) => Err(Lost::Slow(REACH)),
-        }
-    }
-
-    async fn connect(&self) -> Result<Reached, Lost> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(REACH))
-            .set_response_timeout(Some(REACH));
-        let mut connection =
-            self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        self.load(&mut connection).await?;
-        // Written before slots are, so that whoever finds them finds it.
-        let (since, now) = self.since(&mut connection).await?;
+        let connected = timeout(REACH, self.connect()).await;
+        let (mut connection, since, now) = connected.unwrap_or(Err(Lost::Slow(REACH)))?;
+        // However much that is: each part of it has its time.
         let due = self.claims.due(Which::All, clock::counting());
         for due in due.chunks(RENEWED_AT_ONCE) {
             let mut said = Said::default();
@@ -295,6 +297,19 @@ impl Reach {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         let settled_at = clock::counting().as_millis().saturating_add(left);
         Ok(Reached { connection, since, settled_at: Timestamp::from_millis(settled_at) })
+    }
+
+    /// Connects, and asks since when the server remembers, and what time it is there.
+    async fn connect(&self) -> Result<(MultiplexedConnection, u64, u64), Lost> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(REACH))
+            .set_response_timeout(Some(REACH));
+        let mut connection =
+            self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        self.load(&mut connection).await?;
+        // Written before slots are, so that whoever finds them finds it.
+        let (since, now) = self.since(&mut connection).await?;
+        Ok((connection, since, now))
     }
 
     async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), Lost> {

@@ -5,7 +5,6 @@ mod secure;
 use super::get;
 use crate::{
     installation::Installation,
-    process::PATIENCE,
     server::Server,
     upstream::{NOBODY, Upstream},
     wire::Wire,
@@ -21,7 +20,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
 };
 
 /// A gateway before these upstreams, with more settings of its API.
@@ -167,13 +165,15 @@ fn who_does_not_take_the_call_is_given_up() {
     // The line is full: whoever else calls hears nothing.
     let waiting = TcpStream::connect(address).unwrap();
     let alone = before(&[address], "timeouts.connect = \"1s\"");
-    let begun = Instant::now();
-    let response = alone.curl("/open/7", [] as [&str; 0]);
-    assert_eq!((response.status, &response.json()["code"]), (504, &"upstream_silent".into()));
-    assert!(begun.elapsed() < PATIENCE);
-    let why = "it could not be connected to in time";
-    assert_eq!(alone.process().wait_for_message("the upstream failed")["why"], why);
-    assert_eq!(alone.process().wait_for_message("an upstream is down")["why"], why);
+    // Who has not been called yet is not asked for an answer.
+    let soon = before(&[address], "timeouts.connect = \"6s\"\ntimeouts.response = \"1s\"");
+    for server in [alone, soon] {
+        let response = server.curl("/open/7", [] as [&str; 0]);
+        assert_eq!((response.status, &response.json()["code"]), (504, &"upstream_silent".into()));
+        let why = "it could not be connected to in time";
+        assert_eq!(server.process().wait_for_message("the upstream failed")["why"], why);
+        assert_eq!(server.process().wait_for_message("an upstream is down")["why"], why);
+    }
 
     let good = Upstream::start();
     let server = before(&[address, good.address], "timeouts.connect = \"1s\"");
@@ -182,6 +182,29 @@ fn who_does_not_take_the_call_is_given_up() {
     }
     assert_eq!(good.take().len(), 5);
     drop((full, waiting));
+}
+
+#[test]
+fn a_client_that_stands_still_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = before(&[listener.local_addr().unwrap()], "timeouts.upload = \"1s\"");
+    let mut client = server.connect().unwrap();
+    let head = "POST /open/7 HTTP/1.1\r\nhost: gateway\r\ncontent-length: 10\r\n\r\n";
+    client.send(head.to_owned() + "01234").unwrap();
+    let mut upstream = Wire::accept(&listener);
+    upstream.read_head().unwrap();
+    // As much as came, and no end of it.
+    assert_eq!(upstream.read_to_end().unwrap(), b"01234");
+    let response = client.read_response().unwrap();
+    assert_eq!((response.status, &response.json()["code"]), (400, &"request_interrupted".into()));
+    let said = server.process().wait_for_message("the client did not finish its request");
+    assert!(said["why"].as_str().unwrap().contains("stood still"), "{said}");
+    // Nothing is held against the upstream.
+    let metrics = server.scrape();
+    let failed = |line: &str| {
+        line.starts_with("counterfoil_gateway_upstream_failures_total{") && !line.ends_with(" 0")
+    };
+    assert!(!metrics.lines().any(failed), "{metrics}");
 }
 
 #[test]

@@ -70,6 +70,35 @@ fn finished_piece_by_piece() {
 }
 
 #[test]
+fn a_websocket_is_closed() {
+    const AGREED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    const ASKED: &str = "upgrade: websocket\r\nconnection: upgrade\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let stage = Stage::set();
+    let asks = head("GET", "/v1/costs", &stage.token, ASKED);
+    for is_by_client in [true, false] {
+        gives_back(&stage, &asks, |UnderWay { mut client, mut upstream }| {
+            upstream.send(AGREED).unwrap();
+            assert!(client.read_head().unwrap().contains(" 101 "));
+            upstream.send("hello").unwrap();
+            assert_eq!(client.read_exactly(5).unwrap(), b"hello");
+            stage.is_full();
+            let (first, mut second) =
+                if is_by_client { (client, upstream) } else { (upstream, client) };
+            drop(first);
+            assert_eq!(second.read_to_end().unwrap(), b"");
+        });
+    }
+    // One that the upstream does not agree to is a request like any other.
+    gives_back(&stage, &asks, |mut request| {
+        request.upstream.send("HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n").unwrap();
+        assert_eq!(request.client.read_response().unwrap().status, 400);
+        request.client
+    });
+}
+
+#[test]
 fn answered_before_it_was_all_sent() {
     let stage = Stage::set();
     gives_back(&stage, &upload(&stage), |mut request| {

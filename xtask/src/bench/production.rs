@@ -31,6 +31,9 @@ pub(crate) fn run(
     subject: &Subject,
     upstream: u16,
 ) -> Result<Vec<Row>> {
+    // The rows over HTTP have a proxy of the same name.
+    let directory = &directory.join("production");
+    fs::create_dir(directory)?;
     let started = subject.start()?;
     let questions = Questions::new(directory, subject, &started)?;
     let plain = servers::plain_proxy(directory, pinning, upstream)?;
@@ -120,7 +123,7 @@ fn latency(
     ])
 }
 
-/// What the server has in memory while connections are held.
+/// What the server has more in memory while connections are held: before, that is its index.
 fn connections(
     options: &Options,
     pinning: &Pinning,
@@ -161,8 +164,8 @@ fn connections(
             bail!("the connections were not held ({status})");
         }
         println!("round {round}: {most:.0} MB; {before:.0} MB before the first");
-        figures.push(most);
+        figures.push(most - before);
     }
     let name = format!("{RESTING} connections at rest, {SLOW} slow readers");
-    Ok(Row::alone(&name, "MB of RSS", &figures, Some(Bar::AtMost(MOST_MB))))
+    Ok(Row::alone(&name, "MB beside the index", &figures, Some(Bar::AtMost(MOST_MB))))
 }

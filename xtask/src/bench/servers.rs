@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -181,10 +182,14 @@ fn nginx(
     let prefix = directory.join(name);
     fs::create_dir(&prefix)?;
     let (configuration, log) = (prefix.join("nginx.conf"), prefix.join("error.log"));
+    // Its worker has to read what is here; only root's would be somebody else's.
+    let is_root = fs::metadata("/proc/self")?.uid() == 0;
+    let user = if is_root { "user root;" } else { "" };
     fs::write(
         &configuration,
         format!(
             "daemon off;
+             {user}
              worker_processes 1;
              pid nginx.pid;
              error_log error.log warn;

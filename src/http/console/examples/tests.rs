@@ -58,7 +58,7 @@ impl Stage {
         let email: Email = EMAIL.parse().unwrap();
         app.service.initialise(&Caller::Operator, "Acme", email, None, None).await.unwrap();
         let metrics = Arc::new(Metrics::new(app.replica.clone(), app.limiter.clone()));
-        let gateway = Live::new(&config, &app, &metrics).unwrap().gateway;
+        let gateway = Live::new(&config, &app, &metrics, None).unwrap().gateway;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         config.gateway.public_url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(listen::serve(listener, stop.clone(), move |peer| {

@@ -93,8 +93,8 @@ impl House {
         let store = Arc::new(Sqlite::open(locked, Path::new("house.db"), follow).unwrap());
         replica.load(&*store, Box::new(|_, _| {})).await.unwrap();
         let app = App::on(&config, store, replica.clone(), None).unwrap();
-        let live = Live::new(&config, &app, &Arc::new(Metrics::new(replica, app.limiter.clone())))
-            .unwrap();
+        let metrics = Arc::new(Metrics::new(replica, app.limiter.clone()));
+        let live = Live::new(&config, &app, &metrics, None).unwrap();
 
         let service = app.service.clone();
         let ada = "ada@example.com".parse().unwrap();

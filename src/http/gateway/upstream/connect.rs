@@ -11,9 +11,18 @@ use http::{Uri, uri::Authority};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{error::Error, io::ErrorKind, sync::Arc, time::Duration};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_rustls::TlsConnector;
 use tower::ServiceExt as _;
+
+/// A connection's place: one of its API's, and one of all.
+pub(super) struct Place(
+    #[expect(dead_code, reason = "that it is there is what counts")] OwnedSemaphorePermit,
+    #[expect(dead_code, reason = "that it is there is what counts")] OwnedSemaphorePermit,
+);
 
 /// Connects to one upstream.
 pub(super) struct Connector {
@@ -21,6 +30,8 @@ pub(super) struct Connector {
     tcp: HttpConnector<Names>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     patience: Duration,
+    /// Those of the API, among all that there are.
+    places: Arc<Semaphore>,
 }
 
 impl Connector {
@@ -29,6 +40,7 @@ impl Connector {
         url: &Uri,
         tls: Option<(Arc<ClientConfig>, Option<ServerName<'static>>)>,
         patience: Duration,
+        places: Arc<Semaphore>,
     ) -> anyhow::Result<Self> {
         let host = url.host().unwrap_or_default();
         let usual = if tls.is_some() { 443 } else { 80 };
@@ -49,26 +61,17 @@ impl Connector {
                 Some((TlsConnector::from(config), name))
             }
         };
-        Ok(Self { address: address.build()?, tcp, tls, patience })
+        Ok(Self { address: address.build()?, tcp, tls, patience, places })
     }
 
-    /// A new connection for requests, or why there is none.
+    /// A new connection, or why there is none.
     pub(super) async fn connect(&self) -> Result<Io, Failure> {
-        let place = Places::of_process().onward().ok_or(Failure::NoPlace)?;
-        self.open(Some(place)).await
+        let own = self.places.clone().try_acquire_owned().map_err(|_| Failure::NoPlace)?;
+        let place = Place(own, Places::of_process().onward().ok_or(Failure::NoPlace)?);
+        timeout(self.patience, self.open(place)).await.unwrap_or(Err(Failure::Unconnected))
     }
 
-    /// A new connection that looks whether the upstream is up. There is one at a time, which
-    /// tells of the upstream, and not of places.
-    pub(super) async fn probe(&self) -> Result<Io, Failure> {
-        self.open(None).await
-    }
-
-    async fn open(&self, place: Option<OwnedSemaphorePermit>) -> Result<Io, Failure> {
-        timeout(self.patience, self.steps(place)).await.unwrap_or(Err(Failure::Unconnected))
-    }
-
-    async fn steps(&self, place: Option<OwnedSemaphorePermit>) -> Result<Io, Failure> {
+    async fn open(&self, place: Place) -> Result<Io, Failure> {
         let stream = self.tcp.clone().oneshot(self.address.clone()).await;
         let stream = stream.map_err(|error| failure(&error))?.into_inner();
         // hyper asks for no more of a body while what it has of it is not taken.

@@ -4,7 +4,7 @@
 //! there is a check, the check alone brings it back; else a connection does, and one is tried
 //! now and then, ever more rarely.
 
-use super::{super::failure::chain, Upstream, connect::Connector, link::HEAD};
+use super::{super::failure::Failure, Upstream, connect::Connector, link::HEAD};
 use crate::{config::HealthCheck, telemetry::UpGauge};
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
@@ -92,7 +92,7 @@ async fn bring_back(upstream: Weak<Upstream>, fall: u64) {
         if upstream.health.down() != fall {
             return;
         }
-        if upstream.connector.probe().await.is_ok() {
+        if upstream.connector.connect().await.is_ok() {
             return upstream.rise();
         }
         pause = (2 * pause).min(LONGEST);
@@ -108,14 +108,16 @@ pub(super) async fn check(upstream: Weak<Upstream>, check: HealthCheck) {
             let patience = CHECK.min(check.interval);
             let asked = ask(&upstream.connector, upstream.host.clone(), &check);
             let answered = timeout(patience, asked).await;
-            match answered.unwrap_or_else(|_| Err(format!("it did not answer in {patience:?}"))) {
+            match answered.unwrap_or(Err(Failure::Silent)) {
                 Ok(()) => {
                     failed = 0;
                     upstream.rise();
                 }
+                // That tells of this process, and not of the upstream.
+                Err(Failure::NoPlace) => {}
                 Err(why) => {
                     failed += 1;
-                    tracing::debug!(api = upstream.api, upstream = upstream.name, why, "unwell");
+                    tracing::debug!(api = upstream.api, upstream = upstream.name, %why, "unwell");
                     if failed >= ENOUGH {
                         upstream.fall(&format!("its check has failed: {why}"));
                     }
@@ -126,10 +128,10 @@ pub(super) async fn check(upstream: Weak<Upstream>, check: HealthCheck) {
     }
 }
 
-async fn ask(connector: &Connector, host: HeaderValue, check: &HealthCheck) -> Result<(), String> {
-    let io = connector.probe().await.map_err(|failure| failure.to_string())?;
+async fn ask(connector: &Connector, host: HeaderValue, check: &HealthCheck) -> Result<(), Failure> {
+    let io = connector.connect().await?;
     let handshake = Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(io));
-    let (mut requests, mut connection) = handshake.await.map_err(|error| chain(&error))?;
+    let (mut requests, mut connection) = handshake.await.map_err(|error| Failure::of(&error))?;
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = check.path.clone();
     let headers = request.headers_mut();
@@ -147,7 +149,11 @@ async fn ask(connector: &Connector, host: HeaderValue, check: &HealthCheck) -> R
             Poll::Ready(answered) => Poll::Ready(Some(answered)),
         }
     });
-    let response = response.await.ok_or("it closed the connection")?;
-    let status = response.map_err(|error| chain(&error))?.status().as_u16();
-    if check.expect.contains(&status) { Ok(()) } else { Err(format!("it answered {status}")) }
+    let closed = || Failure::Closed("it closed the connection".to_owned());
+    let response = response.await.ok_or_else(closed)?.map_err(|error| Failure::of(&error))?;
+    if check.expect.contains(&response.status().as_u16()) {
+        Ok(())
+    } else {
+        Err(Failure::Unwell(response.status()))
+    }
 }

@@ -4,6 +4,7 @@
 //! something: by then it has been copied into the connection's own memory, which is there
 //! for the next request, while to copy the request itself would take memory for each.
 
+use super::connect::Place;
 use crate::http::in_time;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, uri::PathAndQuery};
 use std::{
@@ -11,18 +12,19 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio_rustls::client::TlsStream;
 
-/// A connection, and its place where it has one.
-type InTime = in_time::InTime<Option<OwnedSemaphorePermit>>;
+/// A connection, and its place.
+type InTime = in_time::InTime<Place>;
+
+/// How much is read at once. hyper makes room for twice as much, and has a piece of it on the
+/// way to the client: more is faster by little, and each slow reader costs it.
+const PIECE: u64 = 16 * 1024;
 
 /// A connection's bytes.
 pub(super) struct Io {
-    stream: Stream,
+    stream: Take<Stream>,
     tape: Tape,
 }
 
@@ -33,11 +35,11 @@ enum Stream {
 
 impl Io {
     pub(super) fn plain(stream: InTime) -> Self {
-        Self { stream: Stream::Plain(stream), tape: Tape::default() }
+        Self { stream: Stream::Plain(stream).take(PIECE), tape: Tape::default() }
     }
 
     pub(super) fn tls(stream: TlsStream<InTime>) -> Self {
-        Self { stream: Stream::Tls(Box::new(stream)), tape: Tape::default() }
+        Self { stream: Stream::Tls(Box::new(stream)).take(PIECE), tape: Tape::default() }
     }
 
     /// The request that was sent last, where it was sent whole, has no body, and nothing has
@@ -49,7 +51,7 @@ impl Io {
 
 macro_rules! on_stream {
     ($io:expr, $stream:ident => $done:expr) => {
-        match &mut $io.stream {
+        match $io {
             Stream::Plain($stream) => {
                 let $stream = Pin::new($stream);
                 $done
@@ -62,6 +64,16 @@ macro_rules! on_stream {
     };
 }
 
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        on_stream!(&mut *self, stream => stream.poll_read(cx, into))
+    }
+}
+
 impl AsyncRead for Io {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -69,10 +81,9 @@ impl AsyncRead for Io {
         into: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         let before = into.filled().len();
-        let read = on_stream!(self, stream => stream.poll_read(cx, into));
-        if into.filled().len() > before {
-            self.tape.has_heard = true;
-        }
+        self.stream.set_limit(PIECE);
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        self.tape.has_heard |= into.filled().len() > before;
         read
     }
 }
@@ -83,7 +94,7 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        let written = on_stream!(self, stream => stream.poll_write(cx, bytes));
+        let written = on_stream!(self.stream.get_mut(), stream => stream.poll_write(cx, bytes));
         if let Poll::Ready(Ok(length)) = written {
             self.tape.note(&bytes[..length]);
         }
@@ -91,11 +102,11 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        on_stream!(self, stream => stream.poll_flush(cx))
+        on_stream!(self.stream.get_mut(), stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        on_stream!(self, stream => stream.poll_shutdown(cx))
+        on_stream!(self.stream.get_mut(), stream => stream.poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -103,7 +114,8 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let written = on_stream!(self, stream => stream.poll_write_vectored(cx, pieces));
+        let written =
+            on_stream!(self.stream.get_mut(), stream => stream.poll_write_vectored(cx, pieces));
         if let Poll::Ready(Ok(mut length)) = written {
             for piece in pieces {
                 let noted = length.min(piece.len());
@@ -115,7 +127,7 @@ impl AsyncWrite for Io {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
+        match self.stream.get_ref() {
             Stream::Plain(stream) => stream.is_write_vectored(),
             Stream::Tls(stream) => stream.is_write_vectored(),
         }

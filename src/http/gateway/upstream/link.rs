@@ -77,13 +77,13 @@ impl Link {
     /// once all has gone through; until then, or until it is closed, there is a `load`.
     pub(super) async fn ask(
         mut self,
-        request: Request<Paced>,
+        request: Box<Request<Paced>>,
         upstream: &Arc<Upstream>,
         held: &mut Option<Held>,
         load: &mut Option<Load>,
     ) -> Result<Begun, Unanswered> {
         let end = request.body().end();
-        let mut answer = pin!(self.requests.try_send_request(request));
+        let mut answer = pin!(self.requests.try_send_request(*request));
         let mut connection = Some(self.connection);
         let (mut io, mut ended) = (None, Ok(()));
         let mut is_sent = false;

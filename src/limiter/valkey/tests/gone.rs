@@ -106,6 +106,42 @@ async fn a_server_that_forgot_does_not_decide_alone_at_once() {
     assert!(held.len() == PART || health.is_settled(clock::counting()), "{}", held.len());
 }
 
+/// A rate begins anew at a server that forgot, and not at the nodes, which did not.
+#[tokio::test]
+async fn a_rate_over_a_server_that_forgot() {
+    let mut server = Redis::start();
+    let nodes = nodes(&server).await;
+    let rates = vec![format!("{MOST}/1h").parse().unwrap()];
+    let (whose, limits) = (token(), Limits::new(None, rates).unwrap());
+    let granted = async |node: &Node, whose| {
+        let mut granted = 0;
+        while node.ask(whose, &limits, Holds::Slot).await.is_ok() {
+            granted += 1;
+        }
+        granted
+    };
+    for node in nodes.iter().cycle().take(MOST) {
+        node.ask(whose, &limits, Holds::Slot).await.unwrap();
+    }
+    server.kill();
+    for node in &nodes {
+        until_gone(node).await;
+        assert_eq!(granted(node, whose).await, 0, "each has had its part");
+    }
+    server.start_again();
+    for node in &nodes {
+        node.until_settled().await;
+    }
+    let other = token();
+    for node in &nodes {
+        assert_eq!(granted(node, whose).await, 0);
+        assert_eq!(granted(node, other).await, PART);
+    }
+    // One that has nothing to remember asks the server alone.
+    let new = Node::of(&server).await;
+    assert_eq!(granted(&new, token()).await, MOST);
+}
+
 #[tokio::test]
 async fn memory_that_is_cleared_while_the_server_runs() {
     let server = Redis::start();
