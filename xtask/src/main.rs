@@ -16,6 +16,7 @@ mod process;
 mod python;
 mod rules;
 mod screenshots;
+mod simulate;
 mod soak;
 mod source;
 mod test;
@@ -49,6 +50,9 @@ Usage: cargo xtask <command>
                         feed parsers until they break or the time is over; all
                         targets, where none is named
       --seconds N       seconds a target (default 60)
+  simulate [options]    run random schedules of the lease's protocol, until one breaks it
+      --schedules N     how many (default 1000000)
+      --seed N          the first one's seed (default 1); a schedule is a function of its own
   screenshots [NAME...] take pictures of the console's pages, light, dark and on a
                         phone, into target/screenshots; of all, where none is named";
 
@@ -72,6 +76,10 @@ fn main() -> ExitCode {
         },
         ["fuzz", options @ ..] => match fuzz::Options::parse(options) {
             Ok(options) => fuzz::run(&options),
+            Err(error) => return misused(&error.to_string()),
+        },
+        ["simulate", options @ ..] => match simulate::Options::parse(options) {
+            Ok(options) => simulate::run(&options),
             Err(error) => return misused(&error.to_string()),
         },
         ["screenshots", names @ ..] => screenshots::run(names),

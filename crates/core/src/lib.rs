@@ -12,6 +12,7 @@ pub mod credential;
 pub mod error_format;
 pub mod id;
 pub mod index;
+pub mod lease;
 pub mod ledger;
 pub mod limit;
 pub mod network;
