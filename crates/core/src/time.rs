@@ -90,11 +90,19 @@ impl std::str::FromStr for Seconds {
 impl std::fmt::Display for Seconds {
     /// The largest unit that divides the span.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (count, letter) = self.in_units();
+        write!(f, "{count}{letter}")
+    }
+}
+
+impl Seconds {
+    /// How many of the largest unit that divides the span, and its letter.
+    pub(crate) fn in_units(self) -> (u64, char) {
         let (unit, letter) = [(86_400, 'd'), (3600, 'h'), (60, 'm')]
             .into_iter()
             .find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit))
             .unwrap_or((1, 's'));
-        write!(f, "{}{letter}", self.0 / unit)
+        (self.0 / unit, letter)
     }
 }
 
