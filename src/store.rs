@@ -4,6 +4,7 @@
 //! [`Store::commit`], which appends a ledger entry for each change in the
 //! transaction that makes it.
 
+pub(crate) mod postgres;
 mod sign_in;
 pub(crate) mod sqlite;
 mod token_list;
@@ -363,6 +364,10 @@ pub(crate) struct Inspection {
 
 /// Called now and then with how much is done, and of how much.
 pub(crate) type Progress = Box<dyn Fn(u64, u64) + Send>;
+
+/// Told of every order once it is durable, with the ledger's head behind it, in
+/// the ledger's order and before whoever asked is answered.
+pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
 
 /// What is kept. One conformance suite runs over every implementation.
 #[async_trait]
