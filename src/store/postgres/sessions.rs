@@ -176,11 +176,7 @@ pub(super) async fn see(
         client,
         "UPDATE session SET last_seen_at = $2, address = coalesce($3, address)
          WHERE id = $1 AND last_seen_at <= $2",
-        &[
-            &id.as_bytes().as_slice(),
-            &at.as_millis(),
-            &address.map(|address| address.to_string()),
-        ],
+        &[&id.as_bytes().as_slice(), &at.as_millis(), &address.map(|address| address.to_string())],
     )
     .await
     .map(drop)
