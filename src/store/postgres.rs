@@ -5,16 +5,26 @@
 
 mod connect;
 mod error;
+mod find_tokens;
+mod invitations;
+mod list_tokens;
 mod migrate;
+mod once;
 mod query;
+mod read;
+mod refusals;
+mod row;
+mod second_factors;
+mod sessions;
 mod sign_in;
 mod store;
+mod usage;
 
 pub(crate) use connect::{Settings, TlsMode};
 pub(crate) use error::OpenError;
 
 use super::{Follower, StoreError};
-use deadpool_postgres::{Client, Object, Pool};
+use deadpool_postgres::{Client, Object, Pool, Transaction};
 use error::Error;
 use std::{pin::Pin, time::Duration};
 
@@ -57,5 +67,21 @@ impl Postgres {
                 Err(Error::Silent)
             })
             .map_err(StoreError::from)
+    }
+
+    /// Does several things, all of them or none.
+    async fn together<T: Send + 'static>(
+        &self,
+        work: impl for<'c> FnOnce(&'c Transaction<'_>) -> Answer<'c, T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(move |client| {
+            Box::pin(async move {
+                let transaction = client.transaction().await?;
+                let done = work(&transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            })
+        })
+        .await
     }
 }

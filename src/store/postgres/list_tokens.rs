@@ -160,7 +160,8 @@ fn found_by(list: &TokenList, typed: &str) -> Way {
     let here = || -> Parameter { Box::new(list.organization.as_bytes().to_vec()) };
     let text = || -> Parameter { Box::new(sought(typed)) };
     let (from, to) = beginning(typed);
-    let (from, to) = (|| -> Parameter { Box::new(from.clone()) }, || -> Parameter { Box::new(to.clone()) });
+    let (from, to) =
+        (|| -> Parameter { Box::new(from.clone()) }, || -> Parameter { Box::new(to.clone()) });
     let of_account = format!(
         "CROSS JOIN LATERAL (SELECT id FROM token WHERE owner = account.id
             AND token.organization = ? LIMIT {MANY}) AS token"
@@ -177,8 +178,7 @@ fn found_by(list: &TokenList, typed: &str) -> Way {
                 AND lower(account.name) < ?"
         ),
     ];
-    let mut parameters =
-        vec![here(), from(), to(), here(), text(), here(), here(), from(), to()];
+    let mut parameters = vec![here(), from(), to(), here(), text(), here(), here(), from(), to()];
     if let Ok(id) = typed.parse::<TokenId>() {
         parts.push("SELECT id FROM token WHERE id = ? AND organization = ?".into());
         parameters.push(Box::new(id.as_bytes().to_vec()));
@@ -255,8 +255,7 @@ fn stretches(list: &TokenList) -> Vec<Stretch> {
             vec![all.with("(lower(name), token.id) > (?, ?)", vec![Box::new(name), id_of(id)])]
         }
         TokenOrder::End => {
-            let all =
-                Stretch::new("ORDER BY coalesce(expires_at, 9223372036854775807), token.id");
+            let all = Stretch::new("ORDER BY coalesce(expires_at, 9223372036854775807), token.id");
             let Some(TokenAfter::End(end, id)) = &list.after else { return vec![all] };
             let end = end.map_or(i64::MAX, Timestamp::as_millis);
             let behind = "(coalesce(expires_at, 9223372036854775807), token.id) > (?, ?)";

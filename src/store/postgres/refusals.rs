@@ -19,10 +19,7 @@ pub(super) async fn keep(
     client: &impl GenericClient,
     refusals: &[StoredRefusal],
 ) -> Result<(), Error> {
-    fn column<'r, T>(
-        refusals: &'r [StoredRefusal],
-        of: impl Fn(&'r StoredRefusal) -> T,
-    ) -> Vec<T> {
+    fn column<'r, T>(refusals: &'r [StoredRefusal], of: impl Fn(&'r StoredRefusal) -> T) -> Vec<T> {
         refusals.iter().map(of).collect()
     }
     let sql = "INSERT INTO refusal (request_id, at, door, api, code, about, method, path, client,
@@ -48,8 +45,12 @@ pub(super) async fn keep(
             &column(refusals, |refusal| &refusal.path),
             &column(refusals, |refusal| &refusal.client),
             &column(refusals, |refusal| &refusal.client_request_id),
-            &column(refusals, |refusal| refusal.matched.as_ref().map(|of| of.0.as_bytes().as_slice())),
-            &column(refusals, |refusal| refusal.matched.as_ref().map(|of| of.1.as_bytes().as_slice())),
+            &column(refusals, |refusal| {
+                refusal.matched.as_ref().map(|of| of.0.as_bytes().as_slice())
+            }),
+            &column(refusals, |refusal| {
+                refusal.matched.as_ref().map(|of| of.1.as_bytes().as_slice())
+            }),
         ],
     )
     .await

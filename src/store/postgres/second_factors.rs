@@ -64,10 +64,7 @@ pub(super) async fn find(
 }
 
 /// First the row that [`keep`] locks.
-pub(super) async fn remove(
-    transaction: &Transaction<'_>,
-    account: AccountId,
-) -> Result<(), Error> {
+pub(super) async fn remove(transaction: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
     for sql in [
         "DELETE FROM second_factor WHERE account = $1",
         "DELETE FROM recovery_code WHERE account = $1",
