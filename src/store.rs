@@ -8,6 +8,7 @@ pub(crate) mod postgres;
 mod sign_in;
 pub(crate) mod sqlite;
 mod token_list;
+mod written;
 
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, MOST_SESSIONS, SignInStore, StoredLink, StoredSecondFactor,

@@ -31,7 +31,7 @@ pub(crate) use error::OpenError;
 
 use super::StoreError;
 use counterfoil_core::ledger::Head;
-use deadpool_postgres::{Client, Object, Pool};
+use deadpool_postgres::{Client, Object, Pool, Transaction};
 use error::Error;
 use std::{pin::Pin, time::Duration};
 use write::Writer;
@@ -80,5 +80,21 @@ impl Postgres {
                 Err(Error::Silent)
             })
             .map_err(StoreError::from)
+    }
+
+    /// Does several things, all of them or none.
+    async fn together<T: Send + 'static>(
+        &self,
+        work: impl for<'c> FnOnce(&'c Transaction<'_>) -> Answer<'c, T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(move |client| {
+            Box::pin(async move {
+                let transaction = client.transaction().await?;
+                let done = work(&transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            })
+        })
+        .await
     }
 }

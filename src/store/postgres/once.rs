@@ -9,28 +9,6 @@ use crate::store::Once;
 use counterfoil_core::{Timestamp, id::TokenId, token::Digest};
 use deadpool_postgres::GenericClient;
 
-/// Whether the key was free: whoever has used it was first. Who uses it at this moment is
-/// waited for.
-pub(super) async fn keep(
-    client: &impl GenericClient,
-    at: Timestamp,
-    once: &Once,
-) -> Result<bool, Error> {
-    let kept = run(
-        client,
-        "INSERT INTO once (key, request, token, at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (key) DO NOTHING",
-        &[
-            &once.key.as_bytes().as_slice(),
-            &once.request.as_bytes().as_slice(),
-            &once.token.as_bytes().as_slice(),
-            &at.as_millis(),
-        ],
-    )
-    .await?;
-    Ok(kept == 1)
-}
-
 pub(super) async fn find(client: &impl GenericClient, key: Digest) -> Result<Option<Once>, Error> {
     let sql = "SELECT request, token FROM once WHERE key = $1";
     one(client, sql, &[&key.as_bytes().as_slice()], |row| {
