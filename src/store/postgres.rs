@@ -19,6 +19,8 @@ mod sessions;
 mod sign_in;
 mod store;
 mod usage;
+#[cfg(test)]
+mod smoke;
 
 pub(crate) use connect::{Settings, TlsMode};
 pub(crate) use error::OpenError;

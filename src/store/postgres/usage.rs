@@ -27,11 +27,11 @@ pub(super) async fn keep(
     let (mut present, mut previous, mut either) =
         (Uses::default(), Uses::default(), Uses::default());
     for (token, usage) in usage {
-        for last in &usage.last {
+        if let Some(last) = &usage.last {
             present.add(token, last);
             either.add(token, last);
         }
-        for last in usage.previous.as_deref() {
+        if let Some(last) = usage.previous.as_deref() {
             previous.add(token, last);
             either.add(token, last);
         }
