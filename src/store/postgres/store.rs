@@ -1,6 +1,10 @@
 //! What is kept, as the trait has it: each method asks the module that knows.
 
-use super::{Postgres, find_tokens, invitations, list_tokens, once, read, refusals, row, usage};
+use super::{
+    Postgres, find_tokens, invitations,
+    ledger::{self, Direction},
+    list_tokens, once, read, refusals, row, usage,
+};
 use crate::{
     refusals::StoredRefusal,
     store::{
@@ -24,12 +28,12 @@ use std::{collections::HashMap, sync::Arc};
 
 #[async_trait]
 impl Store for Postgres {
-    async fn commit(&self, _order: Order) -> Result<Head, StoreError> {
-        unimplemented!()
+    async fn commit(&self, order: Order) -> Result<Head, StoreError> {
+        self.writer.commit(order, None).await
     }
 
-    async fn commit_large(&self, _order: Order, _progress: Progress) -> Result<Head, StoreError> {
-        unimplemented!()
+    async fn commit_large(&self, order: Order, progress: Progress) -> Result<Head, StoreError> {
+        self.writer.commit(order, Some(progress)).await
     }
 
     async fn load(&self, _index: Arc<Index>, _progress: Progress) -> Result<Head, StoreError> {
@@ -164,29 +168,40 @@ impl Store for Postgres {
     }
 
     async fn head(&self) -> Result<Head, StoreError> {
-        unimplemented!()
+        self.ask(move |client| Box::pin(async move { ledger::head(client).await })).await
     }
 
     async fn entries(
         &self,
-        _filter: EntryFilter,
-        _after: u64,
-        _limit: u32,
+        filter: EntryFilter,
+        after: u64,
+        limit: u32,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        unimplemented!()
+        self.ask(move |client| {
+            Box::pin(async move {
+                ledger::entries(client, filter, Direction::Onwards, after, limit).await
+            })
+        })
+        .await
     }
 
     async fn entries_before(
         &self,
-        _filter: EntryFilter,
-        _before: u64,
-        _limit: u32,
+        filter: EntryFilter,
+        before: u64,
+        limit: u32,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        unimplemented!()
+        self.ask(move |client| {
+            Box::pin(async move {
+                ledger::entries(client, filter, Direction::Backwards, before, limit).await
+            })
+        })
+        .await
     }
 
-    async fn chain(&self, _after: u64, _limit: u32) -> Result<Vec<Link>, StoreError> {
-        unimplemented!()
+    async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
+        self.ask(move |client| Box::pin(async move { ledger::chain(client, after, limit).await }))
+            .await
     }
 
     async fn once(&self, key: Digest) -> Result<Option<Once>, StoreError> {
@@ -253,6 +268,7 @@ impl Store for Postgres {
     }
 
     async fn close(&self) {
-        unimplemented!()
+        self.writer.close().await;
+        self.pool.close();
     }
 }
