@@ -99,8 +99,8 @@ impl House {
                 Arc::new(Sqlite::open(locked, Path::new("test.db"), follow).unwrap())
             }
             Ground::Postgres(database) => {
-                let store = Postgres::open(&database.settings(), Box::new(|_| {}));
-                Arc::new(store.await.unwrap())
+                let settings = database.settings();
+                Arc::new(Postgres::open(&settings, Box::new(|_| {})).await.unwrap())
             }
         };
         replica.load(&*store, Box::new(|_, _| {})).await.unwrap();

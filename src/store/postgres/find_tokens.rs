@@ -1,13 +1,18 @@
-//! Finding tokens: every index that a filter can be asked of has the order of ids, too, but for
-//! that of ends; which one leads, the database knows from its statistics.
+//! Finding tokens: the index of their owner, organization or API leads, which has the order of
+//! ids behind that.
+//!
+//! The column is sorted by, too, and never said to be equal to something: the database would
+//! otherwise rather walk the ids of all tokens, where it takes what is asked for to be many, and
+//! evenly spread. Where it knows of few by another way, it goes that.
 
 use super::{
-    query::Query,
+    query::{Parameter, Query},
     read::sought,
     row::{TOKEN, USES},
 };
 use crate::store::{Page, TokenFilter, TokenState};
 use counterfoil_core::{Timestamp, id::TokenId};
+use tokio_postgres::types::ToSql;
 
 pub(super) fn tokens(filter: &TokenFilter, page: Page<TokenId>) -> Query {
     let mut query = Query::new(&format!("{TOKEN} FROM token {USES}"));
@@ -19,7 +24,10 @@ pub(super) fn tokens(filter: &TokenFilter, page: Page<TokenId>) -> Query {
         query.give(digest.as_bytes().to_vec());
         query.give(digest.as_bytes().to_vec());
     }
-    query.and_if("api = ?", filter.api.as_deref().map(sought));
+    let lead = lead(filter);
+    let unless_led = |column| lead.as_ref().is_none_or(|(lead, ..)| *lead != column);
+    let api = filter.api.as_deref().filter(|_| unless_led("api"));
+    query.and_if("api = ?", api.map(sought));
     query.and_if("external_id = ?", filter.external_id.as_deref().map(sought));
     if let Some((name, value)) = &filter.metadata {
         query.and(IS_FIELD);
@@ -27,8 +35,10 @@ pub(super) fn tokens(filter: &TokenFilter, page: Page<TokenId>) -> Query {
         query.give(as_json(value));
         query.give(without_nul(value));
     }
-    query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
-    query.and_if("owner = ?", filter.owner.map(|id| id.as_bytes().to_vec()));
+    let organization = filter.organization.filter(|_| unless_led("organization"));
+    query.and_if("organization = ?", organization.map(|id| id.as_bytes().to_vec()));
+    let owner = filter.owner.filter(|_| unless_led("owner"));
+    query.and_if("owner = ?", owner.map(|id| id.as_bytes().to_vec()));
     if let Some((state, now)) = filter.state {
         match state {
             TokenState::Revoked => query.and("revoked_at IS NOT NULL"),
@@ -52,9 +62,36 @@ pub(super) fn tokens(filter: &TokenFilter, page: Page<TokenId>) -> Query {
         query.and_if("(previous_use.at IS NULL OR previous_use.at < ?)", Some(since.as_millis()));
     }
     query.and_if("expires_at < ?", filter.expires_before.map(Timestamp::as_millis));
-    query.and_if("token.id > ?", page.after.map(|id| id.as_bytes().to_vec()));
-    query.end("ORDER BY token.id", page.limit);
+    let after = page.after.map(|id| id.as_bytes().to_vec());
+    if let Some((column, from, to)) = lead {
+        query.and(&format!("({column}, token.id) > (?, ?) AND {column} <= ?"));
+        query.give_all(vec![from, Box::new(after.unwrap_or_default()), to]);
+        query.end(&format!("ORDER BY {column}, token.id"), page.limit);
+    } else {
+        query.and_if("token.id > ?", after);
+        query.end("ORDER BY token.id", page.limit);
+    }
     query
+}
+
+/// The column that leads, and its value, twice.
+fn lead(filter: &TokenFilter) -> Option<(&'static str, Parameter, Parameter)> {
+    fn of<T: ToSql + Clone + Send + Sync + 'static>(
+        column: &'static str,
+        value: T,
+    ) -> Option<(&'static str, Parameter, Parameter)> {
+        Some((column, Box::new(value.clone()), Box::new(value)))
+    }
+    if filter.digest.is_some() || filter.external_id.is_some() {
+        // There are few.
+        None
+    } else if let Some(owner) = filter.owner {
+        of("owner", owner.as_bytes().to_vec())
+    } else if let Some(organization) = filter.organization {
+        of("organization", organization.as_bytes().to_vec())
+    } else {
+        of("api", sought(filter.api.as_deref()?))
+    }
 }
 
 /// A field as JSON writes it is a text in JSON, or what was given. The database reads no JSON

@@ -1,10 +1,12 @@
 //! Listing an organization's tokens as people look through them.
 //!
-//! What the database knows from its statistics of each of several things that a list is asked
-//! for says little of all of them together, and nothing of one organization. So it is not left
-//! to choose: for each thing that has an index the first tokens are fetched. Where there are
-//! few, they are sorted. Where there are many of each, the index that has the order is walked,
-//! and most of what it has is wanted.
+//! For each thing that a list is asked for and that has an index the first tokens are fetched.
+//! Where there are few, they are sorted. Where there are many of each, the index that has the
+//! order is walked, and most of what it has is wanted.
+//!
+//! The database is not left to choose: what it knows of each thing says little of several
+//! together, and nothing of one organization. Ranges of rows, and all columns of an index to
+//! sort by, leave it that index.
 
 use super::{
     error::Error,
@@ -79,7 +81,7 @@ fn first_of_each(ways: Vec<Way>) -> Query {
     query
 }
 
-/// What leads to tokens, by an index whose order keeps the database from taking another.
+/// What leads to tokens.
 struct Way {
     ids: String,
     parameters: Vec<Parameter>,
@@ -90,49 +92,76 @@ impl Way {
     fn new(ids: String, parameters: Vec<Parameter>) -> Self {
         Self { ids, parameters, searches: false }
     }
+
+    /// The first of an index of these columns, from some values through others.
+    fn through(columns: &str, from: Vec<Parameter>, to: Vec<Parameter>) -> Self {
+        let values = vec!["?"; from.len()].join(", ");
+        let ids = format!(
+            "(SELECT id FROM token WHERE ({columns}) BETWEEN ({values}) AND ({values})
+                ORDER BY {columns} LIMIT {MANY})"
+        );
+        Self::new(ids, from.into_iter().chain(to).collect())
+    }
+
+    /// The same of an index of an organization's tokens of which something is so.
+    fn here(list: &TokenList, condition: &str) -> Self {
+        let ids = format!(
+            "SELECT id FROM token WHERE organization BETWEEN ? AND ? AND {condition}
+                ORDER BY organization, id LIMIT {MANY}"
+        );
+        Self::new(ids, vec![here(list), here(list)])
+    }
+
+    /// Those that end from one moment through another.
+    fn ending(list: &TokenList, from: i64, to: i64) -> Self {
+        let (from, to) =
+            (vec![here(list), Box::new(from) as _], vec![here(list), Box::new(to) as _]);
+        Self::through(&format!("organization, {END}"), from, to)
+    }
+}
+
+fn here(list: &TokenList) -> Parameter {
+    Box::new(list.organization.as_bytes().to_vec())
+}
+
+fn text(text: &str) -> Parameter {
+    Box::new(text.to_owned())
 }
 
 fn ways(list: &TokenList) -> Vec<Way> {
-    let here = || -> Parameter { Box::new(list.organization.as_bytes().to_vec()) };
     let mut ways = Vec::new();
-    let mut way = |condition: &str, order: &str, more: Option<Parameter>| {
-        let ids = format!(
-            "SELECT id FROM token WHERE organization = ? AND {condition}
-                ORDER BY {order} LIMIT {MANY}"
-        );
-        ways.push(Way::new(ids, std::iter::once(here()).chain(more).collect()));
-    };
-    let millis = |at: Timestamp| -> Option<Parameter> { Some(Box::new(at.as_millis())) };
     match list.state {
-        Some((TokenState::Revoked, _)) => way("revoked_at IS NOT NULL", "id", None),
-        Some((TokenState::Paused, _)) => way("paused_at IS NOT NULL", "id", None),
+        Some((TokenState::Revoked, _)) => ways.push(Way::here(list, "revoked_at IS NOT NULL")),
+        Some((TokenState::Paused, _)) => ways.push(Way::here(list, "paused_at IS NOT NULL")),
         Some((TokenState::Active, now)) => {
-            way("revoked_at IS NULL", "id", None);
-            way(&format!("{END} > ?"), END, millis(now));
+            ways.push(Way::here(list, "revoked_at IS NULL"));
+            ways.push(Way::ending(list, now.as_millis().saturating_add(1), i64::MAX));
         }
-        Some((TokenState::Expired, now)) => way(&format!("{END} <= ?"), END, millis(now)),
+        Some((TokenState::Expired, now)) => {
+            ways.push(Way::ending(list, i64::MIN, now.as_millis()));
+        }
         None => {}
     }
     if list.leaked {
-        way(IS_LEAKED, "id", None);
+        ways.push(Way::here(list, IS_LEAKED));
     }
     if list.never_expires {
-        way(&format!("{END} = 9223372036854775807"), "id", None);
+        ways.push(Way::ending(list, i64::MAX, i64::MAX));
     } else if let Some(end) = list.expires_before {
-        way(&format!("{END} < ?"), END, millis(end));
+        ways.push(Way::ending(list, i64::MIN, end.as_millis().saturating_sub(1)));
     }
     if let Some(grants) = &list.grants {
         ways.push(of_grants(list, grants));
     } else if let Some(api) = &list.api {
-        way("api = ?", "granted", Some(Box::new(sought(api))));
+        let of = || vec![here(list), text(&sought(api))];
+        ways.push(Way::through("organization, api", of(), of()));
     }
     if let Some(owner) = list.owner {
-        // Whose organization it is would lead to another index.
-        let ids = format!("SELECT id FROM token WHERE owner = ? ORDER BY id LIMIT {MANY}");
-        ways.push(Way::new(ids, vec![Box::new(owner.as_bytes().to_vec())]));
+        let of = || -> Vec<Parameter> { vec![Box::new(owner.as_bytes().to_vec())] };
+        ways.push(Way::through("owner", of(), of()));
     }
-    if let Some(text) = &list.search {
-        ways.push(found_by(list, text));
+    if let Some(typed) = &list.search {
+        ways.push(found_by(list, typed));
     }
     ways
 }
@@ -140,13 +169,12 @@ fn ways(list: &TokenList) -> Vec<Way> {
 fn of_grants(list: &TokenList, grants: &[(String, Grant)]) -> Way {
     let ids = format!(
         "SELECT token.id FROM unnest(?::text[], ?::text[]) AS wanted (api, granted)
-            CROSS JOIN LATERAL (SELECT id FROM token WHERE organization = ?
-                AND token.api = wanted.api AND token.granted = wanted.granted
-                LIMIT {MANY}) AS token"
+            CROSS JOIN LATERAL (SELECT id FROM token WHERE (organization, token.api, token.granted)
+                BETWEEN (?, wanted.api, wanted.granted) AND (?, wanted.api, wanted.granted)
+                ORDER BY organization, token.api, token.granted LIMIT {MANY}) AS token"
     );
     let (apis, texts) = pairs(grants);
-    let here = list.organization.as_bytes().to_vec();
-    Way::new(ids, vec![Box::new(apis), Box::new(texts), Box::new(here)])
+    Way::new(ids, vec![Box::new(apis), Box::new(texts), here(list), here(list)])
 }
 
 /// APIs, and grants as the table has them.
@@ -157,39 +185,41 @@ fn pairs(grants: &[(String, Grant)]) -> (Vec<String>, Vec<String>) {
 
 /// The tokens that may be meant.
 fn found_by(list: &TokenList, typed: &str) -> Way {
-    let here = || -> Parameter { Box::new(list.organization.as_bytes().to_vec()) };
-    let text = || -> Parameter { Box::new(sought(typed)) };
-    let (from, to) = beginning(typed);
-    let (from, to) =
-        (|| -> Parameter { Box::new(from.clone()) }, || -> Parameter { Box::new(to.clone()) });
     let of_account = format!(
-        "CROSS JOIN LATERAL (SELECT id FROM token WHERE owner = account.id
-            AND token.organization = ? LIMIT {MANY}) AS token"
+        "CROSS JOIN LATERAL (SELECT id FROM token WHERE owner BETWEEN account.id AND account.id
+            AND token.organization = ? ORDER BY owner, id LIMIT {MANY}) AS token"
     );
-    let mut parts = vec![
-        format!(
-            "(SELECT id FROM token WHERE organization = ? AND lower(name) >= ?
-                AND lower(name) < ? ORDER BY lower(name) LIMIT {MANY})"
-        ),
-        format!("(SELECT id FROM token WHERE organization = ? AND last_four = ? LIMIT {MANY})"),
-        format!(
-            "SELECT token.id FROM membership JOIN account ON account.id = membership.account
-                {of_account} WHERE membership.organization = ? AND lower(account.name) >= ?
-                AND lower(account.name) < ?"
+    let (from, to) = beginning(typed);
+    let named = Way::through(
+        "organization, lower(name)",
+        vec![here(list), text(&from)],
+        vec![here(list), text(&to)],
+    );
+    let ending = || vec![here(list), text(&sought(typed))];
+    let mut ways = vec![
+        named,
+        Way::through("organization, last_four", ending(), ending()),
+        Way::new(
+            format!(
+                "SELECT token.id FROM membership JOIN account ON account.id = membership.account
+                    {of_account} WHERE membership.organization = ? AND lower(account.name) >= ?
+                    AND lower(account.name) < ?"
+            ),
+            vec![here(list), here(list), text(&from), text(&to)],
         ),
     ];
-    let mut parameters = vec![here(), from(), to(), here(), text(), here(), here(), from(), to()];
     if let Ok(id) = typed.parse::<TokenId>() {
-        parts.push("SELECT id FROM token WHERE id = ? AND organization = ?".into());
-        parameters.push(Box::new(id.as_bytes().to_vec()));
-        parameters.push(here());
+        let ids = "SELECT id FROM token WHERE id = ? AND organization = ?".to_owned();
+        ways.push(Way::new(ids, vec![Box::new(id.as_bytes().to_vec()), here(list)]));
     }
     if let Ok(email) = typed.parse::<Email>() {
-        parts.push(format!("SELECT token.id FROM account {of_account} WHERE email = ?"));
-        parameters.push(here());
-        parameters.push(Box::new(email.as_str().to_owned()));
+        let ids = format!("SELECT token.id FROM account {of_account} WHERE email = ?");
+        ways.push(Way::new(ids, vec![here(list), text(email.as_str())]));
     }
-    Way { searches: true, ..Way::new(parts.join(" UNION ALL "), parameters) }
+    let parts: Vec<&str> = ways.iter().map(|way| way.ids.as_str()).collect();
+    let ids = parts.join(" UNION ALL ");
+    let parameters = ways.into_iter().flat_map(|way| way.parameters).collect();
+    Way { searches: true, ..Way::new(ids, parameters) }
 }
 
 /// The same of rows that something else has found.
@@ -224,78 +254,92 @@ fn beginning(typed: &str) -> (String, String) {
 
 /// A part of a list that one index has in its order.
 struct Stretch {
-    condition: Option<&'static str>,
+    condition: &'static str,
     parameters: Vec<Parameter>,
     order: &'static str,
 }
 
-impl Stretch {
-    fn new(order: &'static str) -> Self {
-        Self { condition: None, parameters: Vec::new(), order }
-    }
-
-    fn with(self, condition: &'static str, parameters: Vec<Parameter>) -> Self {
-        Self { condition: Some(condition), parameters, ..self }
-    }
-}
-
 /// What there is of the list behind its beginning.
 fn stretches(list: &TokenList) -> Vec<Stretch> {
+    let stretch = |order, condition, parameters| Stretch { condition, parameters, order };
+    let here = || here(list);
     let id_of = |id: &TokenId| -> Parameter { Box::new(id.as_bytes().to_vec()) };
-    let newest = || Stretch::new("ORDER BY token.id DESC");
+    let behind = |key: Parameter, id: &TokenId| vec![here(), here(), key, id_of(id)];
     match list.order {
-        TokenOrder::Newest => vec![match &list.after {
-            Some(TokenAfter::Newest(id)) => newest().with("token.id < ?", vec![id_of(id)]),
-            _ => newest(),
-        }],
+        TokenOrder::Newest => {
+            let newest = "ORDER BY token.organization DESC, token.id DESC";
+            vec![match &list.after {
+                Some(TokenAfter::Newest(id)) => stretch(
+                    newest,
+                    "token.organization >= ? AND (token.organization, token.id) < (?, ?)",
+                    vec![here(), here(), id_of(id)],
+                ),
+                _ => stretch(newest, HERE, vec![here(), here()]),
+            }]
+        }
         TokenOrder::Name => {
-            let all = Stretch::new("ORDER BY lower(name), token.id");
-            let Some(TokenAfter::Name(name, id)) = &list.after else { return vec![all] };
-            let name = sought(name).to_ascii_lowercase();
-            vec![all.with("(lower(name), token.id) > (?, ?)", vec![Box::new(name), id_of(id)])]
+            let named = "ORDER BY token.organization, lower(name), token.id";
+            vec![match &list.after {
+                Some(TokenAfter::Name(name, id)) => stretch(
+                    named,
+                    "token.organization <= ?
+                        AND (token.organization, lower(name), token.id) > (?, ?, ?)",
+                    behind(text(&beginning(name).0), id),
+                ),
+                _ => stretch(named, HERE, vec![here(), here()]),
+            }]
         }
         TokenOrder::End => {
-            let all = Stretch::new("ORDER BY coalesce(expires_at, 9223372036854775807), token.id");
-            let Some(TokenAfter::End(end, id)) = &list.after else { return vec![all] };
-            let end = end.map_or(i64::MAX, Timestamp::as_millis);
-            let behind = "(coalesce(expires_at, 9223372036854775807), token.id) > (?, ?)";
-            vec![all.with(behind, vec![Box::new(end), id_of(id)])]
+            let ends = "ORDER BY token.organization, \
+                coalesce(expires_at, 9223372036854775807), token.id";
+            vec![match &list.after {
+                Some(TokenAfter::End(end, id)) => stretch(
+                    ends,
+                    "token.organization <= ? AND (token.organization,
+                        coalesce(expires_at, 9223372036854775807), token.id) > (?, ?, ?)",
+                    behind(Box::new(end.map_or(i64::MAX, Timestamp::as_millis)), id),
+                ),
+                _ => stretch(ends, HERE, vec![here(), here()]),
+            }]
         }
         TokenOrder::LastUse => {
-            let here: Parameter = Box::new(list.organization.as_bytes().to_vec());
-            let used = Stretch::new("ORDER BY latest DESC, last_use.token DESC");
-            let never = "latest IS NULL";
+            let used = "ORDER BY latest DESC, last_use.token DESC";
+            let newest = "ORDER BY token.organization DESC, token.id DESC";
+            let never = || stretch(newest, NEVER_USED, vec![here(), here()]);
             match &list.after {
-                Some(TokenAfter::LastUse(None, id)) => {
-                    vec![newest().with("latest IS NULL AND token.id < ?", vec![id_of(id)])]
-                }
+                Some(TokenAfter::LastUse(None, id)) => vec![stretch(
+                    newest,
+                    "token.organization >= ? AND (token.organization, token.id) < (?, ?)
+                        AND NOT EXISTS (SELECT FROM last_use AS used WHERE used.token = token.id)",
+                    vec![here(), here(), id_of(id)],
+                )],
                 Some(TokenAfter::LastUse(Some(at), id)) => {
-                    let behind = "home = ? AND (latest, last_use.token) < (?, ?)";
-                    let at: Parameter = Box::new(at.as_millis());
-                    vec![
-                        used.with(behind, vec![here, at, id_of(id)]),
-                        newest().with(never, Vec::new()),
-                    ]
+                    let condition = "token.organization = ? AND home = ?
+                        AND (latest, last_use.token) < (?, ?)";
+                    vec![stretch(used, condition, behind(Box::new(at.as_millis()), id)), never()]
                 }
-                _ => vec![
-                    used.with("home = ? AND latest IS NOT NULL", vec![here]),
-                    newest().with(never, Vec::new()),
-                ],
+                _ => {
+                    let condition = "token.organization = ? AND home = ? AND latest IS NOT NULL";
+                    vec![stretch(used, condition, vec![here(), here()]), never()]
+                }
             }
         }
     }
 }
 
+/// All of an organization's tokens.
+const HERE: &str = "token.organization BETWEEN ? AND ?";
+
+const NEVER_USED: &str = "token.organization BETWEEN ? AND ?
+    AND NOT EXISTS (SELECT FROM last_use AS used WHERE used.token = token.id)";
+
 fn query(list: &TokenList, stretch: Stretch, few: Option<&Few>, limit: u32) -> Query {
     let mut query = Query::new(&format!("{TOKEN} FROM token {USES}"));
     query.and_if("token.id = ANY (?)", few.map(|few| few.ids.clone()));
-    query.and_if("token.organization = ?", Some(list.organization.as_bytes().to_vec()));
-    if let Some(condition) = stretch.condition {
-        query.and(condition);
-        query.give_all(stretch.parameters);
-    }
-    if let Some(text) = list.search.as_deref().filter(|_| few.is_none_or(|few| !few.found)) {
-        is_meant(&mut query, list, text);
+    query.and(stretch.condition);
+    query.give_all(stretch.parameters);
+    if let Some(typed) = list.search.as_deref().filter(|_| few.is_none_or(|few| !few.found)) {
+        is_meant(&mut query, list, typed);
     }
     filter(&mut query, list);
     query.end(stretch.order, limit);

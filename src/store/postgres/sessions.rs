@@ -197,12 +197,6 @@ pub(super) async fn end(client: &impl GenericClient, id: SessionId) -> Result<bo
     Ok(run(client, sql, &[&id.as_bytes().as_slice()]).await? == 1)
 }
 
-/// What ends all sessions of an account, and the links that reset its password, for whoever has
-/// locked it: the first takes the session that is kept, too, or none.
-pub(super) const END_SESSIONS: &str =
-    "DELETE FROM session WHERE account = $1 AND id IS DISTINCT FROM $2";
-pub(super) const END_LINKS: &str = "DELETE FROM link WHERE account = $1";
-
 pub(super) async fn end_all(
     transaction: &Transaction<'_>,
     account: AccountId,
@@ -211,8 +205,9 @@ pub(super) async fn end_all(
     lock(transaction, account).await?;
     let account = account.as_bytes().as_slice();
     let kept = kept.as_ref().map(|id| id.as_bytes().as_slice());
-    run(transaction, END_LINKS, &[&account]).await?;
-    run(transaction, END_SESSIONS, &[&account, &kept]).await
+    run(transaction, "DELETE FROM link WHERE account = $1", &[&account]).await?;
+    let sql = "DELETE FROM session WHERE account = $1 AND id IS DISTINCT FROM $2";
+    run(transaction, sql, &[&account, &kept]).await
 }
 
 /// Whether there may be more to forget.

@@ -27,11 +27,11 @@ pub(super) async fn keep(
     let (mut present, mut previous, mut either) =
         (Uses::default(), Uses::default(), Uses::default());
     for (token, usage) in usage {
-        for last in &usage.last {
+        if let Some(last) = &usage.last {
             present.add(token, last);
             either.add(token, last);
         }
-        for last in usage.previous.as_deref() {
+        if let Some(last) = usage.previous.as_deref() {
             previous.add(token, last);
             either.add(token, last);
         }
@@ -334,18 +334,25 @@ pub(super) fn counts(filter: &UsageFilter, page: Page<UsageKey>) -> Query {
         query.give(hour.as_millis());
         query.give(sought(outcome));
     }
-    let after = page.after.filter(|_| of_some).map(|(token, ..)| token);
-    query.and_if("token.id >= ?", after.map(|id| id.as_bytes().to_vec()));
     query.and_if("token.id = ?", filter.token.map(|id| id.as_bytes().to_vec()));
     query.and_if("api = ?", filter.api.as_deref().map(sought));
-    query.and_if("organization = ?", filter.organization.map(|id| id.as_bytes().to_vec()));
-    query.and_if("owner = ?", filter.owner.map(|id| id.as_bytes().to_vec()));
-    let order = if of_some {
-        "ORDER BY token.id, hour, outcome"
-    } else {
-        "ORDER BY usage.token, hour, outcome"
+    let owner = filter.owner.map(|id| id.as_bytes().to_vec());
+    let organization = filter.organization.map(|id| id.as_bytes().to_vec());
+    if owner.is_some() {
+        query.and_if("organization = ?", organization.clone());
+    }
+    // As in `find_tokens`.
+    let owner = owner.map(|id| ("owner", id));
+    let Some((lead, id)) = owner.or_else(|| organization.map(|id| ("organization", id))) else {
+        let first = if of_some { "token.id" } else { "usage.token" };
+        query.end(&format!("ORDER BY {first}, hour, outcome"), page.limit);
+        return query;
     };
-    query.end(order, page.limit);
+    query.and(&format!("{lead} <= ? AND ({lead}, token.id) >= (?, ?)"));
+    query.give(id.clone());
+    query.give(id);
+    query.give(page.after.map(|(token, ..)| token.as_bytes().to_vec()).unwrap_or_default());
+    query.end(&format!("ORDER BY {lead}, token.id, hour, outcome"), page.limit);
     query
 }
 
