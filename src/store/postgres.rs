@@ -4,6 +4,7 @@
 //! advisory lock, no notification that anything depends on.
 
 mod change;
+mod check;
 mod connect;
 mod copy;
 mod definitions;
@@ -27,6 +28,7 @@ mod second_factors;
 mod sessions;
 mod sign_in;
 mod store;
+mod tls;
 mod usage;
 mod write;
 
@@ -61,7 +63,10 @@ impl Postgres {
     pub(crate) async fn open(settings: &Settings, committed: Committed) -> Result<Self, OpenError> {
         let pool = connect::readers(settings)?;
         let mut client = connect::first(&pool).await?;
+        check::server(&client).await?;
         migrate::migrate(&mut client).await?;
+        check::may_write(&client).await?;
+        drop(client);
         let writer = Writer::start(settings, committed).await?;
         Ok(Self { pool, writer })
     }
