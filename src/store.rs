@@ -4,10 +4,12 @@
 //! [`Store::commit`], which appends a ledger entry for each change in the
 //! transaction that makes it.
 
+mod nodes;
 mod sign_in;
 pub(crate) mod sqlite;
 mod token_list;
 
+pub(crate) use nodes::{Followed, Heard, Hint, Line, Nodes};
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, MOST_SESSIONS, SignInStore, StoredLink, StoredSecondFactor,
     StoredSession,
@@ -500,6 +502,11 @@ pub(crate) trait Store: SignInStore {
 
     /// Recomputes the chain and replays it against the state.
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;
+
+    /// What a node asks of it, where several share it.
+    fn nodes(&self) -> Option<Arc<dyn Nodes>> {
+        None
+    }
 
     /// Ends it: what was accepted is made, nothing more is accepted.
     async fn close(&self);
