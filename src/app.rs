@@ -10,7 +10,7 @@ use crate::{
     limiter::Limiter,
     mail::Post,
     refusals::Refusals,
-    replica::Replica,
+    replica::{Replica, waits::Waits},
     service::{
         Apis, Leaked, Service, Streams, attempts::Attempts, door_passwords::DoorPasswords,
         inspections::Inspections, links::Requests, management_api, passwords::Passwords,
@@ -66,6 +66,7 @@ impl App {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let attempts = Arc::new(Attempts::new(clock::steady()));
         let service = Arc::new(Service {
+            waits: Waits::new(store.nodes()),
             store: store.clone(),
             apis: ArcSwap::from_pointee(Self::apis(config)?),
             refusals: Arc::new(Refusals::new(store.clone())),

@@ -184,7 +184,7 @@ pub(crate) async fn introduce(
             external_id: None,
             metadata: None,
         };
-        let Issued { token, secret } = app
+        let Issued { token, secret, .. } = app
             .service
             .issue_token(&Caller::Operator, &new)
             .await

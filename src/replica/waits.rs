@@ -4,7 +4,7 @@ use crate::{
     clock,
     store::{Heard, Hint, Line, Nodes},
 };
-use counterfoil_core::lease::{Reach, Reached, Rows, Wait};
+use counterfoil_core::lease::{BootTime, Lengths, Reach, Reached, Row, Rows, Wait};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,6 +21,32 @@ const SOON: Duration = Duration::from_millis(4);
 const LATER: Duration = Duration::from_millis(100);
 /// How long a statement may take before its connection is given up.
 const ANSWER: Duration = Duration::from_secs(1);
+
+/// How far a change has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) reached: Reached,
+    /// How long it takes from now on, at worst, until no node judges without it.
+    pub(crate) left: Duration,
+}
+
+impl Spread {
+    /// That of a change at whose only node it is.
+    pub(crate) const HERE: Self = Self {
+        reached: Reached { reach: Reach::Applied, nodes: 1, applied: 1, waited: Duration::ZERO },
+        left: Duration::ZERO,
+    };
+
+    /// Whether no node judges without the change.
+    pub(crate) fn is_everywhere(&self) -> bool {
+        self.reached.is_everywhere()
+    }
+
+    fn of(reached: Reached, wait: &Wait, now: BootTime) -> Self {
+        let left = if reached.is_everywhere() { Duration::ZERO } else { wait.deadline().since(now) };
+        Self { reached, left }
+    }
+}
 
 /// The waits of this process: one poller reads the rows for all of them.
 pub(crate) struct Waits {
@@ -39,7 +65,7 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     next: u64,
-    waits: BTreeMap<u64, (Wait, oneshot::Sender<Reached>)>,
+    waits: BTreeMap<u64, (Wait, oneshot::Sender<Spread>)>,
 }
 
 impl Waits {
@@ -58,16 +84,10 @@ impl Waits {
 
     /// Waits until no node judges without the change of this number, which has been committed,
     /// or read, before the call; for `most` at most, where that is said.
-    pub(crate) async fn wait(&self, number: u64, most: Option<Duration>) -> Reached {
-        let Some(shared) = &self.shared else {
-            // What is committed has reached this index, and there is no other.
-            let waited = Duration::ZERO;
-            return Reached { reach: Reach::Applied, nodes: 1, applied: 1, waited };
-        };
+    pub(crate) async fn wait(&self, number: u64, most: Option<Duration>) -> Spread {
+        // What is committed has reached this index, and where nobody shares it there is no other.
+        let Some(shared) = &self.shared else { return Spread::HERE };
         let wait = Wait::begin(number, clock::boot());
-        if most == Some(Duration::ZERO) {
-            return wait.give_up(clock::boot());
-        }
         let (place, mut reached) = shared.enter(wait);
         self.have_polled(shared);
         let all = async { (&mut reached).await.ok() };
@@ -99,7 +119,7 @@ impl Drop for Waits {
 }
 
 impl Shared {
-    fn enter(self: &Arc<Self>, wait: Wait) -> (Place, oneshot::Receiver<Reached>) {
+    fn enter(self: &Arc<Self>, wait: Wait) -> (Place, oneshot::Receiver<Spread>) {
         let (tell, told) = oneshot::channel();
         let mut waiting = self.lock();
         let number = waiting.next;
@@ -114,17 +134,13 @@ impl Shared {
     }
 
     /// Tells those that have waited long enough, by `judge`.
-    fn tell(&self, mut judge: impl FnMut(&mut Wait) -> Option<Reached>) {
+    fn tell(&self, now: BootTime, mut judge: impl FnMut(&mut Wait) -> Option<Reached>) {
         let mut waiting = self.lock();
-        let done: Vec<_> = waiting
-            .waits
-            .iter_mut()
-            .filter_map(|(number, (wait, _))| Some((*number, judge(wait)?)))
-            .collect();
-        for (number, reached) in done {
-            if let Some((_, tell)) = waiting.waits.remove(&number) {
+        for (number, (mut wait, tell)) in std::mem::take(&mut waiting.waits) {
+            match judge(&mut wait) {
                 // Whoever waited may have gone.
-                let _ = tell.send(reached);
+                Some(reached) => drop(tell.send(Spread::of(reached, &wait, now))),
+                None => drop(waiting.waits.insert(number, (wait, tell))),
             }
         }
     }
@@ -138,9 +154,11 @@ struct Place {
 }
 
 impl Place {
-    fn give_up(&self) -> Reached {
+    fn give_up(&self) -> Spread {
         let kept = self.shared.lock().waits.remove(&self.number);
-        kept.map_or_else(|| self.wait.clone(), |(wait, _)| wait).give_up(clock::boot())
+        let wait = kept.map_or_else(|| self.wait.clone(), |(wait, _)| wait);
+        let now = clock::boot();
+        Spread::of(wait.give_up(now), &wait, now)
     }
 }
 
@@ -172,12 +190,12 @@ impl Poller {
                 Ok(Some((rows, lengths))) => {
                     let rows = Rows::new(asked, rows, lengths);
                     let now = clock::boot();
-                    self.shared.tell(|wait| wait.read(&rows, now));
+                    self.shared.tell(now, |wait| wait.read(&rows, now));
                 }
                 _ => {
                     self.line = None;
                     let now = clock::boot();
-                    self.shared.tell(|wait| wait.passed(now));
+                    self.shared.tell(now, |wait| wait.passed(now));
                 }
             }
             let sleep = rest.min(deadline.since(clock::boot()));
@@ -191,13 +209,11 @@ impl Poller {
     }
 
     /// When the first of those that wait has waited for L; none, where nobody waits.
-    fn deadline(&self) -> Option<counterfoil_core::lease::BootTime> {
+    fn deadline(&self) -> Option<BootTime> {
         self.shared.lock().waits.values().map(|(wait, _)| wait.deadline()).min()
     }
 
-    async fn read(
-        &mut self,
-    ) -> Option<(Vec<counterfoil_core::lease::Row>, counterfoil_core::lease::Lengths)> {
+    async fn read(&mut self) -> Option<(Vec<Row>, Lengths)> {
         if self.line.is_none() {
             let stirred = self.shared.stirred.clone();
             let heard: Heard = Arc::new(move || stirred.notify_one());
