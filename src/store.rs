@@ -5,11 +5,12 @@
 //! transaction that makes it.
 
 mod nodes;
+pub(crate) mod postgres;
 mod sign_in;
 pub(crate) mod sqlite;
 mod token_list;
 
-pub(crate) use nodes::{Followed, Heard, Hint, Line, Nodes};
+pub(crate) use nodes::{Followed, Heard, Hint, Joining, Line, Nodes};
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, MOST_SESSIONS, SignInStore, StoredLink, StoredSecondFactor,
     StoredSession,
@@ -365,6 +366,10 @@ pub(crate) struct Inspection {
 
 /// Called now and then with how much is done, and of how much.
 pub(crate) type Progress = Box<dyn Fn(u64, u64) + Send>;
+
+/// Told of every order once it is durable, with the ledger's head behind it, in
+/// the ledger's order and before whoever asked is answered.
+pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
 
 /// What is kept. One conformance suite runs over every implementation.
 #[async_trait]

@@ -3,10 +3,10 @@
 use super::Replica;
 use crate::{
     clock, entropy,
-    store::{Heard, Hint, Line, Nodes, Progress, StoreError},
+    store::{Followed, Heard, Hint, Joining, Line, Nodes, Progress, StoreError},
 };
 use counterfoil_core::{
-    lease::{Alarm, BootTime, Next, NodeId, Rows, Step, Tailed},
+    lease::{Alarm, BootTime, Next, NodeId, Renewed, Rows, Step, Tailed},
     ledger::KNOWS,
 };
 use std::{
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, oneshot, watch},
+    sync::{Notify, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -67,6 +67,7 @@ impl Node {
         let driver = Driver {
             machine,
             nodes,
+            name: name(),
             replica,
             line: None,
             woken: woken.clone(),
@@ -124,6 +125,12 @@ impl Node {
     }
 }
 
+/// What people call this node: where it runs, and as which process.
+fn name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}/{}", host.trim(), std::process::id())
+}
+
 /// How long a node that leaves tries to say so.
 const LEAVING: Duration = Duration::from_secs(3);
 
@@ -131,6 +138,8 @@ const LEAVING: Duration = Duration::from_secs(3);
 struct Driver {
     machine: counterfoil_core::lease::Node,
     nodes: Arc<dyn Nodes>,
+    /// What people call it.
+    name: String,
     replica: Arc<Replica>,
     /// Its connection, while there is one.
     line: Option<Box<dyn Line>>,
@@ -272,7 +281,8 @@ impl Driver {
                 Answer::Entries(line.entries(tail.after().number, tail.through(), BATCH).await?)
             }
             Step::Join(join) => {
-                line.join(join.row(), join.applied(), KNOWS).await?;
+                let (row, applied) = (join.row(), join.applied());
+                line.join(Joining { row, applied, knows: KNOWS, name: &self.name }).await?;
                 Answer::Done
             }
             Step::Renew(renew) => Answer::Renewed(line.renew(renew.row()).await?),
@@ -344,7 +354,11 @@ impl Driver {
         if self.complained.is_none() {
             self.complained = Some(asked);
             let until = self.machine.report().until.since(clock::boot()).as_secs();
-            tracing::warn!(error, lease_seconds = until, "the database does not answer this node; it verifies until its lease ends");
+            tracing::warn!(
+                error,
+                lease_seconds = until,
+                "the database does not answer this node; it verifies until its lease ends"
+            );
         }
     }
 }
@@ -353,7 +367,7 @@ impl Driver {
 enum Answer {
     Done,
     Found(bool),
-    Entries(Vec<crate::store::Followed>),
-    Renewed(Option<counterfoil_core::lease::Renewed>),
+    Entries(Vec<Followed>),
+    Renewed(Option<Renewed>),
     Rows(Rows),
 }

@@ -43,7 +43,8 @@ impl Spread {
     }
 
     fn of(reached: Reached, wait: &Wait, now: BootTime) -> Self {
-        let left = if reached.is_everywhere() { Duration::ZERO } else { wait.deadline().since(now) };
+        let left =
+            if reached.is_everywhere() { Duration::ZERO } else { wait.deadline().since(now) };
         Self { reached, left }
     }
 }

@@ -2,8 +2,8 @@
 
 pub(super) use super::metadata::check_metadata;
 use super::{
-    Caller, MOMENT, Service, ServiceError, Update, accounts::AccountName, check_external_id, check_line,
-    check_name, check_text, idempotency::Idempotency, management_api,
+    Caller, MOMENT, Service, ServiceError, Update, accounts::AccountName, check_external_id,
+    check_line, check_name, check_text, idempotency::Idempotency, management_api,
 };
 use crate::{
     clock, entropy,
@@ -148,9 +148,7 @@ impl Service {
             Ok(issued) => Ok(Issuance::New(issued)),
             // Somebody may have come first with the same key.
             Err(error) => match self.issued_before(caller, idempotency).await {
-                Ok(Some(before)) => {
-                    Ok(Issuance::Repeat(before, self.see(Some(MOMENT)).await?))
-                }
+                Ok(Some(before)) => Ok(Issuance::Repeat(before, self.see(Some(MOMENT)).await?)),
                 Err(ServiceError::KeyReused) => Err(ServiceError::KeyReused),
                 // What cannot be read now must not tell of a change as if it were not made.
                 Ok(None) | Err(_) => Err(error),

@@ -45,7 +45,7 @@ pub(crate) trait Line: Send {
     ) -> Result<Vec<Followed>, StoreError>;
 
     /// Makes a row, or replaces an earlier one of the same node.
-    async fn join(&mut self, row: RowId, applied: u64, knows: u32) -> Result<(), StoreError>;
+    async fn join(&mut self, joining: Joining<'_>) -> Result<(), StoreError>;
 
     /// Counts a renewal, and tells what the same statement sees; none, where the row is not there.
     async fn renew(&mut self, row: RowId) -> Result<Option<Renewed>, StoreError>;
@@ -64,6 +64,18 @@ pub(crate) trait Line: Send {
 
     /// Has L be `to`, where it still is `from`; whether it was.
     async fn set_lengths(&mut self, from: Lengths, to: Lengths) -> Result<bool, StoreError>;
+}
+
+/// What a new row says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Joining<'a> {
+    pub(crate) row: RowId,
+    /// The number of the last entry that is applied.
+    pub(crate) applied: u64,
+    /// The version of the list of kinds that the node can apply.
+    pub(crate) knows: u32,
+    /// What people call the node.
+    pub(crate) name: &'a str,
 }
 
 /// An entry as it is stored, for whoever follows the ledger.

@@ -44,7 +44,6 @@ impl Lease {
         let until = until.max(self.term().0);
         self.0.store(until.0, Ordering::Release);
     }
-
 }
 
 /// Until when a lease is held.
