@@ -10,8 +10,10 @@ use super::{
     settings::{self, Settings},
     tls, url,
 };
+use crate::store::postgres::{self, TlsMode};
 use counterfoil_core::{network::Network, time::Seconds};
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use tokio_postgres::config::SslMode;
 use tracing_subscriber::EnvFilter;
 
 /// The configuration that `settings`, which were read from `document`, describe.
@@ -32,7 +34,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let server_url = public_url("server", settings.server.public_url.as_deref(), server, report);
     let gateway_url =
         public_url("gateway", settings.gateway.public_url.as_deref(), gateway, report);
-    let file = database(&settings.database.url, report);
+    let database = database(&settings.database.url, report);
     let level = level(settings.log.level, report);
     let console = console(&settings.console, report);
     let doors = doors(&settings.doors, report);
@@ -67,7 +69,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
         },
         metrics: Metrics { listen: metrics? },
         doors: doors?,
-        database: Database { file: file? },
+        database: database?,
         limiter: limiter?,
         log: Log { format: settings.log.format, level: level? },
         console: console?,
@@ -148,21 +150,40 @@ fn public_url(
     Ok(url)
 }
 
-fn database(url: &str, report: &mut Report<'_>) -> Result<PathBuf, Noted> {
+fn database(url: &str, report: &mut Report<'_>) -> Result<Database, Noted> {
     let path = KeyPath::of(["database", "url"]);
     let message = match url.strip_prefix("sqlite:") {
         // A path would let two data directories, each with a lock of its own,
         // share one database.
-        Some(file) if is_file_name(file) => return Ok(file.into()),
+        Some(file) if is_file_name(file) => {
+            return Ok(Database { file: file.into(), server: None });
+        }
         None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
-            "PostgreSQL is not built yet, use sqlite:FILE"
+            // What is wrong is said without what was written, which may hold a password.
+            match url.parse::<tokio_postgres::Config>() {
+                Ok(server) => {
+                    let server = Some(postgres_settings(server));
+                    return Ok(Database { file: PathBuf::new(), server });
+                }
+                Err(_) => "expected postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+            }
         }
         _ => {
             "expected sqlite: and the name of a file in the data directory, as in \
-             \"sqlite:counterfoil.db\""
+             \"sqlite:counterfoil.db\", or postgres: and where a server is"
         }
     };
     Err(report.add(&path, message))
+}
+
+fn postgres_settings(server: tokio_postgres::Config) -> postgres::Settings {
+    let tls = match server.get_ssl_mode() {
+        SslMode::Disable => TlsMode::Disable,
+        SslMode::Require => TlsMode::Require,
+        _ => TlsMode::Prefer,
+    };
+    let (authorities, connections, patience) = (None, 8, Duration::from_secs(5));
+    postgres::Settings { server, tls, authorities, connections, patience }
 }
 
 fn is_file_name(text: &str) -> bool {

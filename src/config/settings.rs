@@ -153,7 +153,8 @@ pub(super) struct Metrics {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Database {
-    /// `sqlite:` and the name of a file in the data directory.
+    /// `sqlite:` and the name of a file in the data directory, or
+    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, which several nodes can share.
     pub(super) url: String,
 }
 

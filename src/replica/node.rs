@@ -82,15 +82,22 @@ impl Node {
         Ok(Self { id, state, woken, leaving, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Waits until the index is loaded.
-    pub(crate) async fn loaded(&self) -> Result<(), StoreError> {
+    /// Waits until the index is loaded, and a moment longer for the lease.
+    pub(crate) async fn ready(&self) -> Result<(), StoreError> {
         let mut state = self.state.clone();
         let is_loaded = |state: &State| !matches!(state, State::Loading);
         match state.wait_for(is_loaded).await.map(|state| state.clone()) {
-            Ok(State::Failed(error)) => Err(error),
-            Ok(_) => Ok(()),
-            Err(_) => Err(StoreError::Unavailable("the node's thread has ended".into())),
+            Ok(State::Failed(error)) => return Err(error),
+            Ok(_) => {}
+            Err(_) => return Err(StoreError::Unavailable("the node's thread has ended".into())),
         }
+        let holds = |state: &State| match state {
+            State::Running(report) => report.until > BootTime::default(),
+            _ => true,
+        };
+        // Without one it answers 503, and says so at `/readyz`.
+        let _ = timeout(FIRST_LEASE, state.wait_for(holds)).await;
+        Ok(())
     }
 
     /// Its name, until the process ends.
@@ -130,6 +137,9 @@ fn name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}/{}", host.trim(), std::process::id())
 }
+
+/// How long a start waits for its first lease.
+const FIRST_LEASE: Duration = Duration::from_secs(3);
 
 /// How long a node that leaves tries to say so.
 const LEAVING: Duration = Duration::from_secs(3);
