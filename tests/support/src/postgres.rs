@@ -162,8 +162,12 @@ fn is_root() -> bool {
 
 /// The processes that this one has started.
 fn children(of: u32) -> Vec<u32> {
-    let file = Path::new("/proc").join(of.to_string()).join("task");
-    let file = file.join(of.to_string()).join("children");
-    let listed = std::fs::read_to_string(file).unwrap_or_default();
-    listed.split_whitespace().map(|id| id.parse().unwrap()).collect()
+    let parent = |id: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat"));
+        // What stands in brackets is a name, with anything in it.
+        stat.ok()?.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    };
+    let all = std::fs::read_dir("/proc").unwrap();
+    let ids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.filter(|id| parent(*id) == Some(of)).collect()
 }
