@@ -53,7 +53,7 @@ impl App {
         let (follower, path) = (replica.clone(), directory.path().to_owned());
         if let Some(server) = &config.database.server {
             // Changes come from the ledger, whichever node has made them.
-            let store = Arc::new(Postgres::open(server, Box::new(|_, _| {})).await?);
+            let store = Arc::new(Postgres::open(server, Box::new(|_| {})).await?);
             return Self::on(config, store, replica, Some(path));
         }
         let store = Arc::new(Sqlite::open(
@@ -74,7 +74,7 @@ impl App {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let attempts = Arc::new(Attempts::new(clock::steady()));
         let service = Arc::new(Service {
-            waits: Waits::new(store.nodes()),
+            waits: Waits::new(store.clone().nodes()),
             store: store.clone(),
             apis: ArcSwap::from_pointee(Self::apis(config)?),
             refusals: Arc::new(Refusals::new(store.clone())),
@@ -129,7 +129,7 @@ impl App {
         progress: Progress,
     ) -> anyhow::Result<Self> {
         let mut app = Self::open_unloaded(config, directory).await?;
-        match app.service.store.nodes() {
+        match app.service.store.clone().nodes() {
             Some(nodes) => {
                 let node = Node::start(nodes, app.replica.clone(), progress)?;
                 node.ready().await?;

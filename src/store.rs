@@ -9,6 +9,7 @@ pub(crate) mod postgres;
 mod sign_in;
 pub(crate) mod sqlite;
 mod token_list;
+mod written;
 
 pub(crate) use nodes::{Followed, Heard, Hint, Joining, Line, Nodes};
 pub(crate) use sign_in::{
@@ -509,7 +510,7 @@ pub(crate) trait Store: SignInStore {
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;
 
     /// What a node asks of it, where several share it.
-    fn nodes(&self) -> Option<Arc<dyn Nodes>> {
+    fn nodes(self: Arc<Self>) -> Option<Arc<dyn Nodes>> {
         None
     }
 

@@ -275,7 +275,9 @@ CREATE TABLE link (
     expires_at bigint NOT NULL
 );
 
-CREATE INDEX link_by_account ON link (kind, account);
+-- One for each purpose.
+CREATE UNIQUE INDEX link_by_purpose ON link (kind, coalesce(account, ''));
+CREATE INDEX link_by_account ON link (account) WHERE account IS NOT NULL;
 CREATE INDEX link_by_end ON link (expires_at);
 
 CREATE TABLE second_factor (

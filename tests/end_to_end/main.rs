@@ -38,6 +38,6 @@ mod verify;
 mod why;
 
 use counterfoil_support::{
-    byte_upstream, caller, certificates, installation, postgres, process, redis, response, server, traefik,
-    upstream, valve, wire,
+    byte_upstream, caller, certificates, installation, postgres, process, redis, response, server,
+    traefik, upstream, valve, wire,
 };

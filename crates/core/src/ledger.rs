@@ -99,11 +99,34 @@ pub enum Unfit {
     Altered,
 }
 
+/// An entry without its place: who appends it need not know the one before it. Between the two
+/// parts of it goes its number, in decimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The entry's bytes before the number.
+    pub before: Vec<u8>,
+    /// Those behind it.
+    pub after: Vec<u8>,
+    /// The commitment's salt.
+    pub salt: Salt,
+    /// The change in full.
+    pub detail: Vec<u8>,
+}
+
+impl Draft {
+    /// The entry, behind `head`.
+    #[must_use]
+    pub fn behind(self, head: Head) -> Stored {
+        let number = (head.number + 1).to_string();
+        let entry = [&*self.before, number.as_bytes(), &self.after].concat();
+        Stored { head: head.next(&entry), entry, salt: self.salt, detail: self.detail }
+    }
+}
+
 /// Puts `change` behind `head`.
 ///
 /// # Errors
-/// [`Unfit`], where what is to be stored does not read as the same change. Of
-/// what comes from outside only metadata could: nested deeper than JSON is read.
+/// As [`draft`] has them.
 pub fn append(
     head: Head,
     at: Timestamp,
@@ -111,10 +134,20 @@ pub fn append(
     change: &Change,
     salt: Salt,
 ) -> Result<Stored, Unfit> {
+    draft(at, actor, change, salt).map(|draft| draft.behind(head))
+}
+
+/// Writes `change` as the ledger has it, but for its place.
+///
+/// # Errors
+/// [`Unfit`], where what is to be stored does not read as the same change. Of
+/// what comes from outside only metadata could: nested deeper than JSON is read.
+pub fn draft(at: Timestamp, actor: Actor, change: &Change, salt: Salt) -> Result<Draft, Unfit> {
+    const NUMBER: &[u8] = b"\"number\":";
     let detail = serde_json::to_vec(change).map_err(Unfit::Unreadable)?;
     let entry = Entry {
         form: FORM,
-        number: head.number + 1,
+        number: 0,
         at,
         actor,
         kind: change.kind().into(),
@@ -122,11 +155,15 @@ pub fn append(
         subject: change.subject(),
         commitment: commitment(&salt, &detail),
     };
-    let written = serde_json::to_vec(&entry).map_err(Unfit::Unreadable)?;
-    if reads::<Change>(&detail)? != *change || reads::<Entry>(&written)? != entry {
+    let mut before = serde_json::to_vec(&entry).map_err(Unfit::Unreadable)?;
+    if reads::<Change>(&detail)? != *change || reads::<Entry>(&before)? != entry {
         return Err(Unfit::Altered);
     }
-    Ok(Stored { head: head.next(&written), entry: written, salt, detail })
+    // Nothing but the form is before it.
+    let place = before.windows(NUMBER.len()).position(|part| part == NUMBER);
+    let place = place.ok_or(Unfit::Altered)? + NUMBER.len();
+    let after = before.split_off(place)[1..].to_vec();
+    Ok(Draft { before, after, salt, detail })
 }
 
 fn reads<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unfit> {
@@ -246,6 +283,20 @@ mod tests {
         assert_eq!(&*entry.kind, "organization_created");
         // Erasing a detail leaves the chain whole.
         assert_eq!(check(first.head, &second.entry, &second.head.hash.0, None).unwrap().2, None);
+    }
+
+    #[test]
+    fn a_draft_has_no_place_but_the_one_it_gets() {
+        let draft =
+            || draft(Timestamp::from_millis(2), Actor::Operator, &change("one"), [9; 16]).unwrap();
+        assert_eq!(String::from_utf8(draft().before).unwrap(), r#"{"form":1,"number":"#);
+        for number in [0, 8, 9, u64::from(u32::MAX)] {
+            let head = Head { number, ..Head::EMPTY };
+            let stored = draft().behind(head);
+            let detail = Some((&stored.salt[..], &stored.detail[..]));
+            let found = check(head, &stored.entry, &stored.head.hash.0, detail).unwrap();
+            assert_eq!((found.0, found.1.number), (stored.head, number + 1));
+        }
     }
 
     #[test]

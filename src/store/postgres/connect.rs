@@ -20,6 +20,11 @@ const BEGINNING: &str = "SET statement_timeout = '30s'; \
      SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '5s'";
 
+/// The same for those who write to the ledger, whom others wait for.
+const WRITING: &str = "SET statement_timeout = '5s'; \
+     SET lock_timeout = '1s'; \
+     SET idle_in_transaction_session_timeout = '1s'";
+
 /// Where the database is, and how it is spoken with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -44,6 +49,16 @@ pub(crate) enum TlsMode {
     Require,
     /// With TLS, and with the server that is meant.
     VerifyFull,
+}
+
+/// The connections of those who look.
+pub(super) fn readers(settings: &Settings) -> Result<Pool, OpenError> {
+    pool(settings, settings.connections, BEGINNING)
+}
+
+/// The connections of those who write to the ledger.
+pub(super) fn writers(settings: &Settings, count: usize) -> Result<Pool, OpenError> {
+    pool(settings, count, WRITING)
 }
 
 /// How connections are made that are in no pool: to the server that takes changes alone.
@@ -89,15 +104,19 @@ fn server(settings: &Settings) -> (tokio_postgres::Config, MakeRustlsConnect) {
     (server, tls)
 }
 
-pub(super) fn pool(settings: &Settings) -> Result<Pool, OpenError> {
+fn pool(
+    settings: &Settings,
+    connections: usize,
+    beginning: &'static str,
+) -> Result<Pool, OpenError> {
     let (server, tls) = server(settings);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let begin = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move { client.batch_execute(BEGINNING).await.map_err(HookError::Backend) })
+        Box::pin(async move { client.batch_execute(beginning).await.map_err(HookError::Backend) })
     });
     let patience = Some(settings.patience);
     Pool::builder(Manager::from_config(server, tls, recycling))
-        .max_size(settings.connections)
+        .max_size(connections)
         .runtime(Runtime::Tokio1)
         .timeouts(Timeouts { wait: patience, create: patience, recycle: patience })
         .post_create(begin)

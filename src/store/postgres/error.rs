@@ -12,6 +12,9 @@ pub(super) enum Error {
     /// A value is none that Counterfoil writes.
     #[error("what stands in {0} is not a value that Counterfoil writes")]
     Unreadable(&'static str),
+    /// A value cannot be written as JSON.
+    #[error("a value cannot be written as JSON")]
+    Unwritable,
     /// Nothing came back in time.
     #[error("the database does not answer")]
     Silent,
@@ -20,6 +23,73 @@ pub(super) enum Error {
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         Self::Unavailable(error.to_string())
+    }
+}
+
+/// What came in the way of a group of orders.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// What one of them was decided on is no longer so.
+    Refused(StoreError),
+    /// Nothing was made; another attempt may well succeed.
+    Passing(Error),
+    /// Nothing was made.
+    Lasting(Error),
+    /// Whether it was made is not known.
+    Unknown,
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Lasting(error)
+    }
+}
+
+impl Fault {
+    /// For an error before anything was committed.
+    pub(super) fn of(error: tokio_postgres::Error) -> Self {
+        let Some(code) = error.code() else { return Self::Passing(error.into()) };
+        match code.code().get(..2) {
+            // A constraint does not hold: somebody else was first.
+            Some("23") => Self::Refused(StoreError::Conflict),
+            // Another transaction was in the way, or the server is going away.
+            Some("40" | "08") => Self::Passing(error.into()),
+            _ => match *code {
+                SqlState::LOCK_NOT_AVAILABLE
+                | SqlState::ADMIN_SHUTDOWN
+                | SqlState::CRASH_SHUTDOWN
+                | SqlState::CANNOT_CONNECT_NOW
+                | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+                // It has become a replica: there is another primary.
+                | SqlState::READ_ONLY_SQL_TRANSACTION => Self::Passing(error.into()),
+                _ => Self::Lasting(error.into()),
+            },
+        }
+    }
+
+    /// For an error once the COMMIT was sent.
+    pub(super) fn at_the_end(error: tokio_postgres::Error) -> Self {
+        // A server that goes away may have committed before it said so.
+        let is_said = error.code().is_some_and(|code| !code.code().starts_with("57P"));
+        if is_said { Self::of(error) } else { Self::Unknown }
+    }
+
+    pub(super) fn of_pool(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => Self::Passing(error.into()),
+            _ => Self::Passing(Error::Silent),
+        }
+    }
+
+    /// Whether the connection can be used again, once the transaction is rolled back.
+    pub(super) fn spares_connection(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Passing(Error::Postgres(error)) | Self::Lasting(Error::Postgres(error)) => {
+                error.code().is_some_and(|code| *code != SqlState::READ_ONLY_SQL_TRANSACTION)
+            }
+            _ => false,
+        }
     }
 }
 

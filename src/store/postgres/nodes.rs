@@ -1,6 +1,6 @@
 //! The nodes' rows, and connections that are one's own.
 
-use super::{Postgres, connect::Alone, error::Error};
+use super::{Postgres, connect::Alone, error::Error, load};
 use crate::store::{Followed, Heard, Hint, Joining, Line, Nodes, Progress, StoreError};
 use async_trait::async_trait;
 use counterfoil_core::{
@@ -66,12 +66,24 @@ pub(super) const CLUSTER: &str = "SELECT epoch, lease_seconds, wait_seconds FROM
 #[async_trait]
 impl Nodes for Postgres {
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Loaded, StoreError> {
-        let _ = (index, progress);
-        Err(StoreError::Unavailable("not yet".into()))
+        self.load_all(index, progress).await
     }
 
     async fn line(&self, listens: Hint, heard: Heard) -> Result<Box<dyn Line>, StoreError> {
         Ok(Box::new(PgLine::open(&self.alone, listens, heard).await?))
+    }
+}
+
+impl Postgres {
+    /// Fills an empty index, however long that takes.
+    pub(super) async fn load_all(
+        &self,
+        index: Arc<Index>,
+        progress: Progress,
+    ) -> Result<Loaded, StoreError> {
+        let mut client = self.client().await?;
+        let loaded = load::load(&mut client, &index, &progress).await;
+        Ok(loaded?)
     }
 }
 

@@ -6,17 +6,23 @@ use deadpool_postgres::GenericClient;
 use std::fmt::Write as _;
 use tokio_postgres::{Row, types::ToSql};
 
+/// A value for a `?`.
+pub(super) type Parameter = Box<dyn ToSql + Send + Sync>;
+
 /// The parts are literals of this directory; each `?` in them is the next parameter.
 pub(super) struct Query {
     sql: String,
-    parameters: Vec<Box<dyn ToSql + Send + Sync>>,
+    parameters: Vec<Parameter>,
     /// How many parameters have a place.
     places: usize,
 }
 
 impl Query {
     pub(super) fn new(select: &str) -> Self {
-        Self { sql: format!("{select} WHERE true"), parameters: Vec::new(), places: 0 }
+        let mut query = Self { sql: String::new(), parameters: Vec::new(), places: 0 };
+        query.push(select);
+        query.push(" WHERE true");
+        query
     }
 
     pub(super) fn and(&mut self, condition: &str) {
@@ -38,6 +44,10 @@ impl Query {
     /// The next parameter of a condition that has several.
     pub(super) fn give(&mut self, parameter: impl ToSql + Send + Sync + 'static) {
         self.parameters.push(Box::new(parameter));
+    }
+
+    pub(super) fn give_all(&mut self, parameters: Vec<Parameter>) {
+        self.parameters.extend(parameters);
     }
 
     pub(super) fn page<Id: Copy>(&mut self, page: Page<Id>, bytes: impl Fn(Id) -> Vec<u8>) {
@@ -67,7 +77,9 @@ impl Query {
         client: &impl GenericClient,
         read: impl Fn(&Row) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        let statement = client.prepare_cached(&self.sql).await?;
+        // Not kept: there are as many as combinations of what can be asked for, and with its
+        // values each is planned better.
+        let statement = client.prepare(&self.sql).await?;
         let parameters: Vec<&(dyn ToSql + Sync)> =
             self.parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect();
         client.query(&statement, &parameters).await?.iter().map(read).collect()
@@ -83,4 +95,25 @@ pub(super) async fn one<T>(
 ) -> Result<Option<T>, Error> {
     let statement = client.prepare_cached(sql).await?;
     client.query_opt(&statement, parameters).await?.as_ref().map(read).transpose()
+}
+
+/// The rows that a statement finds.
+pub(super) async fn all<T>(
+    client: &impl GenericClient,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+    read: impl Fn(&Row) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let statement = client.prepare_cached(sql).await?;
+    client.query(&statement, parameters).await?.iter().map(read).collect()
+}
+
+/// Does something, and tells how many rows that concerned.
+pub(super) async fn run(
+    client: &impl GenericClient,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<u64, Error> {
+    let statement = client.prepare_cached(sql).await?;
+    Ok(client.execute(&statement, parameters).await?)
 }

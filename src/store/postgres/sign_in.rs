@@ -1,6 +1,6 @@
 //! What signing in needs, on PostgreSQL.
 
-use super::Postgres;
+use super::{Postgres, second_factors, sessions};
 use crate::store::{
     Credentials, Page, SignInStore, StoreError, StoredLink, StoredSecondFactor, StoredSession,
 };
@@ -15,137 +15,187 @@ use std::net::IpAddr;
 
 #[async_trait]
 impl SignInStore for Postgres {
-    async fn credentials(&self, _account: AccountId) -> Result<Option<Credentials>, StoreError> {
-        unimplemented!()
+    async fn credentials(&self, account: AccountId) -> Result<Option<Credentials>, StoreError> {
+        self.ask(move |client| {
+            Box::pin(async move { sessions::credentials(client, account).await })
+        })
+        .await
     }
 
-    async fn credentials_by_email(&self, _email: Email) -> Result<Option<Credentials>, StoreError> {
-        unimplemented!()
+    async fn credentials_by_email(&self, email: Email) -> Result<Option<Credentials>, StoreError> {
+        self.ask(move |client| {
+            Box::pin(async move { sessions::credentials_by_email(client, &email).await })
+        })
+        .await
     }
 
     async fn keep_session(
         &self,
-        _session: StoredSession,
-        _password_hash: Option<String>,
+        session: StoredSession,
+        password_hash: Option<String>,
     ) -> Result<bool, StoreError> {
-        unimplemented!()
+        self.together(move |transaction| {
+            Box::pin(async move {
+                sessions::keep(transaction, &session, password_hash.as_deref()).await
+            })
+        })
+        .await
     }
 
     async fn replace_session(
         &self,
-        _ended: SessionId,
-        _session: StoredSession,
+        ended: SessionId,
+        session: StoredSession,
     ) -> Result<bool, StoreError> {
-        unimplemented!()
+        self.together(move |transaction| {
+            Box::pin(async move { sessions::replace(transaction, ended, &session).await })
+        })
+        .await
     }
 
     async fn session(
         &self,
-        _digest: Digest,
-        _now: Timestamp,
+        digest: Digest,
+        now: Timestamp,
     ) -> Result<Option<StoredSession>, StoreError> {
-        unimplemented!()
+        self.ask(move |client| Box::pin(async move { sessions::find(client, digest, now).await }))
+            .await
     }
 
     async fn session_by_id(
         &self,
-        _id: SessionId,
-        _now: Timestamp,
+        id: SessionId,
+        now: Timestamp,
     ) -> Result<Option<StoredSession>, StoreError> {
-        unimplemented!()
+        self.ask(move |client| Box::pin(async move { sessions::find_by_id(client, id, now).await }))
+            .await
     }
 
     async fn sessions(
         &self,
-        _account: AccountId,
-        _now: Timestamp,
-        _limit: u32,
+        account: AccountId,
+        now: Timestamp,
+        limit: u32,
     ) -> Result<Vec<StoredSession>, StoreError> {
-        unimplemented!()
+        self.ask(move |client| {
+            Box::pin(async move {
+                sessions::of_account(account, now, limit).all(client, sessions::row).await
+            })
+        })
+        .await
     }
 
     async fn sessions_of_members(
         &self,
-        _organization: OrganizationId,
-        _now: Timestamp,
-        _page: Page<(AccountId, SessionId)>,
+        organization: OrganizationId,
+        now: Timestamp,
+        page: Page<(AccountId, SessionId)>,
     ) -> Result<Vec<StoredSession>, StoreError> {
-        unimplemented!()
+        self.ask(move |client| {
+            Box::pin(async move {
+                sessions::of_members(organization, now, page).all(client, sessions::row).await
+            })
+        })
+        .await
     }
 
     async fn see_session(
         &self,
-        _id: SessionId,
-        _at: Timestamp,
-        _address: Option<IpAddr>,
+        id: SessionId,
+        at: Timestamp,
+        address: Option<IpAddr>,
     ) -> Result<(), StoreError> {
-        unimplemented!()
+        self.ask(move |client| {
+            Box::pin(async move { sessions::see(client, id, at, address).await })
+        })
+        .await
     }
 
     async fn set_session_organization(
         &self,
-        _id: SessionId,
-        _organization: Option<OrganizationId>,
+        id: SessionId,
+        organization: Option<OrganizationId>,
     ) -> Result<(), StoreError> {
-        unimplemented!()
+        self.ask(move |client| {
+            Box::pin(async move { sessions::set_organization(client, id, organization).await })
+        })
+        .await
     }
 
-    async fn end_session(&self, _id: SessionId) -> Result<bool, StoreError> {
-        unimplemented!()
+    async fn end_session(&self, id: SessionId) -> Result<bool, StoreError> {
+        self.ask(move |client| Box::pin(async move { sessions::end(client, id).await })).await
     }
 
     async fn end_sessions(
         &self,
-        _account: AccountId,
-        _kept: Option<SessionId>,
+        account: AccountId,
+        kept: Option<SessionId>,
     ) -> Result<u64, StoreError> {
-        unimplemented!()
+        self.together(move |transaction| {
+            Box::pin(async move { sessions::end_all(transaction, account, kept).await })
+        })
+        .await
     }
 
-    async fn forget_sessions(&self, _now: Timestamp, _most: u32) -> Result<bool, StoreError> {
-        unimplemented!()
+    async fn forget_sessions(&self, now: Timestamp, most: u32) -> Result<bool, StoreError> {
+        self.ask(move |client| Box::pin(async move { sessions::forget(client, now, most).await }))
+            .await
     }
 
-    async fn keep_link(&self, _link: StoredLink) -> Result<(), StoreError> {
-        unimplemented!()
+    async fn keep_link(&self, link: StoredLink) -> Result<(), StoreError> {
+        self.ask(move |client| Box::pin(async move { sessions::keep_link(client, &link).await }))
+            .await
     }
 
-    async fn link(
-        &self,
-        _digest: Digest,
-        _now: Timestamp,
-    ) -> Result<Option<StoredLink>, StoreError> {
-        unimplemented!()
+    async fn link(&self, digest: Digest, now: Timestamp) -> Result<Option<StoredLink>, StoreError> {
+        self.ask(move |client| Box::pin(async move { sessions::link(client, digest, now).await }))
+            .await
     }
 
     async fn take_link(
         &self,
-        _digest: Digest,
-        _now: Timestamp,
+        digest: Digest,
+        now: Timestamp,
     ) -> Result<Option<StoredLink>, StoreError> {
-        unimplemented!()
+        self.ask(move |client| {
+            Box::pin(async move { sessions::take_link(client, digest, now).await })
+        })
+        .await
     }
 
     async fn second_factor(
         &self,
-        _account: AccountId,
+        account: AccountId,
     ) -> Result<Option<StoredSecondFactor>, StoreError> {
-        unimplemented!()
+        self.ask(move |client| Box::pin(async move { second_factors::find(client, account).await }))
+            .await
     }
 
-    async fn keep_second_factor(&self, _factor: StoredSecondFactor) -> Result<bool, StoreError> {
-        unimplemented!()
+    async fn keep_second_factor(&self, factor: StoredSecondFactor) -> Result<bool, StoreError> {
+        self.together(move |transaction| {
+            Box::pin(async move { second_factors::keep(transaction, &factor).await })
+        })
+        .await
     }
 
-    async fn remove_second_factor(&self, _account: AccountId) -> Result<(), StoreError> {
-        unimplemented!()
+    async fn remove_second_factor(&self, account: AccountId) -> Result<(), StoreError> {
+        self.together(move |transaction| {
+            Box::pin(async move { second_factors::remove(transaction, account).await })
+        })
+        .await
     }
 
-    async fn use_step(&self, _account: AccountId, _step: u64) -> Result<bool, StoreError> {
-        unimplemented!()
+    async fn use_step(&self, account: AccountId, step: u64) -> Result<bool, StoreError> {
+        self.ask(move |client| {
+            Box::pin(async move { second_factors::use_step(client, account, step).await })
+        })
+        .await
     }
 
-    async fn use_recovery(&self, _account: AccountId, _code: Digest) -> Result<bool, StoreError> {
-        unimplemented!()
+    async fn use_recovery(&self, account: AccountId, code: Digest) -> Result<bool, StoreError> {
+        self.ask(move |client| {
+            Box::pin(async move { second_factors::use_recovery(client, account, code).await })
+        })
+        .await
     }
 }

@@ -5,9 +5,8 @@ use super::{
     MIGRATIONS,
     change::{ApplyError, apply},
     keep_plans,
-    write::to_sql,
 };
-use crate::store::{Inspection, Progress};
+use crate::store::{Inspection, Progress, written::to_sql};
 use counterfoil_core::{
     id::AccountId,
     ledger::{self, EntryHash, Head},

@@ -38,14 +38,13 @@ fn show(address: &Mutex<SocketAddr>, tokens: &[Token], seen: &Seen) {
         // Before the request is sent: that is what counts.
         let revoked = seen.revoked.load(Ordering::SeqCst);
         let shown = revoked.saturating_sub(number % 2).min(tokens.len() - 1);
-        let status = wire
-            .take()
-            .or_else(|| Wire::connect(*address.lock().unwrap()).ok())
-            .and_then(|mut fresh| {
+        let status = wire.take().or_else(|| Wire::connect(*address.lock().unwrap()).ok()).and_then(
+            |mut fresh| {
                 let status = fresh.exchange(judged(&tokens[shown])).ok()?.status;
                 wire = Some(fresh);
                 Some(status)
-            });
+            },
+        );
         match status {
             Some(200) => {
                 assert!(shown >= revoked, "token {shown} was accepted when {revoked} were revoked");
