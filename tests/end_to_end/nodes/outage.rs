@@ -2,8 +2,11 @@
 //! leases last, then nobody is let in, and all of it comes back by itself.
 
 use super::{Nodes, ask, judged, wait_until};
-use crate::postgres::Postgres;
-use std::{thread, time::Duration};
+use crate::{
+    postgres::{Postgres, url},
+    valve::Valve,
+};
+use std::thread;
 
 #[test]
 fn verification_outlives_the_database_by_a_lease() {
@@ -52,5 +55,36 @@ fn verification_outlives_the_database_by_a_lease() {
         assert_eq!(nodes.judge(node, live), 401);
     }
     nodes.is_sound();
-    let _ = Duration::ZERO;
+}
+
+#[test]
+fn a_standby_that_takes_over_has_all_that_was_answered() {
+    let mut first = Postgres::start();
+    let standby = first.standby("other");
+    first.says("ALTER SYSTEM SET synchronous_standby_names = 'other'");
+    first.says("SELECT pg_reload_conf()");
+    let in_step = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+    wait_until("the standby is in step", || first.says(in_step) == "1");
+    let valve = Valve::to(first.port());
+    let nodes = Nodes::start(&first, &vec![url(valve.port()); super::NODES], 4);
+    let tokens = nodes.issue(7);
+    let (live, doomed) = tokens.split_last().unwrap();
+    let (before, after) = doomed.split_at(3);
+    for (node, token) in before.iter().enumerate() {
+        nodes.revoke(node, token);
+    }
+    first.kill();
+    assert_eq!(nodes.judge(0, live), 200);
+    standby.promote();
+    valve.turn_to(standby.port());
+    for (node, token) in after.iter().enumerate() {
+        nodes.revoke(node, token);
+    }
+    for node in 0..super::NODES {
+        wait_until("it judges", || nodes.judge(node, live) == 200);
+        for token in doomed {
+            assert_eq!(nodes.judge(node, token), 401);
+        }
+    }
+    nodes.is_sound();
 }

@@ -2,7 +2,7 @@
 //! to all nodes, and everything goes wrong that can.
 
 use super::{Nodes, judged};
-use crate::{installation::Token, postgres::Postgres, process::PATIENCE, wire::Wire};
+use crate::{installation::Token, postgres::Postgres, wire::Wire};
 use std::{
     net::{SocketAddr, TcpStream},
     sync::{
@@ -119,5 +119,4 @@ fn what_was_revoked_is_accepted_by_nobody_whatever_happens() {
         assert_eq!(nodes.judge(node, token), 401);
     }
     nodes.is_sound();
-    let _ = PATIENCE;
 }
