@@ -14,7 +14,10 @@ use counterfoil_core::{
 };
 use deadpool_postgres::{Client, GenericClient};
 use futures_util::TryStreamExt as _;
-use std::pin::pin;
+use std::{
+    pin::pin,
+    sync::{Mutex, PoisonError},
+};
 use tokio_postgres::{IsolationLevel, Row};
 
 /// How many tokens are loaded between two words of how far that is.
@@ -33,7 +36,7 @@ const TOKENS: &str = "SELECT id, api, organization, owner, granted, allowed_netw
 pub(super) async fn load(
     client: &mut Client,
     index: &Index,
-    progress: &Progress,
+    progress: &Mutex<Progress>,
 ) -> Result<Loaded, Error> {
     let snapshot = client
         .build_transaction()
@@ -68,17 +71,18 @@ pub(super) async fn load(
     })
     .await?;
     index.expect(usize::try_from(total).unwrap_or(usize::MAX));
+    let tell = |done| progress.lock().unwrap_or_else(PoisonError::into_inner)(done, total);
     let mut done = 0;
     each(&snapshot, TOKENS, |row| {
         token(index, row)?;
         done += 1;
         if done % TELL_EVERY == 0 {
-            progress(done, total);
+            tell(done);
         }
         Ok(())
     })
     .await?;
-    progress(done, total);
+    tell(done);
     Ok(loaded)
 }
 
