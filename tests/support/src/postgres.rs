@@ -2,6 +2,7 @@
 
 use crate::process::{Running, run};
 use std::{
+    fs::Permissions,
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -143,7 +144,7 @@ fn directory() -> TempDir {
         let chown = Command::new("chown").arg(USER).arg(files.path()).status().unwrap();
         assert!(chown.success());
     }
-    std::fs::set_permissions(files.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(files.path(), Permissions::from_mode(0o755)).unwrap();
     files
 }
 
