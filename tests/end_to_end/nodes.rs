@@ -7,7 +7,7 @@ mod storm;
 
 use crate::{
     installation::{ADA, Installation, Token},
-    postgres::{self, Postgres},
+    postgres::Postgres,
     process::PATIENCE,
     response::Response,
     server::Server,
@@ -28,7 +28,7 @@ const NODES: usize = 3;
 struct Nodes {
     // Before what they stand on.
     servers: Vec<Option<Server>>,
-    upstream: Upstream,
+    _upstream: Upstream,
 }
 
 impl Nodes {
@@ -41,7 +41,7 @@ impl Nodes {
         drop(first);
         let start = |url: &String| Some(installation(&upstream, url).start());
         let servers = urls.iter().map(start).collect();
-        let this = Self { servers, upstream };
+        let this = Self { servers, _upstream: upstream };
         (0..urls.len()).for_each(|node| this.wait_until_ready(node));
         this
     }
@@ -104,6 +104,9 @@ fn installation(upstream: &Upstream, url: &str) -> Installation {
     let configuration = format!("[api.orders]\nupstream = \"{}\"\n", upstream.url());
     let mut installation = Installation::new(&configuration);
     installation.set("COUNTERFOIL_DATABASE_URL", url);
+    // A line for each refusal would be most of the work.
+    let level = "warn,counterfoil::replica=info,counterfoil::cli::serve=info";
+    installation.set("COUNTERFOIL_LOG_LEVEL", level);
     installation
 }
 

@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-const CLIENTS: usize = 2;
 /// How many revocations there are in each trouble.
 const EACH: usize = 12;
 
@@ -89,7 +88,6 @@ fn what_was_revoked_is_accepted_by_nobody_whatever_happens() {
     thread::scope(|scope| {
         let clients: Vec<_> = addresses
             .iter()
-            .flat_map(|address| (0..CLIENTS).map(move |_| address))
             .map(|address| scope.spawn(|| show(address, &tokens, &seen)))
             .collect();
         for (round, (name, trouble)) in troubles.iter().enumerate() {

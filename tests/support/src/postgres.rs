@@ -30,7 +30,8 @@ impl Postgres {
         let data = files.path().join("data");
         let options = ["-A", "trust", "-U", USER, "-E", "UTF8", "--locale", "C", "-N", "-D"];
         run(as_user("initdb").args(options).arg(&data), &[]).done();
-        Self::serve(files, vec!["-c".into(), "max_connections=100".into()])
+        // What a killed server has written the system still has.
+        Self::serve(files, vec!["-c".into(), "fsync=off".into()])
     }
 
     /// A copy of this one, which follows it and says when it has what this one commits.
