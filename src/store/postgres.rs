@@ -5,9 +5,12 @@
 
 mod change;
 mod connect;
+mod copy;
+mod definitions;
 mod error;
 mod find_tokens;
 mod group;
+mod inspect;
 mod invitations;
 mod ledger;
 mod list_tokens;

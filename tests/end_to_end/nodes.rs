@@ -12,6 +12,7 @@ use crate::{
     response::Response,
     server::Server,
     upstream::Upstream,
+    valve::Valve,
     wire::Wire,
 };
 use serde_json::{Value, json};
@@ -23,6 +24,14 @@ use std::{
 };
 
 const NODES: usize = 3;
+/// Theirs, in a cluster of their own.
+const DATABASE: &str = "postgres";
+
+/// The same where something is in between.
+fn url_through(valve: &Valve, postgres: &Postgres) -> String {
+    let port = |port: u16| format!(":{port}/");
+    postgres.url_of(DATABASE).replace(&port(postgres.port()), &port(valve.port()))
+}
 
 /// Nodes, all on one database, and what is behind them.
 struct Nodes {
@@ -48,7 +57,7 @@ impl Nodes {
 
     /// Three nodes that reach it directly.
     fn on(postgres: &Postgres, lease: u32) -> Self {
-        Self::start(postgres, &vec![postgres.url(); NODES], lease)
+        Self::start(postgres, &vec![postgres.url_of(DATABASE); NODES], lease)
     }
 
     fn node(&self, node: usize) -> &Server {

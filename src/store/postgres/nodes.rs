@@ -8,10 +8,7 @@ use counterfoil_core::{
     lease::{Epoch, Length, Lengths, Loaded, NodeId, Renewed, Row, RowId},
     ledger::{EntryHash, Head},
 };
-use std::{
-    future::poll_fn,
-    sync::{Arc, Mutex},
-};
+use std::{future::poll_fn, sync::Arc};
 use tokio::task::JoinHandle;
 use tokio_postgres::{
     AsyncMessage, Client,
@@ -85,7 +82,7 @@ impl Postgres {
         progress: Progress,
     ) -> Result<Loaded, StoreError> {
         let mut client = self.client().await?;
-        let loaded = load::load(&mut client, &index, &Mutex::new(progress)).await;
+        let loaded = load::load(&mut client, index, progress).await;
         Ok(loaded?)
     }
 }

@@ -1,7 +1,7 @@
 //! What is kept, as the trait has it: each method asks the module that knows.
 
 use super::{
-    Postgres, find_tokens, invitations,
+    Postgres, find_tokens, inspect, invitations,
     ledger::{self, Direction},
     list_tokens, once, read, refusals, row, usage,
 };
@@ -267,8 +267,9 @@ impl Store for Postgres {
             .await
     }
 
-    async fn inspect_ledger(&self, _progress: Progress) -> Result<Inspection, StoreError> {
-        unimplemented!()
+    async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {
+        let mut client = self.client().await?;
+        Ok(inspect::inspect(&mut client, progress).await?)
     }
 
     async fn close(&self) {

@@ -1,12 +1,8 @@
 //! One node stands still, or is cut off: nobody waits for it for longer than a lease, and it
 //! judges nothing that it could not hear of.
 
-use super::{Nodes, ask, judged, wait_until};
-use crate::{
-    postgres::{Postgres, url},
-    valve::Valve,
-    wire::Wire,
-};
+use super::{DATABASE, Nodes, ask, judged, url_through, wait_until};
+use crate::{postgres::Postgres, valve::Valve, wire::Wire};
 use std::net::TcpStream;
 
 #[test]
@@ -46,7 +42,7 @@ fn a_repeat_waits_for_what_it_repeats() {
     std::thread::scope(|scope| {
         let first = scope.spawn(|| nodes.revoke(0, &tokens[0]));
         let revoked = "SELECT count(*) FROM token WHERE revoked_at IS NOT NULL";
-        wait_until("it is committed", || postgres.says(revoked) == "1");
+        wait_until("it is committed", || postgres.run(DATABASE, revoked) == "1");
         // The one that asked first has no answer yet; this one finds it revoked.
         nodes.revoke(1, &tokens[0]);
         nodes.node(2).process().go_on();
@@ -60,8 +56,9 @@ fn a_repeat_waits_for_what_it_repeats() {
 fn a_node_that_is_cut_off_is_waited_for_no_longer_than_it_can_judge() {
     let postgres = Postgres::start();
     let valve = Valve::to(postgres.port());
-    let direct = postgres.url();
-    let nodes = Nodes::start(&postgres, &[direct.clone(), direct, url(valve.port())], 4);
+    let direct = postgres.url_of(DATABASE);
+    let nodes =
+        Nodes::start(&postgres, &[direct.clone(), direct, url_through(&valve, &postgres)], 4);
     let tokens = nodes.issue(2);
     let (live, doomed) = (&tokens[0], &tokens[1]);
     assert_eq!(nodes.judge(2, doomed), 200);
@@ -73,7 +70,9 @@ fn a_node_that_is_cut_off_is_waited_for_no_longer_than_it_can_judge() {
     assert_eq!(nodes.judge(2, live), 503);
     assert_eq!([nodes.judge(0, doomed), nodes.judge(1, live)], [401, 200]);
     // Others find out that it is gone, and wait no more.
-    wait_until("its row is struck off", || postgres.says("SELECT count(*) FROM node") == "2");
+    wait_until("its row is struck off", || {
+        postgres.run(DATABASE, "SELECT count(*) FROM node") == "2"
+    });
     let answer = nodes.revoke(1, live);
     assert_eq!(answer["nodes"], 2, "{answer}");
     valve.open();

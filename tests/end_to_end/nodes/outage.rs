@@ -1,11 +1,8 @@
 //! The database answers nothing, or cannot be reached: verification goes on for as long as
 //! leases last, then nobody is let in, and all of it comes back by itself.
 
-use super::{Nodes, ask, judged, wait_until};
-use crate::{
-    postgres::{Postgres, url},
-    valve::Valve,
-};
+use super::{DATABASE, Nodes, ask, judged, url_through, wait_until};
+use crate::{postgres::Postgres, valve::Valve};
 use std::thread;
 
 #[test]
@@ -59,14 +56,14 @@ fn verification_outlives_the_database_by_a_lease() {
 
 #[test]
 fn a_standby_that_takes_over_has_all_that_was_answered() {
-    let mut first = Postgres::start();
+    let first = Postgres::start();
     let standby = first.standby("other");
-    first.says("ALTER SYSTEM SET synchronous_standby_names = 'other'");
-    first.says("SELECT pg_reload_conf()");
+    first.run(DATABASE, "ALTER SYSTEM SET synchronous_standby_names = 'other'");
+    first.run(DATABASE, "SELECT pg_reload_conf()");
     let in_step = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-    wait_until("the standby is in step", || first.says(in_step) == "1");
+    wait_until("the standby is in step", || first.run(DATABASE, in_step) == "1");
     let valve = Valve::to(first.port());
-    let nodes = Nodes::start(&first, &vec![url(valve.port()); super::NODES], 4);
+    let nodes = Nodes::start(&first, &vec![url_through(&valve, &first); super::NODES], 4);
     let tokens = nodes.issue(7);
     let (live, doomed) = tokens.split_last().unwrap();
     let (before, after) = doomed.split_at(3);

@@ -1,7 +1,7 @@
 //! Tokens are revoked one after the other, at one node after the other, while clients show them
 //! to all nodes, and everything goes wrong that can.
 
-use super::{Nodes, judged};
+use super::{DATABASE, Nodes, judged};
 use crate::{installation::Token, postgres::Postgres, wire::Wire};
 use std::{
     net::{SocketAddr, TcpStream},
@@ -60,13 +60,14 @@ fn show(address: &Mutex<SocketAddr>, tokens: &[Token], seen: &Seen) {
 
 #[test]
 fn what_was_revoked_is_accepted_by_nobody_whatever_happens() {
-    let mut postgres = Postgres::start();
+    let postgres = Postgres::start();
     let mut nodes = Nodes::on(&postgres, 3);
-    type Trouble = fn(&mut Nodes, &mut Postgres);
+    type Trouble = fn(&mut Nodes, &Postgres);
     let troubles: [(&str, Trouble); 5] = [
         ("nothing", |_, _| {}),
         ("connections end", |_, postgres| {
-            postgres.says(
+            postgres.run(
+                DATABASE,
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE application_name = 'counterfoil'",
             );
@@ -86,16 +87,14 @@ fn what_was_revoked_is_accepted_by_nobody_whatever_happens() {
     let addresses: Vec<_> =
         (0..super::NODES).map(|node| Mutex::new(nodes.node(node).gateway)).collect();
     thread::scope(|scope| {
-        let clients: Vec<_> = addresses
-            .iter()
-            .map(|address| scope.spawn(|| show(address, &tokens, &seen)))
-            .collect();
+        let clients: Vec<_> =
+            addresses.iter().map(|address| scope.spawn(|| show(address, &tokens, &seen))).collect();
         for (round, (name, trouble)) in troubles.iter().enumerate() {
             let mut waited = Vec::new();
             for turn in 0..EACH {
                 let number = round * EACH + turn;
                 if turn == EACH / 3 {
-                    trouble(&mut nodes, &mut postgres);
+                    trouble(&mut nodes, &postgres);
                     *addresses[2].lock().unwrap() = nodes.node(2).gateway;
                 }
                 let answer = nodes.revoke(number % super::NODES, &tokens[number]);
