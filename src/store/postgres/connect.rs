@@ -5,7 +5,11 @@ use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
 };
 use std::time::Duration;
-use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::{
+    Connection, Socket,
+    config::{SslMode, TargetSessionAttrs},
+    tls::MakeTlsConnect,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// What every connection begins with: nothing that is asked takes forever, and whoever stands
@@ -58,11 +62,33 @@ pub(super) fn writers(settings: &Settings, count: usize) -> Result<Pool, OpenErr
     pool(settings, count, WRITING)
 }
 
-fn pool(
-    settings: &Settings,
-    connections: usize,
-    beginning: &'static str,
-) -> Result<Pool, OpenError> {
+/// How connections are made that are in no pool: to the server that takes changes alone.
+pub(super) struct Alone {
+    server: tokio_postgres::Config,
+    tls: MakeRustlsConnect,
+}
+
+impl Alone {
+    pub(super) fn new(settings: &Settings) -> Result<Self, OpenError> {
+        let (server, tls) = server(settings)?;
+        Ok(Self { server, tls })
+    }
+
+    /// One, and what has to be driven for anything to be said on it.
+    pub(super) async fn connect(
+        &self,
+    ) -> Result<
+        (
+            tokio_postgres::Client,
+            Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
+        ),
+        tokio_postgres::Error,
+    > {
+        self.server.connect(self.tls.clone()).await
+    }
+}
+
+fn server(settings: &Settings) -> Result<(tokio_postgres::Config, MakeRustlsConnect), OpenError> {
     let mut server = settings.server.clone();
     server.application_name("counterfoil").connect_timeout(settings.patience);
     server.ssl_mode(match settings.tls {
@@ -75,6 +101,15 @@ fn pool(
     // A network that swallows everything is noticed, whoever waits for an answer.
     server.keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
     let tls = MakeRustlsConnect::new(tls::config(settings)?);
+    Ok((server, tls))
+}
+
+fn pool(
+    settings: &Settings,
+    connections: usize,
+    beginning: &'static str,
+) -> Result<Pool, OpenError> {
+    let (server, tls) = server(settings)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move { client.batch_execute(beginning).await.map_err(HookError::Backend) })
