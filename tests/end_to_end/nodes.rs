@@ -45,8 +45,10 @@ impl Nodes {
     fn start(postgres: &Postgres, urls: &[String], lease: u32) -> Self {
         let upstream = Upstream::start();
         let first = installation(&upstream, &postgres.url()).set_up();
-        postgres
-            .says(&format!("UPDATE cluster SET lease_seconds = {lease}, wait_seconds = {lease}"));
+        postgres.run(
+            DATABASE,
+            &format!("UPDATE cluster SET lease_seconds = {lease}, wait_seconds = {lease}"),
+        );
         drop(first);
         let start = |url: &String| Some(installation(&upstream, url).start());
         let servers = urls.iter().map(start).collect();
