@@ -27,6 +27,15 @@ struct Seen {
     stop: AtomicBool,
 }
 
+/// Has clients stop, also where the test fails.
+struct Stop<'a>(&'a Seen);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Shows tokens to a node: the one that was revoked last, and the one that will be next.
 fn show(address: &Mutex<SocketAddr>, tokens: &[Token], seen: &Seen) {
     let mut wire: Option<Wire<TcpStream>> = None;
@@ -89,6 +98,7 @@ fn what_was_revoked_is_accepted_by_nobody_whatever_happens() {
     thread::scope(|scope| {
         let clients: Vec<_> =
             addresses.iter().map(|address| scope.spawn(|| show(address, &tokens, &seen))).collect();
+        let stop = Stop(&seen);
         for (round, (name, trouble)) in troubles.iter().enumerate() {
             let mut waited = Vec::new();
             for turn in 0..EACH {
@@ -103,7 +113,7 @@ fn what_was_revoked_is_accepted_by_nobody_whatever_happens() {
             }
             eprintln!("{name}: waited {waited:?} ms");
         }
-        seen.stop.store(true, Ordering::SeqCst);
+        drop(stop);
         for client in clients {
             client.join().unwrap();
         }
