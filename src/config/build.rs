@@ -10,10 +10,9 @@ use super::{
     settings::{self, Settings},
     tls, url,
 };
-use crate::store::postgres::{self, TlsMode};
+use crate::store::postgres;
 use counterfoil_core::{network::Network, time::Seconds};
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
-use tokio_postgres::config::SslMode;
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use tracing_subscriber::EnvFilter;
 
 /// The configuration that `settings`, which were read from `document`, describe.
@@ -160,12 +159,9 @@ fn database(url: &str, report: &mut Report<'_>) -> Result<Database, Noted> {
         }
         None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
             // What is wrong is said without what was written, which may hold a password.
-            match url.parse::<tokio_postgres::Config>() {
-                Ok(server) => {
-                    let server = Some(postgres_settings(server));
-                    return Ok(Database { file: PathBuf::new(), server });
-                }
-                Err(_) => "expected postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+            match postgres::Settings::of_url(url) {
+                server @ Some(_) => return Ok(Database { file: PathBuf::new(), server }),
+                None => "expected postgres://USER:PASSWORD@HOST:PORT/DATABASE",
             }
         }
         _ => {
@@ -174,16 +170,6 @@ fn database(url: &str, report: &mut Report<'_>) -> Result<Database, Noted> {
         }
     };
     Err(report.add(&path, message))
-}
-
-fn postgres_settings(server: tokio_postgres::Config) -> postgres::Settings {
-    let tls = match server.get_ssl_mode() {
-        SslMode::Disable => TlsMode::Disable,
-        SslMode::Require => TlsMode::Require,
-        _ => TlsMode::Prefer,
-    };
-    let (authorities, connections, patience) = (None, 8, Duration::from_secs(5));
-    postgres::Settings { server, tls, authorities, connections, patience }
 }
 
 fn is_file_name(text: &str) -> bool {

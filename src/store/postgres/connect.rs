@@ -39,6 +39,20 @@ pub(crate) struct Settings {
     pub(crate) patience: Duration,
 }
 
+impl Settings {
+    /// Those of a URL, with what it does not say as it mostly is; none, where it cannot be read.
+    pub(crate) fn of_url(url: &str) -> Option<Self> {
+        let server: tokio_postgres::Config = url.parse().ok()?;
+        let tls = match server.get_ssl_mode() {
+            SslMode::Disable => TlsMode::Disable,
+            SslMode::Require => TlsMode::Require,
+            _ => TlsMode::Prefer,
+        };
+        let (connections, patience) = (8, Duration::from_secs(5));
+        Some(Self { server, tls, authorities: None, connections, patience })
+    }
+}
+
 /// How a connection is protected, as other programs name it, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TlsMode {
