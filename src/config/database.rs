@@ -11,12 +11,10 @@ use crate::{
     named_file,
     store::postgres::{Settings, TlsMode},
 };
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 /// How many connections there may be at most.
 const MOST_CONNECTIONS: u64 = 1000;
-/// How long one may take until it stands, unless the URL says so.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The file, or the server.
 pub(super) fn read(
@@ -27,7 +25,7 @@ pub(super) fn read(
     let path = at.key("url");
     let url = settings.url.as_ref().map_or("sqlite:counterfoil.db", |url| url.reveal());
     if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        let read = report.accept(&path, server(url));
+        let read = report.accept(&path, Settings::of_url(url));
         let server = with_files(read, settings, report)?;
         return Ok(Database { file: PathBuf::new(), server: Some(server) });
     }
@@ -60,7 +58,7 @@ fn is_file_name(text: &str) -> bool {
 
 /// What the URL says, with what stands in files of its own.
 fn with_files(
-    read: Result<(tokio_postgres::Config, TlsMode), Noted>,
+    read: Result<Settings, Noted>,
     settings: settings::Database,
     report: &mut Report<'_>,
 ) -> Result<Settings, Noted> {
@@ -79,58 +77,27 @@ fn with_files(
         let message = format_args!("expected a number from 1 to {MOST_CONNECTIONS}");
         Err(report.add(&at.key("connections"), message))
     };
-    let (mut server, tls) = read?;
+    let mut server = read?;
     if let Some(password) = password.transpose()? {
-        if server.get_password().is_some() {
+        if server.has_password() {
             let message = "expected a password in the url or in password_file, not in both";
             return Err(report.add(&at.key("password_file"), message));
         }
-        server.password(password.reveal());
+        server.set_password(password.reveal());
     }
     let authorities = authorities.transpose()?;
-    if authorities.is_some() && tls != TlsMode::VerifyFull {
+    if authorities.is_some() && server.tls != TlsMode::VerifyFull {
         let message = "certificates are checked with sslmode=verify-full in the url";
         return Err(report.add(&at.key("ca_file"), message));
     }
-    let patience = server.get_connect_timeout().copied().unwrap_or(PATIENCE);
-    Ok(Settings { server, tls, authorities, connections: connections?, patience })
-}
-
-/// The server, and how it is spoken with. What is wrong is said without what was written, which
-/// may hold a password.
-fn server(url: &str) -> Result<(tokio_postgres::Config, TlsMode), &'static str> {
-    const FORM: &str = "expected a URL, as in \
-                        \"postgres://counterfoil@db.example.com/counterfoil\"";
-    const MODES: &str = "expected sslmode to be disable, prefer, require or verify-full";
-    let (place, options) = url.split_once('?').unwrap_or((url, ""));
-    let (modes, others): (Vec<&str>, Vec<&str>) = options
-        .split('&')
-        .filter(|option| !option.is_empty())
-        .partition(|option| option.starts_with("sslmode="));
-    let tls = match modes[..] {
-        [] | ["sslmode=prefer"] => TlsMode::Prefer,
-        ["sslmode=disable"] => TlsMode::Disable,
-        ["sslmode=require"] => TlsMode::Require,
-        ["sslmode=verify-full"] => TlsMode::VerifyFull,
-        _ => return Err(MODES),
-    };
-    let options = others.join("&");
-    let text = if options.is_empty() { place.to_owned() } else { format!("{place}?{options}") };
-    let server: tokio_postgres::Config = text.parse().map_err(|_| FORM)?;
-    if server.get_hosts().is_empty() {
-        return Err(FORM);
-    }
-    if server.get_user().is_none_or(str::is_empty) {
-        return Err("expected a user before the host, as in \
-                    \"postgres://counterfoil@db.example.com/counterfoil\"");
-    }
-    Ok((server, tls))
+    Ok(Settings { authorities, connections: connections?, ..server })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Config, Environment, Source};
     use super::*;
+    use std::time::Duration;
 
     fn load(lines: &str) -> Result<Database, String> {
         let source = Source { name: "c.toml".into(), text: format!("[database]\n{lines}\n") };
@@ -144,14 +111,13 @@ mod tests {
         let mode = |url: &str| {
             let server = load(&format!("url = \"{url}\"")).unwrap().server.unwrap();
             assert!(!format!("{server:?}").contains("hunter2"));
-            (server.server.get_dbname().map(str::to_owned), server.tls)
+            server.tls
         };
-        let name = || Some("b".to_owned());
-        assert_eq!(mode("postgres://ada:hunter2@a/b"), (name(), TlsMode::Prefer));
-        assert_eq!(mode("postgresql://ada@a:1/b?sslmode=disable"), (name(), TlsMode::Disable));
-        assert_eq!(mode("postgres://ada@a,c/b?sslmode=require"), (name(), TlsMode::Require));
+        assert_eq!(mode("postgres://ada:hunter2@a/b"), TlsMode::Prefer);
+        assert_eq!(mode("postgresql://ada@a:1/b?sslmode=disable"), TlsMode::Disable);
+        assert_eq!(mode("postgres://ada@a,c/b?sslmode=require"), TlsMode::Require);
         let verified = "postgres://ada@a/b?connect_timeout=7&sslmode=verify-full";
-        assert_eq!(mode(verified), (name(), TlsMode::VerifyFull));
+        assert_eq!(mode(verified), TlsMode::VerifyFull);
         let server = load(&format!("url = \"{verified}\"\nconnections = 3")).unwrap().server;
         let server = server.unwrap();
         assert_eq!((server.patience, server.connections), (Duration::from_secs(7), 3));
@@ -191,7 +157,7 @@ mod tests {
         std::fs::write(&file, "hunter2\n").unwrap();
         let lines = |url| format!("url = \"{url}\"\npassword_file = {file:?}");
         let read = load(&lines("postgres://ada@a/b")).unwrap().server.unwrap();
-        assert_eq!(read.server.get_password(), Some(&b"hunter2"[..]));
+        assert!(read.has_password() && !format!("{read:?}").contains("hunter2"));
         let found = load(&lines("postgres://ada:hunter3@a/b")).unwrap_err();
         assert!(found.contains("in the url or in password_file") && !found.contains("hunter"));
     }

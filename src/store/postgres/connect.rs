@@ -26,6 +26,9 @@ const WRITING: &str = "SET statement_timeout = '5s'; \
 /// How long a network may swallow everything.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// How long a connection may take until it stands, unless the URL says so.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where the database is, and how it is spoken with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -38,6 +41,48 @@ pub(crate) struct Settings {
     pub(crate) connections: usize,
     /// How long one may take until it stands.
     pub(crate) patience: Duration,
+}
+
+impl Settings {
+    /// Those of a URL, with what it does not say as it mostly is. What is wrong is said without
+    /// what was written, which may hold a password.
+    pub(crate) fn of_url(url: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "expected a URL, as in \
+                            \"postgres://counterfoil@db.example.com/counterfoil\"";
+        const MODES: &str = "expected sslmode to be disable, prefer, require or verify-full";
+        let (place, options) = url.split_once('?').unwrap_or((url, ""));
+        let (modes, others): (Vec<&str>, Vec<&str>) = options
+            .split('&')
+            .filter(|option| !option.is_empty())
+            .partition(|option| option.starts_with("sslmode="));
+        let tls = match modes[..] {
+            [] | ["sslmode=prefer"] => TlsMode::Prefer,
+            ["sslmode=disable"] => TlsMode::Disable,
+            ["sslmode=require"] => TlsMode::Require,
+            ["sslmode=verify-full"] => TlsMode::VerifyFull,
+            _ => return Err(MODES),
+        };
+        let options = others.join("&");
+        let text = if options.is_empty() { place.to_owned() } else { format!("{place}?{options}") };
+        let server: tokio_postgres::Config = text.parse().map_err(|_| FORM)?;
+        if server.get_hosts().is_empty() {
+            return Err(FORM);
+        }
+        if server.get_user().is_none_or(str::is_empty) {
+            return Err("expected a user before the host, as in \
+                        \"postgres://counterfoil@db.example.com/counterfoil\"");
+        }
+        let patience = server.get_connect_timeout().copied().unwrap_or(PATIENCE);
+        Ok(Self { server, tls, authorities: None, connections: 8, patience })
+    }
+
+    pub(crate) fn has_password(&self) -> bool {
+        self.server.get_password().is_some()
+    }
+
+    pub(crate) fn set_password(&mut self, password: &str) {
+        self.server.password(password);
+    }
 }
 
 /// How a connection is protected, as other programs name it, too.

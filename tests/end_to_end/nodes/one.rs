@@ -1,7 +1,7 @@
 //! One node stands still, or is cut off: nobody waits for it for longer than a lease, and it
 //! judges nothing that it could not hear of.
 
-use super::{DATABASE, Nodes, ask, judged, url_through, wait_until};
+use super::{DATABASE, Nodes, judged, url_through, wait_until};
 use crate::{postgres::Postgres, valve::Valve, wire::Wire};
 use std::net::TcpStream;
 
@@ -45,8 +45,10 @@ fn a_repeat_waits_for_what_it_repeats() {
         wait_until("it is committed", || postgres.run(DATABASE, revoked) == "1");
         // The one that asked first has no answer yet; this one finds it revoked.
         nodes.revoke(1, &tokens[0]);
+        let mut fresh = Wire::<TcpStream>::connect(nodes.node(2).gateway).unwrap();
+        fresh.send(judged(&tokens[0])).unwrap();
         nodes.node(2).process().go_on();
-        let status = ask(nodes.node(2).gateway, judged(&tokens[0])).unwrap().status;
+        let status = fresh.read_response().unwrap().status;
         assert!([401, 503].contains(&status), "{status}");
         first.join().unwrap();
     });
