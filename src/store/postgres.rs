@@ -69,8 +69,8 @@ impl Postgres {
         let pool = connect::readers(settings)?;
         let mut client = connect::first(&pool).await?;
         check::server(&client).await?;
-        migrate::migrate(&mut client).await?;
         check::may_write(&client).await?;
+        migrate::migrate(&mut client).await?;
         drop(client);
         let writer = Writer::start(settings, committed).await?;
         Ok(Self { pool, alone: Arc::new(Alone::new(settings)?), writer })

@@ -1,6 +1,9 @@
 //! Whether a database is one that Counterfoil can rely on, found out at the start.
 
-use super::error::{Error, OpenError};
+use super::{
+    error::{Error, OpenError},
+    migrate,
+};
 use deadpool_postgres::Client;
 
 /// The oldest version whose SQL is spoken here.
@@ -53,14 +56,15 @@ pub(super) async fn may_create(client: &Client) -> Result<(), OpenError> {
     Err(OpenError::MayNotCreate { user, schema })
 }
 
-/// Refuses tables that cannot be written to.
+/// Refuses tables that cannot be written to, if they are there.
 pub(super) async fn may_write(client: &Client) -> Result<(), OpenError> {
     let sql = "SELECT current_user::text, relname::text FROM pg_class
-        WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND NOT (
+        WHERE relnamespace = current_schema()::regnamespace AND relname::text = ANY ($1) AND NOT (
             has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
             AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
         ORDER BY relname LIMIT 1";
-    match client.query_opt(sql, &[]).await.map_err(Error::from)? {
+    let tables: Vec<&str> = migrate::tables().collect();
+    match client.query_opt(sql, &[&tables]).await.map_err(Error::from)? {
         None => Ok(()),
         Some(row) => Err(OpenError::MayNotWrite {
             user: row.try_get(0).map_err(Error::from)?,

@@ -57,6 +57,13 @@ async fn apply(transaction: &Transaction<'_>, step: i32, sql: &str) -> Result<()
     Ok(())
 }
 
+/// What the tables are called.
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    let made = MIGRATIONS.iter().flat_map(|sql| sql.lines());
+    let made = made.filter_map(|line| line.strip_prefix("CREATE TABLE ")?.split(' ').next());
+    made.chain(["schema_step"])
+}
+
 /// Makes everything in the schema that comes first, which is empty.
 pub(super) async fn make_all(transaction: &Transaction<'_>) -> Result<(), Error> {
     transaction.batch_execute(STEPS).await?;
