@@ -4,6 +4,7 @@
 //! [`Store::commit`], which appends a ledger entry for each change in the
 //! transaction that makes it.
 
+mod loading;
 pub(crate) mod postgres;
 mod sign_in;
 pub(crate) mod sqlite;

@@ -5,16 +5,22 @@
 
 mod change;
 mod connect;
+mod copy;
+mod definitions;
 mod error;
 mod find_tokens;
 mod group;
+mod inspect;
 mod invitations;
 mod ledger;
 mod list_tokens;
+mod load;
 mod lock;
 mod migrate;
 mod once;
 mod plan;
+#[cfg(test)]
+mod plans;
 mod query;
 mod read;
 mod refusals;

@@ -16,6 +16,7 @@ mod look;
 mod once;
 mod read;
 mod refusals;
+pub(super) mod replay;
 mod second_factors;
 mod sessions;
 mod sign_in;

@@ -19,8 +19,8 @@ fn numbered(n: u16) -> TokenId {
 }
 
 /// More than are sorted, so that both ways to a list are tried.
-async fn crowded() -> House {
-    let house = House::with_member().await;
+async fn crowded(kind: Kind) -> House {
+    let house = House::with_member(kind).await;
     for change in [create_account(2), join(1, 2), create_organization(2), join(2, 1)] {
         house.made(change).await;
     }
@@ -110,9 +110,8 @@ fn sort(order: TokenOrder, rows: &mut [StoredToken]) {
     }
 }
 
-#[tokio::test]
-async fn whatever_is_asked_for_is_listed_whole_and_in_order() {
-    let house = crowded().await;
+async fn whatever_is_asked_for_is_listed_whole_and_in_order(kind: Kind) {
+    let house = crowded(kind).await;
     let filter = TokenFilter { organization: Some(organization(1)), ..TokenFilter::default() };
     let page = Page { after: None, limit: 2_000 };
     let all = house.store.tokens(filter, page).await.unwrap();
@@ -177,9 +176,8 @@ async fn whatever_is_asked_for_is_listed_whole_and_in_order() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn a_field_of_metadata_is_a_text_or_as_json_writes_it() {
-    let house = House::with_member().await;
+async fn a_field_of_metadata_is_a_text_or_as_json_writes_it(kind: Kind) {
+    let house = House::with_member(kind).await;
     let metadata = serde_json::json!({
         "team": "payments",
         "nul": "x\u{0}\u{1}\\u0000",
@@ -216,9 +214,8 @@ async fn a_field_of_metadata_is_a_text_or_as_json_writes_it() {
 }
 
 /// No text that is kept has a NUL, and not every database takes one.
-#[tokio::test]
-async fn what_nobody_is_called_finds_nobody() {
-    let house = House::with_member().await;
+async fn what_nobody_is_called_finds_nobody(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     let text = || Some("\u{0}".to_owned());
     let named = named("o\u{0}");
@@ -239,3 +236,9 @@ async fn what_nobody_is_called_finds_nobody() {
     let list = TokenList { search: text(), after: None, ..list };
     assert!(house.store.list_tokens(list).await.unwrap().is_empty());
 }
+
+on_every_store!(
+    whatever_is_asked_for_is_listed_whole_and_in_order,
+    a_field_of_metadata_is_a_text_or_as_json_writes_it,
+    what_nobody_is_called_finds_nobody,
+);

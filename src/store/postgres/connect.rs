@@ -75,7 +75,7 @@ fn pool(
             .with_no_client_auth(),
     );
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let begin = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+    let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move { client.batch_execute(beginning).await.map_err(HookError::Backend) })
     });
     let patience = Some(settings.patience);

@@ -1,6 +1,7 @@
 //! What can go wrong with PostgreSQL, in words for whoever can do something about it.
 
 use crate::store::StoreError;
+use counterfoil_core::index::OutOfStep;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -15,6 +16,12 @@ pub(super) enum Error {
     /// A value cannot be written as JSON.
     #[error("a value cannot be written as JSON")]
     Unwritable,
+    /// What is loaded does not fit together.
+    #[error(transparent)]
+    OutOfStep(#[from] OutOfStep),
+    /// The replay of the ledger failed.
+    #[error("the ledger cannot be replayed: {0}")]
+    Replay(#[from] rusqlite::Error),
     /// Nothing came back in time.
     #[error("the database does not answer")]
     Silent,

@@ -11,6 +11,7 @@ use crate::store::{Order, Progress, StoreError};
 use counterfoil_core::ledger::Head;
 use deadpool_postgres::{Client, GenericClient as _};
 use futures_util::future::join_all;
+use std::sync::{Mutex, PoisonError};
 use tokio::join;
 use tokio_postgres::types::ToSql;
 
@@ -23,7 +24,17 @@ const APPENDED: usize = 500;
 pub(super) struct Group {
     pub(super) orders: Vec<(Order, Vec<Filed>)>,
     /// Whom to tell how much is made, of a large order.
-    pub(super) progress: Option<Progress>,
+    pub(super) progress: Option<Mutex<Progress>>,
+}
+
+impl Group {
+    /// Tells how many entries of all are made.
+    fn tell(&self, done: usize, all: usize) {
+        if let Some(progress) = &self.progress {
+            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            progress(done as u64, all as u64);
+        }
+    }
 }
 
 /// What came of each order, and the head behind those that were made.
@@ -79,13 +90,9 @@ impl<'g> Attempt<'g> {
     /// Begins a transaction with these statements.
     async fn open(&mut self, client: &Client, statements: &[Statement]) -> Result<(), Fault> {
         let id = client.prepare_cached("SELECT txid_current()").await.map_err(Fault::of)?;
-        let progress = |done| {
-            if let Some(progress) = &self.group.progress {
-                let all = self.group.orders.iter().map(|(order, _)| order.changes.len()).sum();
-                // The other half is what is appended.
-                progress(share(done, statements.len(), all) / 2, all as u64);
-            }
-        };
+        let all = self.group.orders.iter().map(|(order, _)| order.changes.len()).sum();
+        // The other half of it is to append.
+        let progress = |done| self.group.tell(share(done, statements.len(), all) / 2, all);
         let (begun, id, done) = join!(
             client.batch_execute("BEGIN"),
             client.query_one(&id, &[]),
@@ -150,10 +157,8 @@ impl<'g> Attempt<'g> {
         self.before = ledger::head_row(&locked)?;
         for (done, chunk) in chunks.iter().enumerate() {
             client.query_one(&append, &borrowed(chunk)).await.map_err(Fault::of)?;
-            if let Some(progress) = &self.group.progress {
-                let half = share(done + 1, chunks.len() + 1, entries.len()) / 2;
-                progress(entries.len() as u64 / 2 + half, entries.len() as u64);
-            }
+            let half = share(done + 1, chunks.len() + 1, entries.len()) / 2;
+            self.group.tell(entries.len() / 2 + half, entries.len());
         }
         let last = borrowed(&last);
         let (appended, committed) =
@@ -244,6 +249,6 @@ fn borrowed(given: &[Box<dyn ToSql + Send + Sync>]) -> Vec<&(dyn ToSql + Sync)> 
 }
 
 /// So much of `all` as `done` is of `of`.
-fn share(done: usize, of: usize, all: usize) -> u64 {
-    (all * done / of.max(1)) as u64
+fn share(done: usize, of: usize, all: usize) -> usize {
+    all * done / of.max(1)
 }

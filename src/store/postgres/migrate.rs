@@ -4,6 +4,10 @@ use super::error::{Error, OpenError};
 use crate::clock;
 use deadpool_postgres::{Client, Transaction};
 
+/// Which of the steps have been made.
+const STEPS: &str = "CREATE TABLE IF NOT EXISTS schema_step
+    (step integer NOT NULL PRIMARY KEY, made_at bigint NOT NULL)";
+
 const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/postgres/0001_begin.sql")];
 
 /// Applies what is missing. Of several programs that begin at once one does it, and the others
@@ -31,12 +35,7 @@ async fn steps(client: &Client) -> Result<usize, Error> {
 }
 
 async fn make(client: &mut Client) -> Result<(), Error> {
-    client
-        .batch_execute(
-            "CREATE TABLE IF NOT EXISTS schema_step
-                (step integer NOT NULL PRIMARY KEY, made_at bigint NOT NULL)",
-        )
-        .await?;
+    client.batch_execute(STEPS).await?;
     let transaction = client.transaction().await?;
     transaction.batch_execute("LOCK TABLE schema_step IN ACCESS EXCLUSIVE MODE").await?;
     let row = transaction.query_one("SELECT count(*) FROM schema_step", &[]).await?;
@@ -52,5 +51,14 @@ async fn apply(transaction: &Transaction<'_>, step: i32, sql: &str) -> Result<()
     transaction.batch_execute(sql).await?;
     let now = clock::now().as_millis();
     transaction.execute("INSERT INTO schema_step VALUES ($1, $2)", &[&step, &now]).await?;
+    Ok(())
+}
+
+/// Makes everything in the schema that comes first, which is empty.
+pub(super) async fn make_all(transaction: &Transaction<'_>) -> Result<(), Error> {
+    transaction.batch_execute(STEPS).await?;
+    for sql in MIGRATIONS {
+        transaction.batch_execute(sql).await?;
+    }
     Ok(())
 }

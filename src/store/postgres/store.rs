@@ -1,9 +1,9 @@
 //! What is kept, as the trait has it: each method asks the module that knows.
 
 use super::{
-    Postgres, find_tokens, invitations,
+    Postgres, find_tokens, inspect, invitations,
     ledger::{self, Direction},
-    list_tokens, once, read, refusals, row, usage,
+    list_tokens, load, once, read, refusals, row, usage,
 };
 use crate::{
     refusals::StoredRefusal,
@@ -36,8 +36,9 @@ impl Store for Postgres {
         self.writer.commit(order, Some(progress)).await
     }
 
-    async fn load(&self, _index: Arc<Index>, _progress: Progress) -> Result<Head, StoreError> {
-        unimplemented!()
+    async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
+        let mut client = self.client().await?;
+        Ok(load::load(&mut client, index, progress).await?)
     }
 
     async fn organization(
@@ -263,8 +264,9 @@ impl Store for Postgres {
             .await
     }
 
-    async fn inspect_ledger(&self, _progress: Progress) -> Result<Inspection, StoreError> {
-        unimplemented!()
+    async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {
+        let mut client = self.client().await?;
+        Ok(inspect::inspect(&mut client, progress).await?)
     }
 
     async fn close(&self) {

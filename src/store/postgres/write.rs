@@ -146,7 +146,7 @@ impl Desk {
         if orders.is_empty() {
             return;
         }
-        let group = Group { orders, progress };
+        let group = Group { orders, progress: progress.map(Mutex::new) };
         let results = self.make_group(&group).await;
         for (answer, result) in answers.into_iter().zip(results) {
             let _ = answer.send(result);

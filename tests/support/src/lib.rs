@@ -20,6 +20,7 @@ pub mod forward;
 pub mod installation;
 pub mod mail;
 pub mod pages;
+pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod response;
