@@ -5,12 +5,14 @@
 //! transaction that makes it.
 
 mod loading;
+mod nodes;
 pub(crate) mod postgres;
 mod sign_in;
 pub(crate) mod sqlite;
 mod token_list;
 mod written;
 
+pub(crate) use nodes::{Followed, Heard, Hint, Joining, Line, Nodes};
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, MOST_SESSIONS, SignInStore, StoredLink, StoredSecondFactor,
     StoredSession,
@@ -507,6 +509,11 @@ pub(crate) trait Store: SignInStore {
 
     /// Recomputes the chain and replays it against the state.
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;
+
+    /// What a node asks of it, where several share it.
+    fn nodes(self: Arc<Self>) -> Option<Arc<dyn Nodes>> {
+        None
+    }
 
     /// Ends it: what was accepted is made, nothing more is accepted.
     async fn close(&self);

@@ -4,6 +4,7 @@
 //! advisory lock, no notification that anything depends on.
 
 mod change;
+mod check;
 mod connect;
 mod copy;
 mod definitions;
@@ -17,6 +18,7 @@ mod list_tokens;
 mod load;
 mod lock;
 mod migrate;
+mod nodes;
 mod once;
 mod plan;
 #[cfg(test)]
@@ -29,6 +31,9 @@ mod second_factors;
 mod sessions;
 mod sign_in;
 mod store;
+#[cfg(test)]
+mod tests;
+mod tls;
 mod usage;
 mod write;
 
@@ -36,10 +41,11 @@ pub(crate) use connect::{Settings, TlsMode};
 pub(crate) use error::OpenError;
 
 use super::StoreError;
+use connect::Alone;
 use counterfoil_core::ledger::Head;
 use deadpool_postgres::{Client, Object, Pool, Transaction};
 use error::Error;
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 use write::Writer;
 
 /// How long an answer to a question is waited for.
@@ -55,6 +61,7 @@ pub(crate) type Committed = Box<dyn Fn(Head) + Send + Sync>;
 /// A PostgreSQL database that other processes may have, too.
 pub(crate) struct Postgres {
     pool: Pool,
+    alone: Arc<Alone>,
     writer: Writer,
 }
 
@@ -63,9 +70,12 @@ impl Postgres {
     pub(crate) async fn open(settings: &Settings, committed: Committed) -> Result<Self, OpenError> {
         let pool = connect::readers(settings)?;
         let mut client = connect::first(&pool).await?;
+        check::server(&client).await?;
         migrate::migrate(&mut client).await?;
+        check::may_write(&client).await?;
+        drop(client);
         let writer = Writer::start(settings, committed).await?;
-        Ok(Self { pool, writer })
+        Ok(Self { pool, alone: Arc::new(Alone::new(settings)?), writer })
     }
 
     /// A connection, for as long as it is held.

@@ -14,6 +14,9 @@ use sha2::{Digest as _, Sha256};
 /// The version of the entries' form that this program writes.
 const FORM: u8 = 1;
 
+/// Which kinds of changes this program can take in: the version of their list.
+pub const KNOWS: u32 = 1;
+
 /// Entropy that keeps a commitment from being guessed.
 pub type Salt = [u8; 16];
 
@@ -182,9 +185,18 @@ pub enum Broken {
     /// The detail is not the one that the entry commits to.
     #[error("its detail is not the one that the entry commits to")]
     Commitment,
+    /// It is whole, but of a form or a kind that this program does not know.
+    #[error("it is of a kind that this program does not know")]
+    UnknownKind,
     /// The detail's kind or subject is not the entry's.
     #[error("its detail does not belong to it")]
     Mismatch,
+}
+
+/// What every form of an entry says.
+#[derive(Deserialize)]
+struct Form {
+    form: u8,
 }
 
 /// Checks an entry that stands behind `head` and reads its change; none when
@@ -199,6 +211,10 @@ pub fn check(
     if next.hash.0 != *hash {
         return Err(Broken::Chain);
     }
+    let Form { form } = serde_json::from_slice(entry).map_err(|_| Broken::Unreadable)?;
+    if form > FORM {
+        return Err(Broken::UnknownKind);
+    }
     let entry: Entry = serde_json::from_slice(entry).map_err(|_| Broken::Unreadable)?;
     if entry.form != FORM {
         return Err(Broken::Unreadable);
@@ -211,7 +227,8 @@ pub fn check(
     if commitment(salt, detail) != entry.commitment {
         return Err(Broken::Commitment);
     }
-    let change: Change = serde_json::from_slice(detail).map_err(|_| Broken::Unreadable)?;
+    // Whoever wrote this could read it.
+    let change: Change = serde_json::from_slice(detail).map_err(|_| Broken::UnknownKind)?;
     let belongs = change.kind() == &*entry.kind
         && change.subject() == entry.subject
         && change.organization() == entry.organization;
@@ -327,6 +344,27 @@ mod tests {
         let garbage = Head::EMPTY.next(b"{}");
         assert_eq!(check(Head::EMPTY, b"{}", &garbage.hash.0, None), Err(Broken::Unreadable));
     }
+
+    #[test]
+    fn what_a_newer_program_wrote_is_told_from_what_is_broken() {
+        let detail = br#"{"kind":"invented_later"}"#;
+        let salt = [9; 16];
+        let entry = |form: u8| {
+            let first = stored(Head::EMPTY, "one");
+            let mut entry: serde_json::Value = serde_json::from_slice(&first.entry).unwrap();
+            entry["form"] = form.into();
+            entry["kind"] = "invented_later".into();
+            entry["commitment"] = serde_json::to_value(commitment(&salt, detail)).unwrap();
+            serde_json::to_vec(&entry).unwrap()
+        };
+        for form in [FORM, FORM + 1] {
+            let entry = entry(form);
+            let hash = Head::EMPTY.next(&entry).hash.0;
+            let detail = Some((&salt[..], &detail[..]));
+            assert_eq!(check(Head::EMPTY, &entry, &hash, detail), Err(Broken::UnknownKind));
+        }
+    }
+
     /// A change of every kind, with something personal wherever it can carry it.
     fn every_change() -> Vec<Change> {
         let organization = OrganizationId::new(Timestamp::from_millis(1), [1; 10]);

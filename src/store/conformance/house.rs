@@ -100,8 +100,7 @@ impl House {
             }
             Ground::Postgres(database) => {
                 let settings = database.settings();
-                let store = Postgres::open(&settings, Box::new(|_| {}));
-                Arc::new(store.await.unwrap())
+                Arc::new(Postgres::open(&settings, Box::new(|_| {})).await.unwrap())
             }
         };
         replica.load(&*store, Box::new(|_, _| {})).await.unwrap();

@@ -72,8 +72,8 @@ pub(super) fn statements(
         ),
         Change::OrganizationChanged { organization, revision, name, external_id } => {
             Statement::one(
-                "UPDATE organization SET name = $2, external_id = $3, revision = $4
-                 WHERE id = $1 AND closed_at IS NULL AND revision = $4 - 1",
+                "UPDATE organization SET name = $2, external_id = $3, revision = $4::bigint
+                 WHERE id = $1 AND closed_at IS NULL AND revision = $4::bigint - 1",
                 given![
                     bytes(organization.as_bytes()),
                     name.clone(),
@@ -124,8 +124,8 @@ pub(super) fn statements(
 fn of_account(at: i64, by_operator: bool, change: &Change) -> Vec<Statement> {
     match change {
         Change::AccountChanged { account, revision, name, external_id } => vec![Statement::one(
-            "UPDATE account SET name = $2, external_id = $3, revision = $4
-             WHERE id = $1 AND revision = $4 - 1",
+            "UPDATE account SET name = $2, external_id = $3, revision = $4::bigint
+             WHERE id = $1 AND revision = $4::bigint - 1",
             given![
                 bytes(account.as_bytes()),
                 name.clone(),
@@ -267,8 +267,8 @@ fn of_token(at: i64, change: &Change) -> Result<Vec<Statement>, Error> {
             metadata,
         } => Statement::one(
             "UPDATE token SET name = $3, note = $4, granted = $5, expires_at = $6,
-             allowed_networks = $7, external_id = $8, metadata = $9, revision = $10
-             WHERE id = $1 AND organization = $2 AND revoked_at IS NULL AND revision = $10 - 1",
+             allowed_networks = $7, external_id = $8, metadata = $9, revision = $10::bigint
+             WHERE id = $1 AND organization = $2 AND revoked_at IS NULL AND revision = $10::bigint - 1",
             given![
                 bytes(token.as_bytes()),
                 bytes(organization.as_bytes()),
@@ -344,7 +344,7 @@ fn of_secret(change: &Change) -> Vec<Statement> {
             ),
             Statement::one(
                 "UPDATE token SET digest = $4, prefix = $5, last_four = $6, previous_until = $7,
-                 previous_digest = CASE WHEN $7 IS NULL THEN NULL ELSE digest END
+                 previous_digest = CASE WHEN $7::bigint IS NULL THEN NULL ELSE digest END
                  WHERE id = $1 AND organization = $2 AND digest = $3 AND revoked_at IS NULL
                  AND revision = $8",
                 given![

@@ -1,13 +1,15 @@
 //! Connections: how they are made, and how many there are.
 
-use super::error::{OpenError, describe};
+use super::{error::OpenError, tls};
 use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
-    Timeouts,
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
 };
-use rustls::{ClientConfig, RootCertStore};
 use std::time::Duration;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::{
+    Connection, Socket,
+    config::{SslMode, TargetSessionAttrs},
+    tls::MakeTlsConnect,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// What every connection begins with: nothing that is asked takes forever, and whoever stands
@@ -20,6 +22,9 @@ const BEGINNING: &str = "SET statement_timeout = '30s'; \
 const WRITING: &str = "SET statement_timeout = '5s'; \
      SET lock_timeout = '1s'; \
      SET idle_in_transaction_session_timeout = '1s'";
+
+/// How long a network may swallow everything.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Where the database is, and how it is spoken with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +62,33 @@ pub(super) fn writers(settings: &Settings, count: usize) -> Result<Pool, OpenErr
     pool(settings, count, WRITING)
 }
 
-fn pool(
-    settings: &Settings,
-    connections: usize,
-    beginning: &'static str,
-) -> Result<Pool, OpenError> {
+/// How connections are made that are in no pool: to the server that takes changes alone.
+pub(super) struct Alone {
+    server: tokio_postgres::Config,
+    tls: MakeRustlsConnect,
+}
+
+impl Alone {
+    pub(super) fn new(settings: &Settings) -> Result<Self, OpenError> {
+        let (server, tls) = server(settings)?;
+        Ok(Self { server, tls })
+    }
+
+    /// One, and what has to be driven for anything to be said on it.
+    pub(super) async fn connect(
+        &self,
+    ) -> Result<
+        (
+            tokio_postgres::Client,
+            Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
+        ),
+        tokio_postgres::Error,
+    > {
+        self.server.connect(self.tls.clone()).await
+    }
+}
+
+fn server(settings: &Settings) -> Result<(tokio_postgres::Config, MakeRustlsConnect), OpenError> {
     let mut server = settings.server.clone();
     server.application_name("counterfoil").connect_timeout(settings.patience);
     server.ssl_mode(match settings.tls {
@@ -69,11 +96,20 @@ fn pool(
         TlsMode::Prefer => SslMode::Prefer,
         TlsMode::Require | TlsMode::VerifyFull => SslMode::Require,
     });
-    let tls = MakeRustlsConnect::new(
-        ClientConfig::builder()
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth(),
-    );
+    // Of several servers the one that takes changes, and of one whether it does.
+    server.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    // A network that swallows everything is noticed, whoever waits for an answer.
+    server.keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
+    let tls = MakeRustlsConnect::new(tls::config(settings)?);
+    Ok((server, tls))
+}
+
+fn pool(
+    settings: &Settings,
+    connections: usize,
+    beginning: &'static str,
+) -> Result<Pool, OpenError> {
+    let (server, tls) = server(settings)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move { client.batch_execute(beginning).await.map_err(HookError::Backend) })
@@ -90,10 +126,5 @@ fn pool(
 
 /// The first connection, which is to say why there is none.
 pub(super) async fn first(pool: &Pool) -> Result<Client, OpenError> {
-    pool.get().await.map_err(|error| {
-        OpenError::Unreachable(match &error {
-            PoolError::Backend(error) => describe(error),
-            _ => error.to_string(),
-        })
-    })
+    pool.get().await.map_err(|error| OpenError::of_pool(&error))
 }

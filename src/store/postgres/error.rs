@@ -3,6 +3,7 @@
 use crate::store::StoreError;
 use counterfoil_core::index::OutOfStep;
 use deadpool_postgres::PoolError;
+use std::io;
 use tokio_postgres::error::SqlState;
 
 /// Why a statement has no result.
@@ -100,19 +101,84 @@ impl Fault {
     }
 }
 
-/// Why a database cannot be opened.
+/// Why a database cannot be opened: what happened, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
-    #[error("the database cannot be reached: {0}")]
+    #[error(
+        "the database cannot be reached: {0}; look whether it runs, and at database.url in the \
+         configuration"
+    )]
     Unreachable(String),
-    #[error("the connection to the database cannot be set up: {0}")]
+    #[error("the database refuses this user: {0}; look at user and password in database.url")]
+    NotLetIn(String),
+    #[error("connections to the database cannot be made: {0}")]
     Settings(String),
+    #[error(
+        "the database server is PostgreSQL {version}, and Counterfoil needs {oldest} or newer; \
+         upgrade the server"
+    )]
+    TooOld { version: String, oldest: i32 },
+    #[error(
+        "the database only lets itself be read: it is a replica, or default_transaction_read_only \
+         is on; name the primary in database.url"
+    )]
+    ReadOnly,
+    #[error(
+        "the database is written in {0}, and names need UTF8; make one with \
+         CREATE DATABASE counterfoil ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    Encoding(String),
+    #[error(
+        "the database runs with synchronous_commit = off and would forget, after a crash, what \
+         it has said was done: a token would be live again that was revoked; set it to on, for \
+         the server, the database or the user"
+    )]
+    Asynchronous,
+    #[error(
+        "the user {user} may not make tables in the database; its owner allows it with \
+         GRANT CREATE ON SCHEMA {schema} TO {user}"
+    )]
+    MayNotCreate { user: String, schema: String },
+    #[error(
+        "the user {user} may not write to the table {table}; its owner allows it with \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}"
+    )]
+    MayNotWrite { user: String, table: String },
     #[error(
         "the database was made by a newer version of Counterfoil (schema {found}; this one knows {known})"
     )]
     Newer { found: usize, known: usize },
-    #[error("the tables cannot be made: {0}")]
+    #[error("the database cannot be prepared: {0}")]
     Tables(String),
+}
+
+impl From<Error> for OpenError {
+    fn from(error: Error) -> Self {
+        Self::Tables(error.to_string())
+    }
+}
+
+impl OpenError {
+    /// Why there is no first connection.
+    pub(super) fn of_pool(error: &PoolError) -> Self {
+        let PoolError::Backend(error) = error else {
+            return Self::Unreachable("it does not answer".into());
+        };
+        if let Some(code) = error.code() {
+            // Invalid authorization, or no such database.
+            return match code.code().get(..2) {
+                Some("28" | "3D") => Self::NotLetIn(describe(error)),
+                _ => Self::Unreachable(describe(error)),
+            };
+        }
+        let cause = std::error::Error::source(error);
+        let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+        // What the client says of a server that takes no changes.
+        if cause.is_some_and(|cause| cause.to_string().contains("does not allow writes")) {
+            return Self::ReadOnly;
+        }
+        Self::Unreachable(describe(error))
+    }
 }
 
 /// The error in words for whoever asked, without what a statement was given.

@@ -5,6 +5,7 @@ use super::{
     error::{Error, Fault},
     ledger::{self, APPEND, Filed, LOCK_HEAD},
     lock::locks,
+    nodes::TELL_OF_ENTRIES,
     plan::plan,
 };
 use crate::store::{Order, Progress, StoreError};
@@ -143,10 +144,11 @@ impl<'g> Attempt<'g> {
         let last = chunks.pop().unwrap_or_default();
         if chunks.is_empty() {
             let last = borrowed(&last);
-            let (locked, appended, committed) = join!(
+            let (locked, appended, committed, _) = join!(
                 client.query_one(&lock, &[]),
                 client.query_one(&append, &last),
                 client.batch_execute("COMMIT"),
+                client.batch_execute(TELL_OF_ENTRIES),
             );
             self.before = ledger::head_row(&locked.map_err(Fault::at_the_end)?)?;
             let appended = ledger::head_row(&appended.map_err(Fault::at_the_end)?)?;
@@ -161,8 +163,11 @@ impl<'g> Attempt<'g> {
             self.group.tell(entries.len() / 2 + half, entries.len());
         }
         let last = borrowed(&last);
-        let (appended, committed) =
-            join!(client.query_one(&append, &last), client.batch_execute("COMMIT"));
+        let (appended, committed, _) = join!(
+            client.query_one(&append, &last),
+            client.batch_execute("COMMIT"),
+            client.batch_execute(TELL_OF_ENTRIES),
+        );
         let appended = ledger::head_row(&appended.map_err(Fault::at_the_end)?)?;
         committed.map_err(Fault::at_the_end)?;
         self.is_chained(appended)

@@ -3,7 +3,7 @@
 use super::{
     copy::{Rows, at, bytes_at, snapshot},
     error::Error,
-    ledger,
+    ledger, nodes,
 };
 use crate::store::{
     Progress,
@@ -15,7 +15,7 @@ use counterfoil_core::{
     account::Email,
     id::{AccountId, OrganizationId, TokenId},
     index::{Index, OutOfStep},
-    ledger::Head,
+    lease::Loaded,
     token::{Digest, Previous, State},
 };
 use deadpool_postgres::{Client, Transaction};
@@ -36,9 +36,10 @@ pub(super) async fn load(
     client: &mut Client,
     index: Arc<Index>,
     progress: Progress,
-) -> Result<Head, Error> {
+) -> Result<Loaded, Error> {
     let snapshot = snapshot(client).await?;
     let head = ledger::head(&snapshot).await?;
+    let loaded = nodes::loaded(&snapshot.query_one(nodes::CLUSTER, &[]).await?, head)?;
     let count = snapshot.query_one("SELECT count(*) FROM token", &[]).await?;
     let total = count.try_get::<_, i64>(0)?.unsigned_abs();
     let mut rows = Rows::of(&snapshot, "SELECT id, closed_at IS NULL FROM organization").await?;
@@ -69,7 +70,7 @@ pub(super) async fn load(
     index.expect(usize::try_from(total).unwrap_or(usize::MAX));
     tokens(&snapshot, index, total, progress).await?;
     snapshot.commit().await?;
-    Ok(head)
+    Ok(loaded)
 }
 
 /// Reads tokens, while a thread puts them where they belong.

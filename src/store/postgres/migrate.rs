@@ -1,6 +1,9 @@
 //! The steps that bring a database from empty to what this program expects.
 
-use super::error::{Error, OpenError};
+use super::{
+    check,
+    error::{Error, OpenError},
+};
 use crate::clock;
 use deadpool_postgres::{Client, Transaction};
 
@@ -13,10 +16,10 @@ const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/postgres/0001_be
 /// Applies what is missing. Of several programs that begin at once one does it, and the others
 /// wait for that.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), OpenError> {
-    let tables = |error: Error| OpenError::Tables(error.to_string());
-    let found = steps(client).await.map_err(tables)?;
+    let found = steps(client).await?;
     if found < MIGRATIONS.len() {
-        return make(client).await.map_err(tables);
+        check::may_create(client).await?;
+        return Ok(make(client).await?);
     }
     if found > MIGRATIONS.len() {
         return Err(OpenError::Newer { found, known: MIGRATIONS.len() });

@@ -3,15 +3,15 @@
 use super::{
     Postgres, find_tokens, inspect, invitations,
     ledger::{self, Direction},
-    list_tokens, load, once, read, refusals, row, usage,
+    list_tokens, once, read, refusals, row, usage,
 };
 use crate::{
     refusals::StoredRefusal,
     store::{
-        AccountFilter, EntryFilter, Inspection, InvitationFilter, Link, MembershipFilter, Once,
-        Order, OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount,
-        StoredEntry, StoredInvitation, StoredMembership, StoredOrganization, StoredToken,
-        TokenFilter, TokenList, UsageFilter, UsageKey,
+        AccountFilter, EntryFilter, Inspection, InvitationFilter, Link, MembershipFilter, Nodes,
+        Once, Order, OrganizationFilter, OriginKind, Page, Progress, Store, StoreError,
+        StoredAccount, StoredEntry, StoredInvitation, StoredMembership, StoredOrganization,
+        StoredToken, TokenFilter, TokenList, UsageFilter, UsageKey,
     },
     usage::{Origin, StoredCount, TokenUsage},
 };
@@ -37,8 +37,11 @@ impl Store for Postgres {
     }
 
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Head, StoreError> {
-        let mut client = self.client().await?;
-        Ok(load::load(&mut client, index, progress).await?)
+        self.load_all(index, progress).await.map(|loaded| loaded.head)
+    }
+
+    fn nodes(self: Arc<Self>) -> Option<Arc<dyn Nodes>> {
+        Some(self)
     }
 
     async fn organization(

@@ -27,6 +27,7 @@ pub mod response;
 pub mod server;
 pub mod traefik;
 pub mod upstream;
+pub mod valve;
 pub mod visitor;
 mod webdriver;
 pub mod wire;

@@ -22,7 +22,11 @@ const USER: &str = "counterfoil";
 const SERVE: &str = r#"
 set -e
 cd "$1"
-"$2/initdb" -D data -U "$3" -A trust --encoding "$4" --locale C --no-sync > initdb.log
+if [ -n "$6" ]; then
+    "$2/pg_basebackup" -D data -R -X stream -c fast -d "$6"
+else
+    "$2/initdb" -D data -U "$3" -A trust --encoding "$4" --locale C --no-sync > initdb.log
+fi
 cat settings >> data/postgresql.conf
 "$2/postgres" -D data 2> server.log &
 until "$2/pg_isready" -q -h "$1" -p "$5"; do kill -0 $!; sleep 0.05; done
@@ -58,6 +62,18 @@ impl Postgres {
 
     /// One whose texts are written so.
     pub fn encoded(encoding: &str, settings: &[&str]) -> Self {
+        Self::made(encoding, settings, "")
+    }
+
+    /// A copy of this one, which follows it under this name.
+    pub fn standby(&self, name: &str) -> Self {
+        let directory = self.directory.display();
+        let from =
+            format!("host={directory} port={} user={USER} application_name={name}", self.port);
+        Self::made("UTF8", &["fsync = off"], &from)
+    }
+
+    fn made(encoding: &str, settings: &[&str], from: &str) -> Self {
         let directory = tempfile::tempdir().unwrap().keep();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let usual = format!(
@@ -68,7 +84,7 @@ impl Postgres {
         fs::write(directory.join("settings"), usual + &settings.join("\n") + "\n").unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", SERVE, "sh"]).arg(&directory).arg(programs());
-        command.args([USER, encoding, &port.to_string()]);
+        command.args([USER, encoding, &port.to_string(), from]);
         if let Some((user, group)) = unprivileged() {
             chown(&directory, Some(user), Some(group)).unwrap();
             command.uid(user).gid(group);
@@ -151,19 +167,38 @@ impl Postgres {
 
     /// Starts it again.
     pub fn start_again(&self) {
+        self.control(&["start"]);
+    }
+
+    /// Stops it in order, whoever is connected, and starts it again.
+    pub fn restart(&self) {
+        self.control(&["restart", "-m", "fast"]);
+    }
+
+    /// Has a copy take changes itself.
+    pub fn promote(&self) {
+        self.control(&["promote"]);
+    }
+
+    fn control(&self, what: &[&str]) {
         let mut command = Command::new(programs().join("pg_ctl"));
         let data = self.directory.join("data");
-        command.arg("-D").arg(&data).arg("-l").arg(self.directory.join("server.log"));
+        command.args(what).arg("-w").arg("-D").arg(&data);
+        if what[0] != "promote" {
+            command.arg("-l").arg(self.directory.join("server.log"));
+        }
         if let Some((user, group)) = unprivileged() {
             command.uid(user).gid(group);
         }
         command.current_dir(&self.directory);
-        run(command.args(["-w", "start"]), &[]).done();
+        run(&mut command, &[]).done();
     }
 
     /// The server, and all that it has started.
     fn processes(&self) -> Vec<Pid> {
-        let file = fs::read_to_string(self.directory.join("data/postmaster.pid")).unwrap();
+        let file = fs::read_to_string(self.directory.join("data/postmaster.pid"));
+        // Where it has been stopped there is none.
+        let Ok(file) = file else { return Vec::new() };
         let server = file.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
         let server = server.unwrap();
         let entries = fs::read_dir("/proc").unwrap().flatten();
@@ -172,6 +207,14 @@ impl Postgres {
         let started =
             all.filter(|id| state(*id).is_some_and(|(_, parent)| parent == server.as_raw_pid()));
         [server].into_iter().chain(started).collect()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.kill();
+        // The script would do it, but is killed as well.
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
