@@ -10,7 +10,7 @@ use crate::{
     limiter::Limiter,
     mail::Post,
     refusals::Refusals,
-    replica::Replica,
+    replica::{Replica, node::Node, waits::Waits},
     service::{
         Apis, Leaked, Service, Streams, attempts::Attempts, door_passwords::DoorPasswords,
         inspections::Inspections, links::Requests, management_api, passwords::Passwords,
@@ -18,6 +18,7 @@ use crate::{
     },
     store::{
         Progress, Store,
+        postgres::Postgres,
         sqlite::{DataDirectory, Sqlite},
     },
     usage::Usage,
@@ -31,6 +32,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) replica: Arc<Replica>,
+    /// What keeps the replica in step with a database that others change, too.
+    pub(crate) node: Option<Node>,
     /// What counts goes on counting when the configuration is read again.
     pub(crate) limiter: Arc<Limiter>,
     /// Ends what would go on by itself, when the server stops.
@@ -42,12 +45,17 @@ pub(crate) struct App {
 impl App {
     /// Opens the database without loading the index: for all that verifies nothing,
     /// and may have to look into a database that does not load.
-    pub(crate) fn open_unloaded(
+    pub(crate) async fn open_unloaded(
         config: &Config,
         directory: Arc<DataDirectory>,
     ) -> anyhow::Result<Self> {
         let replica = Arc::new(Replica::default());
         let (follower, path) = (replica.clone(), directory.path().to_owned());
+        if let Some(server) = &config.database.server {
+            // Changes come from the ledger, whichever node has made them.
+            let store = Arc::new(Postgres::open(server, Box::new(|_| {})).await?);
+            return Self::on(config, store, replica, Some(path));
+        }
         let store = Arc::new(Sqlite::open(
             directory,
             &config.database.file,
@@ -66,6 +74,7 @@ impl App {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let attempts = Arc::new(Attempts::new(clock::steady()));
         let service = Arc::new(Service {
+            waits: Waits::new(store.clone().nodes()),
             store: store.clone(),
             apis: ArcSwap::from_pointee(Self::apis(config)?),
             refusals: Arc::new(Refusals::new(store.clone())),
@@ -88,7 +97,7 @@ impl App {
         });
         service.access_tokens.configure(config)?;
         let (stop, tunnels) = (CancellationToken::new(), TaskTracker::new());
-        Ok(Self { service, replica, limiter: Arc::default(), stop, tunnels })
+        Ok(Self { service, replica, node: None, limiter: Arc::default(), stop, tunnels })
     }
 
     /// Has operations know the APIs of a configuration that was read again, the mail server,
@@ -119,8 +128,15 @@ impl App {
         directory: Arc<DataDirectory>,
         progress: Progress,
     ) -> anyhow::Result<Self> {
-        let app = Self::open_unloaded(config, directory)?;
-        app.replica.load(&*app.service.store, progress).await?;
+        let mut app = Self::open_unloaded(config, directory).await?;
+        match app.service.store.clone().nodes() {
+            Some(nodes) => {
+                let node = Node::start(nodes, app.replica.clone(), progress)?;
+                node.ready().await?;
+                app.node = Some(node);
+            }
+            None => app.replica.load(&*app.service.store, progress).await?,
+        }
         Ok(app)
     }
 
@@ -131,6 +147,10 @@ impl App {
         self.service.end_leaked().await;
         self.service.refusals.flush().await;
         self.service.usage.flush().await;
+        // Whoever has made a change waited for this node, too, as long as it could judge.
+        if let Some(node) = &self.node {
+            node.leave().await;
+        }
         self.service.store.close().await;
     }
 }

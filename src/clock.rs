@@ -1,6 +1,6 @@
 //! The one place where time is read.
 
-use counterfoil_core::Timestamp;
+use counterfoil_core::{Timestamp, lease::BootTime};
 use rustix::time::ClockId;
 use std::{
     sync::{
@@ -33,6 +33,12 @@ pub(crate) fn steady() -> Instant {
 pub(crate) fn counting() -> Timestamp {
     let since_boot = read(ClockId::Boottime).as_millis();
     Timestamp::from_millis(i64::try_from(since_boot).unwrap_or(i64::MAX))
+}
+
+/// The same, for leases: read anew each time, to the nanosecond.
+pub(crate) fn boot() -> BootTime {
+    let since_boot = read(ClockId::Boottime).as_nanos();
+    BootTime::from_nanos(u64::try_from(since_boot).unwrap_or(u64::MAX))
 }
 
 /// The steady clock as [`refresh`] last read it, which costs no more than a look into memory.

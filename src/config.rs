@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod build;
 mod cors;
+mod database;
 mod document;
 #[cfg(test)]
 mod examples;
@@ -40,7 +41,7 @@ pub(crate) use self::{
 };
 
 use self::{document::Document, mistake::Report};
-use crate::tls::Files;
+use crate::{store::postgres, tls::Files};
 use counterfoil_core::{account::Email, api::Api, limit::Rate, network::Network, time::Seconds};
 use lettre::message::Mailbox;
 use std::{
@@ -153,6 +154,8 @@ pub(crate) struct Metrics {
 pub(crate) struct Database {
     /// The file of SQLite; a relative path starts from the data directory.
     pub(crate) file: PathBuf,
+    /// The server that several nodes share; none: it is that file.
+    pub(crate) server: Option<postgres::Settings>,
 }
 
 /// What is logged, and how.

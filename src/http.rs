@@ -26,6 +26,7 @@ pub(crate) mod places;
 pub(crate) mod problem;
 pub(crate) mod qr;
 pub(crate) mod sample_upstream;
+mod seen;
 mod server;
 pub(crate) mod status;
 pub(crate) mod throttle;

@@ -42,6 +42,7 @@ use crate::{
     loggable::loggable,
     mail::{Letter, Post},
     refusals::{Refusals, StoredRefusal},
+    replica::waits::{Spread, Waits},
     store::{Once, Order, Standing, Store, StoreError},
     usage::Usage,
     watch::Watches,
@@ -52,7 +53,7 @@ use counterfoil_core::{
     account::is_invisible,
     api::Api,
     id::RequestId,
-    ledger::{Actor, Change, Head},
+    ledger::{Actor, Change},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
@@ -63,6 +64,8 @@ pub(crate) type Apis = BTreeMap<Box<str>, Arc<Api>>;
 /// What operations work on.
 pub(crate) struct Service {
     pub(crate) store: Arc<dyn Store>,
+    /// What every answer to a change waits for.
+    pub(crate) waits: Waits,
     pub(crate) apis: ArcSwap<Apis>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) usage: Arc<Usage>,
@@ -183,37 +186,58 @@ impl From<&Caller> for Asker {
     }
 }
 
+/// How long an answer waits that need not tell that a change is everywhere.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// How often a decision is taken anew when the ground has shifted under it.
 const DECISIONS: usize = 3;
 
 impl Service {
-    /// Makes changes, all of them at the moment `at`. Nothing is read back
-    /// afterwards: what failed after a commit would be told as if nothing had
-    /// been changed.
+    /// Makes changes, all of them at the moment `at`, and waits until no node judges without
+    /// them. Nothing is read back afterwards: what failed after a commit would be told as if
+    /// nothing had been changed.
     async fn commit(
         &self,
         asker: impl Into<Asker>,
         at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
-    ) -> Result<Head, StoreError> {
-        self.commit_once(asker, at, changes, None).await
+    ) -> Result<(), StoreError> {
+        let number = self.append(asker, at, changes, None).await?;
+        self.waits.wait(number, None).await;
+        Ok(())
     }
 
-    /// The same, remembering under which key they were asked for.
+    /// The same, remembering under which key they were asked for, and waiting for no longer
+    /// than a moment: for what nobody can know yet.
     async fn commit_once(
         &self,
         asker: impl Into<Asker>,
         at: Timestamp,
         changes: impl IntoIterator<Item = Change>,
         once: Option<Once>,
-    ) -> Result<Head, StoreError> {
+    ) -> Result<Spread, StoreError> {
+        let number = self.append(asker, at, changes, once).await?;
+        Ok(self.waits.wait(number, Some(MOMENT)).await)
+    }
+
+    /// Makes changes, and tells the number of the last. Whoever calls this answers nobody
+    /// before they have waited for that number.
+    async fn append(
+        &self,
+        asker: impl Into<Asker>,
+        at: Timestamp,
+        changes: impl IntoIterator<Item = Change>,
+        once: Option<Once>,
+    ) -> Result<u64, StoreError> {
         let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
         let Asker { actor, standing } = asker.into();
-        self.store.commit(Order { at, actor, standing, changes, once }).await
+        let head = self.store.commit(Order { at, actor, standing, changes, once }).await?;
+        Ok(head.number)
     }
 
     /// Decides and commits, again if need be, until both agree. `decide` gives
-    /// the change, or none when there is nothing to do, and what is so then.
+    /// the change, or none when there is nothing to do, and what is so then. Waits until no
+    /// node judges without that.
     async fn settle<T, F>(
         &self,
         asker: impl Into<Asker>,
@@ -222,18 +246,44 @@ impl Service {
     where
         F: Future<Output = Result<(Option<Change>, T), ServiceError>>,
     {
+        self.settle_within(None, asker, decide).await.map(|(then, _)| then)
+    }
+
+    /// The same, waiting no longer than `most`, where that is said.
+    async fn settle_within<T, F>(
+        &self,
+        most: Option<Duration>,
+        asker: impl Into<Asker>,
+        decide: impl Fn(Timestamp) -> F,
+    ) -> Result<(T, Spread), ServiceError>
+    where
+        F: Future<Output = Result<(Option<Change>, T), ServiceError>>,
+    {
         let asker = asker.into();
         for _ in 0..DECISIONS {
             let at = clock::now();
             let (change, then) = decide(at).await?;
-            let Some(change) = change else { return Ok(then) };
-            match self.commit(asker, at, [change]).await {
-                Ok(_) => return Ok(then),
+            let Some(change) = change else {
+                // Who made it so may still be waiting.
+                return Ok((then, self.see(most).await?));
+            };
+            match self.append(asker, at, [change], None).await {
+                Ok(number) => return Ok((then, self.waits.wait(number, most).await)),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    /// Waits until no node judges without what is in the database now, so that whoever is told
+    /// of it finds it everywhere; no longer than `most`, where that is said.
+    pub(crate) async fn see(&self, most: Option<Duration>) -> Result<Spread, ServiceError> {
+        if !self.waits.are_shared() {
+            return Ok(Spread::HERE);
+        }
+        let head = self.store.head().await?;
+        Ok(self.waits.wait(head.number, most).await)
     }
 
     /// Has a letter sent, or none, without waiting for it.

@@ -4,10 +4,15 @@
 //! [`Store::commit`], which appends a ledger entry for each change in the
 //! transaction that makes it.
 
+mod loading;
+mod nodes;
+pub(crate) mod postgres;
 mod sign_in;
 pub(crate) mod sqlite;
 mod token_list;
+mod written;
 
+pub(crate) use nodes::{Followed, Heard, Hint, Joining, Line, Nodes};
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, MOST_SESSIONS, SignInStore, StoredLink, StoredSecondFactor,
     StoredSession,
@@ -364,6 +369,10 @@ pub(crate) struct Inspection {
 /// Called now and then with how much is done, and of how much.
 pub(crate) type Progress = Box<dyn Fn(u64, u64) + Send>;
 
+/// Told of every order once it is durable, with the ledger's head behind it, in
+/// the ledger's order and before whoever asked is answered.
+pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
+
 /// What is kept. One conformance suite runs over every implementation.
 #[async_trait]
 pub(crate) trait Store: SignInStore {
@@ -500,6 +509,11 @@ pub(crate) trait Store: SignInStore {
 
     /// Recomputes the chain and replays it against the state.
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;
+
+    /// What a node asks of it, where several share it.
+    fn nodes(self: Arc<Self>) -> Option<Arc<dyn Nodes>> {
+        None
+    }
 
     /// Ends it: what was accepted is made, nothing more is accepted.
     async fn close(&self);

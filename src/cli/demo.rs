@@ -184,11 +184,11 @@ pub(crate) async fn introduce(
             external_id: None,
             metadata: None,
         };
-        let Issued { token, secret } = app
-            .service
-            .issue_token(&Caller::Operator, &new)
-            .await
-            .with_context(|| format!("the demonstration's token for {}", act.api))?;
+        let Issued { token, secret, .. } =
+            app.service
+                .issue_token(&Caller::Operator, &new)
+                .await
+                .with_context(|| format!("the demonstration's token for {}", act.api))?;
         let mount = config.apis.iter().find(|api| *api.api.name == *act.api).map(|api| &api.mount);
         let path = match mount {
             Some(Mount::Path { path, .. }) => path.as_str(),

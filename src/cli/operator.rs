@@ -67,7 +67,8 @@ impl Operator {
 
     async fn open(global: &Global, data: PathBuf, need: Need) -> Result<Self, Failure> {
         let config = configuration::load(global)?;
-        if need != Need::SetUp && !data.join(&config.database.file).exists() {
+        let is_here = config.database.server.is_none();
+        if need != Need::SetUp && is_here && !data.join(&config.database.file).exists() {
             return Err(Failure::Failed(anyhow!(
                 "there is no database in {} and no server runs on it; start one with \
                  `counterfoil serve`, set one up with `counterfoil init`, or name another \
@@ -89,7 +90,7 @@ impl Operator {
             other => Arc::new(other.map_err(anyhow::Error::from)?),
         };
         let app = match need {
-            Need::Operations | Need::SetUp => App::open_unloaded(&config, directory)?,
+            Need::Operations | Need::SetUp => App::open_unloaded(&config, directory).await?,
             Need::Verification => {
                 let (bar, moved) = progress("tokens", |_, _| {});
                 let app = App::open(&config, directory, moved).await;

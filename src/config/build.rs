@@ -1,8 +1,8 @@
 //! The settings become a [`Config`]: each value its type, and all of them together consistent.
 
 use super::{
-    Config, Console, Database, Doors, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server,
-    Signing, api,
+    Config, Console, Doors, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, Signing, api,
+    database,
     document::Document,
     key_path::KeyPath,
     limiter, mail,
@@ -11,7 +11,7 @@ use super::{
     tls, url,
 };
 use counterfoil_core::{network::Network, time::Seconds};
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr};
 use tracing_subscriber::EnvFilter;
 
 /// The configuration that `settings`, which were read from `document`, describe.
@@ -32,7 +32,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let server_url = public_url("server", settings.server.public_url.as_deref(), server, report);
     let gateway_url =
         public_url("gateway", settings.gateway.public_url.as_deref(), gateway, report);
-    let file = database(&settings.database.url, report);
+    let database = database::read(settings.database, report);
     let level = level(settings.log.level, report);
     let console = console(&settings.console, report);
     let doors = doors(&settings.doors, report);
@@ -67,7 +67,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
         },
         metrics: Metrics { listen: metrics? },
         doors: doors?,
-        database: Database { file: file? },
+        database: database?,
         limiter: limiter?,
         log: Log { format: settings.log.format, level: level? },
         console: console?,
@@ -146,30 +146,6 @@ fn public_url(
         );
     }
     Ok(url)
-}
-
-fn database(url: &str, report: &mut Report<'_>) -> Result<PathBuf, Noted> {
-    let path = KeyPath::of(["database", "url"]);
-    let message = match url.strip_prefix("sqlite:") {
-        // A path would let two data directories, each with a lock of its own,
-        // share one database.
-        Some(file) if is_file_name(file) => return Ok(file.into()),
-        None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
-            "PostgreSQL is not built yet, use sqlite:FILE"
-        }
-        _ => {
-            "expected sqlite: and the name of a file in the data directory, as in \
-             \"sqlite:counterfoil.db\""
-        }
-    };
-    Err(report.add(&path, message))
-}
-
-fn is_file_name(text: &str) -> bool {
-    const TAKEN: [&str; 2] = ["lock", "operator.sock"];
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && !TAKEN.contains(&text)
 }
 
 fn level(text: String, report: &mut Report<'_>) -> Result<String, Noted> {

@@ -67,7 +67,10 @@ key_file = "/etc/counterfoil/tls/privkey.pem"
 listen = "127.0.0.1:9090"
 
 [database]
-url = "sqlite:counterfoil.db"
+url = "postgres://counterfoil@db.example.com/counterfoil?sslmode=verify-full"
+password_file = "/etc/counterfoil/database-password"
+ca_file = "/etc/counterfoil/database-ca.pem"
+connections = 8
 
 [limiter]
 url = "rediss://counterfoil@limits.example.com:6379/0"
@@ -331,6 +334,8 @@ mod tests {
         for (name, content) in [
             ("mail-ca.pem", authority),
             ("mail-password", password),
+            ("database-ca.pem", authority),
+            ("database-password", password),
             ("limiter-ca.pem", authority),
             ("limiter-password", password),
             ("upstream-ca.pem", authority),

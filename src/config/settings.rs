@@ -153,8 +153,21 @@ pub(super) struct Metrics {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Database {
-    /// `sqlite:` and the name of a file in the data directory.
-    pub(super) url: String,
+    /// `sqlite:` and the name of a file in the data directory; or a PostgreSQL server that
+    /// several nodes can share: `postgres://user@host:port/database`. A password may stand
+    /// behind the user; `?sslmode=` says how it is reached: `disable`, `prefer`, `require`, or
+    /// `verify-full`, which alone makes sure that it is that server.
+    #[schemars(extend("x-default" = "`sqlite:counterfoil.db`"))]
+    pub(super) url: Option<Secret>,
+    /// The file that holds the server's password instead, in one line.
+    #[schemars(extend("x-default" = "none"))]
+    pub(super) password_file: Option<String>,
+    /// The file with the certificates, in PEM, that the server's is checked against.
+    #[schemars(extend("x-default" = "the system's certificates"))]
+    pub(super) ca_file: Option<String>,
+    /// How many connections to the server a node has at most for looking things up. It has
+    /// four more for changes and its lease.
+    pub(super) connections: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -619,7 +632,7 @@ impl Default for Metrics {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: "sqlite:counterfoil.db".into() }
+        Self { url: None, password_file: None, ca_file: None, connections: 8 }
     }
 }
 

@@ -169,8 +169,10 @@ fn mistakes_of_the_server() {
             "c.toml:2:14: server.public_url: expected a URL without a path or a query".into(),
         ),
         (
-            "[database]\nurl = \"postgres://ada:pw@db/counterfoil\"",
-            "c.toml:2:7: database.url: PostgreSQL is not built yet, use sqlite:FILE".into(),
+            "[database]\nurl = \"postgres://ada:pw@db:x/counterfoil\"",
+            "c.toml:2:7: database.url: expected a URL, as in \
+             \"postgres://counterfoil@db.example.com/counterfoil\""
+                .into(),
         ),
         (
             "[log]\nlevel = \"inof\"",

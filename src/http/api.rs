@@ -22,6 +22,7 @@ use super::{
     door::{self, Door, Seen},
     extract, openapi,
     problem::{self, Problem},
+    seen,
     verify::{self, Verifier},
 };
 use crate::{
@@ -56,8 +57,7 @@ pub(crate) fn for_operator(
     desk: Arc<Desk>,
     replica: Arc<Replica>,
 ) -> Router {
-    calls()
-        .with_state(service)
+    changing(service)
         .merge(verify::calls().with_state(verifier))
         .merge(access_tokens::calls().with_state(desk))
         .layer(Extension(Caller::Operator))
@@ -75,12 +75,17 @@ pub(crate) fn for_tokens(
     protection: Arc<Protection>,
     public_url: String,
 ) -> Router {
-    let routes = calls()
-        .with_state(service.clone())
+    let routes = changing(service.clone())
         .merge(verify::calls().with_state(verifier))
         .merge(access_tokens::calls().with_state(desk));
     let entrance = Arc::new(Entrance { protection, service, public_url });
     routes.layer(middleware::from_fn_with_state(entrance, authenticate))
+}
+
+/// What changes things, and tells of them.
+fn changing(service: Arc<Service>) -> Router {
+    let seen = middleware::from_fn_with_state(service.clone(), seen::everywhere);
+    calls().with_state::<()>(service).layer(seen)
 }
 
 /// All that both reach.

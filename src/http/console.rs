@@ -32,7 +32,7 @@ pub(crate) use guard::{is_from_here, tell_browsers};
 pub(crate) use page::{Again, Page, Trouble, to};
 pub(crate) use visitor::{Frame, Outside, Visitor};
 
-use super::{desk::Desk, problem};
+use super::{desk::Desk, problem, seen};
 use crate::{
     config::{ProtectedApi, Readers},
     replica::Replica,
@@ -100,6 +100,7 @@ impl Console {
 
 /// All pages.
 pub(crate) fn routes(console: Arc<Console>) -> Router {
+    let seen = middleware::from_fn_with_state(console.service.clone(), seen::everywhere);
     Router::new()
         .route("/", get(home))
         .merge(sign_in::routes())
@@ -115,6 +116,7 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
         .merge(token::routes())
         .merge(access_tokens::routes())
         .merge(assets::routes())
+        .layer(seen)
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)
 }

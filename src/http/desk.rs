@@ -117,7 +117,9 @@ impl Desk {
         }
         let refused = |code| NotObtained::Refused(Refusal::new(code));
         let index = self.common.replica.index().ok_or_else(|| refused(Code::NodeStale))?;
-        let entry = index.find(&Digest::of(secret)).ok_or_else(|| refused(Code::UnknownToken))?;
+        let missed = self.common.replica.may_miss_tokens();
+        let unknown = if missed { Code::NodeStale } else { Code::UnknownToken };
+        let entry = index.find(&Digest::of(secret)).ok_or_else(|| refused(unknown))?;
         let api = entry.api();
         let none = || NotObtained::NotIssued(NotIssued::None(api.into()));
         let door = self.doors.find(api).filter(|door| door.api.access_tokens.is_some());

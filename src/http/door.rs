@@ -211,7 +211,17 @@ impl Door {
         let timed = self.latency.begin();
         let outcome = verify::verify(&self.api, index, &question, seen.at);
         timed.done();
-        outcome
+        outcome.map_err(|refusal| self.unless_missed(refusal))
+    }
+
+    /// What this node does not know the database may, as long as it cannot be heard: then
+    /// nobody can say that there is no such token.
+    #[cold]
+    fn unless_missed(&self, refusal: Refusal) -> Refusal {
+        if refusal.code == Code::UnknownToken && self.replica.may_miss_tokens() {
+            return Refusal::new(Code::NodeStale);
+        }
+        refusal
     }
 
     /// What an admitted request asks of the API's limits; nothing, where there are none, or

@@ -269,7 +269,8 @@ impl Service {
             let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
             let (actor, standing) = (caller.into(), caller.standing());
             let order = Order { at: now, actor, standing, changes, once: None };
-            self.store.commit_large(order, writing).await.map_err(|error| match error {
+            let made = self.store.commit_large(order, writing).await;
+            let head = made.map_err(|error| match error {
                 // Somebody left, or somebody else imported, between the look and the commit.
                 StoreError::Conflict => ServiceError::Conflict(
                     "something that it depends on changed at the same moment, so nothing was \
@@ -278,6 +279,7 @@ impl Service {
                 ),
                 other => other.into(),
             })?;
+            self.waits.wait(head.number, None).await;
         }
         Ok(outcome)
     }

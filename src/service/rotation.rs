@@ -148,14 +148,15 @@ impl Service {
         };
         // Somebody who rotated at the same moment has given away a secret that
         // this would end: that is for people to sort out, so no second try.
-        self.commit(caller, now, [rotated]).await?;
+        let number = self.append(caller, now, [rotated], None).await?;
+        let spread = self.waits.wait(number, None).await;
         let previous = previous_until.map(|until| Previous { digest: replaces, until });
         // What was used until now was used with what is the secret before, from now on.
         let previous_last_used = stored.present_last_used.clone();
         let present_last_used = None;
         let token =
             StoredToken { token, previous, present_last_used, previous_last_used, ..stored };
-        Ok(Issued { token, secret })
+        Ok(Issued { token, secret, spread })
     }
 
     /// A new secret is as good as a new token: only a person's own hands get it.

@@ -2,12 +2,13 @@
 
 pub(super) use super::metadata::check_metadata;
 use super::{
-    Caller, Service, ServiceError, Update, accounts::AccountName, check_external_id, check_line,
-    check_name, check_text, idempotency::Idempotency, management_api,
+    Caller, MOMENT, Service, ServiceError, Update, accounts::AccountName, check_external_id,
+    check_line, check_name, check_text, idempotency::Idempotency, management_api,
 };
 use crate::{
     clock, entropy,
     loggable::loggable,
+    replica::waits::Spread,
     store::{
         MembershipFilter, Once, Page, StoreError, StoredAccount, StoredToken, TokenFilter,
         TokenState,
@@ -25,6 +26,7 @@ use counterfoil_core::{
     token::{Grant, Secret, Token},
 };
 use serde_json::Value;
+use std::time::Duration;
 
 /// The longest name, in characters.
 pub(crate) const NAME: usize = 100;
@@ -100,6 +102,8 @@ pub(crate) enum Expiry {
 pub(crate) struct Issued {
     pub(crate) token: StoredToken,
     pub(crate) secret: Secret,
+    /// How far it is known.
+    pub(crate) spread: Spread,
 }
 
 /// A token that is decided on, but not kept yet.
@@ -114,7 +118,7 @@ struct Minted {
 pub(crate) enum Issuance {
     New(Issued),
     /// It had been asked for before, under the same key; the secret is gone.
-    Repeat(StoredToken),
+    Repeat(StoredToken, Spread),
 }
 
 impl Service {
@@ -137,14 +141,14 @@ impl Service {
     ) -> Result<Issuance, ServiceError> {
         caller.may("tokens:write")?;
         if let Some(before) = self.issued_before(caller, idempotency).await? {
-            return Ok(Issuance::Repeat(before));
+            return Ok(Issuance::Repeat(before, self.see(Some(MOMENT)).await?));
         }
         let minted = self.mint_token(caller, new).await?;
         match self.keep_token(caller, minted, Some(idempotency)).await {
             Ok(issued) => Ok(Issuance::New(issued)),
             // Somebody may have come first with the same key.
             Err(error) => match self.issued_before(caller, idempotency).await {
-                Ok(Some(before)) => Ok(Issuance::Repeat(before)),
+                Ok(Some(before)) => Ok(Issuance::Repeat(before, self.see(Some(MOMENT)).await?)),
                 Err(ServiceError::KeyReused) => Err(ServiceError::KeyReused),
                 // What cannot be read now must not tell of a change as if it were not made.
                 Ok(None) | Err(_) => Err(error),
@@ -203,7 +207,7 @@ impl Service {
         let once = idempotency.map(|i| Once { key: i.key, request: i.request, token: token.id });
         let issued = [Change::TokenIssued(Box::new(token.clone()))];
         match self.commit_once(caller, token.created_at, issued, once).await {
-            Ok(_) => Ok(Issued { token: StoredToken::new(token), secret }),
+            Ok(spread) => Ok(Issued { token: StoredToken::new(token), secret, spread }),
             // The owner was disabled or left between the look and the commit.
             Err(StoreError::Conflict) => Err(not_a_member(&owner)),
             Err(error) => Err(error.into()),
@@ -325,10 +329,22 @@ impl Service {
         id: TokenId,
         reason: &str,
     ) -> Result<StoredToken, ServiceError> {
+        self.revoke_token_within(None, caller, id, reason).await.map(|(stored, _)| stored)
+    }
+
+    /// The same, waiting no longer than `most` until no node accepts it, where that is said; and
+    /// how far that has come.
+    pub(crate) async fn revoke_token_within(
+        &self,
+        most: Option<Duration>,
+        caller: &Caller,
+        id: TokenId,
+        reason: &str,
+    ) -> Result<(StoredToken, Spread), ServiceError> {
         caller.may("tokens:write")?;
         let reason = check_line("reason", reason, REASON)?;
-        self.settle(caller, async |at| Ok(ended(self.seen_token(caller, id).await?, &reason, at)))
-            .await
+        let end = async |at| Ok(ended(self.seen_token(caller, id).await?, &reason, at));
+        self.settle_within(most, caller, end).await
     }
 
     /// Ends a token for whoever has shown its secret as its client, in its owner's name.

@@ -3,6 +3,7 @@
 mod audit;
 mod by_hand;
 mod changes;
+mod house;
 mod import;
 mod invitations;
 mod lists;
@@ -13,10 +14,9 @@ mod usage;
 
 use super::{
     AccountFilter, EntryFilter, MembershipFilter, Once, Order, OrganizationFilter, Page, Standing,
-    Store, StoreError, StoredToken, TokenFilter, TokenState,
-    sqlite::{DataDirectory, Sqlite},
+    StoreError, StoredToken, TokenFilter, TokenState,
 };
-use crate::{refusals::StoredRefusal, replica::Replica};
+use crate::refusals::StoredRefusal;
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Rank},
@@ -26,110 +26,30 @@ use counterfoil_core::{
     network::Network,
     token::{Digest, Grant, Previous, State, Token},
 };
+pub(crate) use house::replayed;
+use house::{House, Kind};
 use proptest::prelude::*;
-use std::{path::Path, sync::Arc};
-use tempfile::TempDir;
+use std::sync::Arc;
 
-/// A store under test, with the index that follows it.
-struct House {
-    directory: TempDir,
-    store: Arc<Sqlite>,
-    replica: Arc<Replica>,
-}
-
-impl House {
-    async fn new() -> Self {
-        Self::open(tempfile::tempdir().unwrap()).await
-    }
-
-    async fn open(directory: TempDir) -> Self {
-        let replica = Arc::new(Replica::default());
-        let follower = replica.clone();
-        let locked = Arc::new(DataDirectory::lock(directory.path()).unwrap());
-        let follow = Box::new(move |order: &Order, head| follower.follow(order, head));
-        let store = Arc::new(Sqlite::open(locked, Path::new("test.db"), follow).unwrap());
-        replica.load(&*store, Box::new(|_, _| {})).await.unwrap();
-        Self { directory, store, replica }
-    }
-
-    async fn reopened(self) -> Self {
-        self.store.close().await;
-        let Self { directory, store, .. } = self;
-        drop(store);
-        Self::open(directory).await
-    }
-
-    async fn make(&self, changes: &[Change]) -> Result<Head, StoreError> {
-        self.make_as(None, changes).await
-    }
-
-    /// Makes what somebody has decided on who was this then.
-    async fn make_as(
-        &self,
-        standing: Option<Standing>,
-        changes: &[Change],
-    ) -> Result<Head, StoreError> {
-        let changes = changes.iter().map(|change| (change.clone(), [7; 16])).collect();
-        let order = Order { at: at(1000), actor: Actor::Operator, standing, changes, once: None };
-        self.store.commit(order).await
-    }
-
-    /// Makes what must be possible.
-    async fn made(&self, change: Change) {
-        self.make(std::slice::from_ref(&change))
-            .await
-            .unwrap_or_else(|error| panic!("{change:?}: {error}"));
-    }
-
-    /// Asks for what must not be possible now.
-    async fn refused(&self, change: Change) {
-        match self.make(std::slice::from_ref(&change)).await {
-            Err(StoreError::Conflict) => {}
-            other => panic!("{change:?}: {other:?}"),
+/// Runs tests over every store, each under its name.
+macro_rules! on_every_store {
+    ($($test:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::Kind::Sqlite).await;
+            })*
         }
-    }
 
-    async fn is_sound(&self) {
-        let inspection = self.store.inspect_ledger(Box::new(|_, _| {})).await.unwrap();
-        assert_eq!(inspection.findings, Vec::<String>::new());
-        assert_eq!(inspection.head.number, self.replica.head().number);
-        let loaded = Arc::new(Index::default());
-        self.store.load(loaded.clone(), Box::new(|_, _| {})).await.unwrap();
-        let contents = self.replica.index().unwrap().contents();
-        assert_eq!(loaded.contents(), contents);
-        assert_eq!(replayed(&self.directory.path().join("test.db")).contents(), contents);
-    }
-
-    /// An organization with one member.
-    async fn with_member() -> Self {
-        let house = Self::new().await;
-        house.made(create_organization(1)).await;
-        house.made(create_account(1)).await;
-        house.made(join(1, 1)).await;
-        house
-    }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::Kind::Postgres).await;
+            })*
+        }
+    };
 }
-
-/// The index that follows from the ledger in a database, and from nothing else.
-pub(crate) fn replayed(database: &Path) -> Index {
-    let connection = rusqlite::Connection::open(database).unwrap();
-    let mut entries = connection
-        .prepare(
-            "SELECT entry, hash, salt, detail FROM ledger
-             JOIN ledger_detail ON ledger_detail.number = ledger.number ORDER BY ledger.number",
-        )
-        .unwrap();
-    let mut rows = entries.query([]).unwrap();
-    let (index, mut head) = (Index::default(), Head::EMPTY);
-    while let Some(row) = rows.next().unwrap() {
-        let [entry, hash, salt, detail] =
-            [0, 1, 2, 3].map(|column| row.get::<_, Vec<u8>>(column).unwrap());
-        let (next, _, change) = ledger::check(head, &entry, &hash, Some((&salt, &detail))).unwrap();
-        index.apply(&change.unwrap()).unwrap();
-        head = next;
-    }
-    index
-}
+use on_every_store;
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -233,9 +153,8 @@ fn first_page<Id>() -> Page<Id> {
     Page { after: None, limit: 100 }
 }
 
-#[tokio::test]
-async fn what_is_written_is_read_back() {
-    let house = House::with_member().await;
+async fn what_is_written_is_read_back(kind: Kind) {
+    let house = House::with_member(kind).await;
     for n in 1..=6 {
         house.made(issue(n, 1, 1)).await;
     }
@@ -249,9 +168,8 @@ async fn what_is_written_is_read_back() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn a_change_needs_its_ground() {
-    let house = House::with_member().await;
+async fn a_change_needs_its_ground(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.refused(create_organization(1)).await;
     house.refused(create_account(1)).await;
     house.refused(join(1, 1)).await;
@@ -299,9 +217,8 @@ async fn a_change_needs_its_ground() {
 }
 
 /// Another organization's id changes nothing, whoever decided on it.
-#[tokio::test]
-async fn nothing_crosses_organizations() {
-    let house = House::with_member().await;
+async fn nothing_crosses_organizations(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_organization(2)).await;
     house.made(issue(1, 1, 1)).await;
     let (token, organization) = (token_id(1), organization(2));
@@ -348,9 +265,8 @@ fn change_token(n: u8) -> Change {
     }
 }
 
-#[tokio::test]
-async fn what_is_changed_is_read_back() {
-    let house = House::with_member().await;
+async fn what_is_changed_is_read_back(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     house.made(issue(2, 1, 1)).await;
     house.made(change_token(1)).await;
@@ -372,9 +288,8 @@ async fn what_is_changed_is_read_back() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn of_two_rotations_of_the_same_secret_one_is_made() {
-    let house = House::with_member().await;
+async fn of_two_rotations_of_the_same_secret_one_is_made(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     let until = at(9000);
     house.made(rotate(1, 0, Some(until))).await;
@@ -391,9 +306,8 @@ async fn of_two_rotations_of_the_same_secret_one_is_made() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn the_secret_before_ends_and_no_other() {
-    let house = House::with_member().await;
+async fn the_secret_before_ends_and_no_other(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     let ended = |previous| Change::TokenPreviousEnded {
         token: token_id(1),
@@ -427,9 +341,8 @@ fn import(n: u8, secret: Digest) -> Change {
     Change::TokenImported { token: Box::new(token), from, entropy_bits: 256, paused: n == 5 }
 }
 
-#[tokio::test]
-async fn an_order_is_made_whole_or_not_at_all() {
-    let house = House::with_member().await;
+async fn an_order_is_made_whole_or_not_at_all(kind: Kind) {
+    let house = House::with_member(kind).await;
     let before = house.replica.head().number;
     let order = [create_account(3), join(1, 3), create_organization(1)];
     assert!(matches!(house.make(&order).await, Err(StoreError::Conflict)));
@@ -440,9 +353,8 @@ async fn an_order_is_made_whole_or_not_at_all() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn lists_are_filtered_and_paged() {
-    let house = House::with_member().await;
+async fn lists_are_filtered_and_paged(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_account(2)).await;
     house.made(join(1, 2)).await;
     for n in 1..=9 {
@@ -487,9 +399,8 @@ async fn lists_are_filtered_and_paged() {
     assert_eq!(rest.unwrap().iter().map(|m| m.account).collect::<Vec<_>>(), [account(2)]);
 }
 
-#[tokio::test]
-async fn a_secret_leads_to_its_token_also_after_rotations() {
-    let house = House::with_member().await;
+async fn a_secret_leads_to_its_token_also_after_rotations(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     house.made(issue(2, 1, 1)).await;
     house.made(rotate(1, 0, None)).await;
@@ -509,9 +420,8 @@ async fn a_secret_leads_to_its_token_also_after_rotations() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn what_was_answered_is_there_after_opening_anew() {
-    let mut house = House::with_member().await;
+async fn what_was_answered_is_there_after_opening_anew(kind: Kind) {
+    let mut house = House::with_member(kind).await;
     for n in 1..=3 {
         house.made(issue(n, 1, 1)).await;
         house = house.reopened().await;
@@ -520,9 +430,8 @@ async fn what_was_answered_is_there_after_opening_anew() {
     assert_eq!(house.replica.tokens(), 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_at_once_are_numbered_without_gaps() {
-    let house = Arc::new(House::with_member().await);
+async fn many_at_once_are_numbered_without_gaps(kind: Kind) {
+    let house = Arc::new(House::with_member(kind).await);
     let before = house.replica.head().number;
     let makers = (0..100u8).map(|n| {
         let house = house.clone();
@@ -539,9 +448,8 @@ async fn many_at_once_are_numbered_without_gaps() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn refusals_are_kept_for_a_while() {
-    let house = House::with_member().await;
+async fn refusals_are_kept_for_a_while(kind: Kind) {
+    let house = House::with_member(kind).await;
     let id = |n: u8| RequestId::new(at(1), [n; 10]);
     let refusal = |n: u8| StoredRefusal {
         request_id: id(n),
@@ -576,9 +484,8 @@ async fn refusals_are_kept_for_a_while() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn after_the_end_nothing_is_accepted() {
-    let house = House::with_member().await;
+async fn after_the_end_nothing_is_accepted(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.store.close().await;
     assert!(matches!(house.make(&[create_account(3)]).await, Err(StoreError::Unavailable(_))));
 }
@@ -641,28 +548,60 @@ fn any_change() -> impl Strategy<Value = Change> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Invariant 5, and that state is a function of the ledger.
     #[test]
     fn index_state_and_ledger_stay_in_step(changes in prop::collection::vec(any_change(), 1..120)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let house = House::new().await;
-            // A ground on which enough of the changes are possible.
-            for change in [create_organization(1), create_account(1), join(1, 1), issue(1, 1, 1)] {
-                house.made(change).await;
-            }
-            for change in changes {
-                match house.make(&[change]).await {
-                    Ok(_) | Err(StoreError::Conflict) => {}
-                    Err(error) => panic!("{error}"),
-                }
-            }
-            house.is_sound().await;
-            let revoked = TokenFilter { state: Some((TokenState::Revoked, at(0))), ..TokenFilter::default() };
-            for row in house.store.tokens(revoked, first_page()).await.unwrap() {
-                let record = house.replica.index().unwrap().find(&row.token.digest).unwrap();
-                assert_eq!(record.state(), State::Revoked);
-            }
-        });
+        stay_in_step(Kind::Sqlite, changes);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn index_state_and_ledger_stay_in_step_on_postgres(
+        changes in prop::collection::vec(any_change(), 1..120)
+    ) {
+        stay_in_step(Kind::Postgres, changes);
+    }
+}
+
+/// Invariant 5, and that state is a function of the ledger.
+fn stay_in_step(kind: Kind, changes: Vec<Change>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let house = House::new(kind).await;
+        // A ground on which enough of the changes are possible.
+        for change in [create_organization(1), create_account(1), join(1, 1), issue(1, 1, 1)] {
+            house.made(change).await;
+        }
+        for change in changes {
+            match house.make(&[change]).await {
+                Ok(_) | Err(StoreError::Conflict) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        house.is_sound().await;
+        let revoked =
+            TokenFilter { state: Some((TokenState::Revoked, at(0))), ..TokenFilter::default() };
+        for row in house.store.tokens(revoked, first_page()).await.unwrap() {
+            let record = house.replica.index().unwrap().find(&row.token.digest).unwrap();
+            assert_eq!(record.state(), State::Revoked);
+        }
+    });
+}
+
+on_every_store!(
+    what_is_written_is_read_back,
+    a_change_needs_its_ground,
+    nothing_crosses_organizations,
+    what_is_changed_is_read_back,
+    of_two_rotations_of_the_same_secret_one_is_made,
+    the_secret_before_ends_and_no_other,
+    an_order_is_made_whole_or_not_at_all,
+    lists_are_filtered_and_paged,
+    a_secret_leads_to_its_token_also_after_rotations,
+    what_was_answered_is_there_after_opening_anew,
+    many_at_once_are_numbered_without_gaps,
+    refusals_are_kept_for_a_while,
+    after_the_end_nothing_is_accepted,
+);

@@ -16,6 +16,7 @@ mod look;
 mod once;
 mod read;
 mod refusals;
+pub(super) mod replay;
 mod second_factors;
 mod sessions;
 mod sign_in;
@@ -25,10 +26,10 @@ mod write;
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
 
 use super::{
-    AccountFilter, EntryFilter, Inspection, InvitationFilter, Link, MembershipFilter, Once, Order,
-    OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount, StoredEntry,
-    StoredInvitation, StoredMembership, StoredOrganization, StoredToken, TokenFilter, TokenList,
-    UsageFilter, UsageKey,
+    AccountFilter, EntryFilter, Follower, Inspection, InvitationFilter, Link, MembershipFilter,
+    Once, Order, OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount,
+    StoredEntry, StoredInvitation, StoredMembership, StoredOrganization, StoredToken, TokenFilter,
+    TokenList, UsageFilter, UsageKey,
 };
 use crate::{
     refusals::StoredRefusal,
@@ -51,10 +52,6 @@ use std::{
     time::Duration,
 };
 use tokio::sync::oneshot;
-
-/// Told of every order once it is durable, with the ledger's head behind it, in
-/// the ledger's order and before whoever asked is answered.
-pub(crate) type Follower = Box<dyn FnMut(&Order, Head) + Send>;
 
 /// The steps that bring a database from empty to what this program expects.
 const MIGRATIONS: &[&str] = &[

@@ -21,6 +21,7 @@ mod import;
 mod leaks;
 mod limits;
 mod management;
+mod nodes;
 mod oauth;
 mod passwords;
 mod reload;
@@ -38,6 +39,6 @@ mod verify;
 mod why;
 
 use counterfoil_support::{
-    byte_upstream, caller, certificates, installation, process, redis, response, server, traefik,
-    upstream, wire,
+    byte_upstream, caller, certificates, installation, postgres, process, redis, response, server,
+    traefik, upstream, valve, wire,
 };

@@ -35,6 +35,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         purpose: "end-to-end tests have several servers share limits in it",
     },
     Package {
+        name: "postgresql",
+        shown_by: Shown::Program("psql"),
+        purpose: "tests of the store make clusters of their own with its programs",
+    },
+    Package {
         name: "curl",
         shown_by: Shown::Program("curl"),
         purpose: "end-to-end tests run the commands that the documentation shows",

@@ -139,7 +139,7 @@ fn driver(source: &Source) -> Vec<usize> {
     if !is_product(source) || source.is_in("src/store") {
         return vec![];
     }
-    mentioned(source, &["rusqlite", "sqlx"])
+    mentioned(source, &["deadpool_postgres", "rusqlite", "tokio_postgres"])
 }
 
 fn status_code(source: &Source) -> Vec<usize> {

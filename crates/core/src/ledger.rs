@@ -14,6 +14,9 @@ use sha2::{Digest as _, Sha256};
 /// The version of the entries' form that this program writes.
 const FORM: u8 = 1;
 
+/// Which kinds of changes this program can take in: the version of their list.
+pub const KNOWS: u32 = 1;
+
 /// Entropy that keeps a commitment from being guessed.
 pub type Salt = [u8; 16];
 
@@ -96,11 +99,34 @@ pub enum Unfit {
     Altered,
 }
 
+/// An entry without its place: who appends it need not know the one before it. Between the two
+/// parts of it goes its number, in decimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The entry's bytes before the number.
+    pub before: Vec<u8>,
+    /// Those behind it.
+    pub after: Vec<u8>,
+    /// The commitment's salt.
+    pub salt: Salt,
+    /// The change in full.
+    pub detail: Vec<u8>,
+}
+
+impl Draft {
+    /// The entry, behind `head`.
+    #[must_use]
+    pub fn behind(self, head: Head) -> Stored {
+        let number = (head.number + 1).to_string();
+        let entry = [&*self.before, number.as_bytes(), &self.after].concat();
+        Stored { head: head.next(&entry), entry, salt: self.salt, detail: self.detail }
+    }
+}
+
 /// Puts `change` behind `head`.
 ///
 /// # Errors
-/// [`Unfit`], where what is to be stored does not read as the same change. Of
-/// what comes from outside only metadata could: nested deeper than JSON is read.
+/// As [`draft`] has them.
 pub fn append(
     head: Head,
     at: Timestamp,
@@ -108,10 +134,20 @@ pub fn append(
     change: &Change,
     salt: Salt,
 ) -> Result<Stored, Unfit> {
+    draft(at, actor, change, salt).map(|draft| draft.behind(head))
+}
+
+/// Writes `change` as the ledger has it, but for its place.
+///
+/// # Errors
+/// [`Unfit`], where what is to be stored does not read as the same change. Of
+/// what comes from outside only metadata could: nested deeper than JSON is read.
+pub fn draft(at: Timestamp, actor: Actor, change: &Change, salt: Salt) -> Result<Draft, Unfit> {
+    const NUMBER: &[u8] = b"\"number\":";
     let detail = serde_json::to_vec(change).map_err(Unfit::Unreadable)?;
     let entry = Entry {
         form: FORM,
-        number: head.number + 1,
+        number: 0,
         at,
         actor,
         kind: change.kind().into(),
@@ -119,11 +155,15 @@ pub fn append(
         subject: change.subject(),
         commitment: commitment(&salt, &detail),
     };
-    let written = serde_json::to_vec(&entry).map_err(Unfit::Unreadable)?;
-    if reads::<Change>(&detail)? != *change || reads::<Entry>(&written)? != entry {
+    let mut before = serde_json::to_vec(&entry).map_err(Unfit::Unreadable)?;
+    if reads::<Change>(&detail)? != *change || reads::<Entry>(&before)? != entry {
         return Err(Unfit::Altered);
     }
-    Ok(Stored { head: head.next(&written), entry: written, salt, detail })
+    // Nothing but the form is before it.
+    let place = before.windows(NUMBER.len()).position(|part| part == NUMBER);
+    let place = place.ok_or(Unfit::Altered)? + NUMBER.len();
+    let after = before.split_off(place)[1..].to_vec();
+    Ok(Draft { before, after, salt, detail })
 }
 
 fn reads<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unfit> {
@@ -145,9 +185,18 @@ pub enum Broken {
     /// The detail is not the one that the entry commits to.
     #[error("its detail is not the one that the entry commits to")]
     Commitment,
+    /// It is whole, but of a form or a kind that this program does not know.
+    #[error("it is of a kind that this program does not know")]
+    UnknownKind,
     /// The detail's kind or subject is not the entry's.
     #[error("its detail does not belong to it")]
     Mismatch,
+}
+
+/// What every form of an entry says.
+#[derive(Deserialize)]
+struct Form {
+    form: u8,
 }
 
 /// Checks an entry that stands behind `head` and reads its change; none when
@@ -162,6 +211,10 @@ pub fn check(
     if next.hash.0 != *hash {
         return Err(Broken::Chain);
     }
+    let Form { form } = serde_json::from_slice(entry).map_err(|_| Broken::Unreadable)?;
+    if form > FORM {
+        return Err(Broken::UnknownKind);
+    }
     let entry: Entry = serde_json::from_slice(entry).map_err(|_| Broken::Unreadable)?;
     if entry.form != FORM {
         return Err(Broken::Unreadable);
@@ -174,7 +227,8 @@ pub fn check(
     if commitment(salt, detail) != entry.commitment {
         return Err(Broken::Commitment);
     }
-    let change: Change = serde_json::from_slice(detail).map_err(|_| Broken::Unreadable)?;
+    // Whoever wrote this could read it.
+    let change: Change = serde_json::from_slice(detail).map_err(|_| Broken::UnknownKind)?;
     let belongs = change.kind() == &*entry.kind
         && change.subject() == entry.subject
         && change.organization() == entry.organization;
@@ -232,6 +286,20 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_has_no_place_but_the_one_it_gets() {
+        let draft =
+            || draft(Timestamp::from_millis(2), Actor::Operator, &change("one"), [9; 16]).unwrap();
+        assert_eq!(String::from_utf8(draft().before).unwrap(), r#"{"form":1,"number":"#);
+        for number in [0, 8, 9, u64::from(u32::MAX)] {
+            let head = Head { number, ..Head::EMPTY };
+            let stored = draft().behind(head);
+            let detail = Some((&stored.salt[..], &stored.detail[..]));
+            let found = check(head, &stored.entry, &stored.head.hash.0, detail).unwrap();
+            assert_eq!((found.0, found.1.number), (stored.head, number + 1));
+        }
+    }
+
+    #[test]
     fn an_entry_names_nobody() {
         let text = String::from_utf8(stored(Head::EMPTY, "a name").entry).unwrap();
         assert!(!text.contains("a name"), "{text}");
@@ -276,6 +344,27 @@ mod tests {
         let garbage = Head::EMPTY.next(b"{}");
         assert_eq!(check(Head::EMPTY, b"{}", &garbage.hash.0, None), Err(Broken::Unreadable));
     }
+
+    #[test]
+    fn what_a_newer_program_wrote_is_told_from_what_is_broken() {
+        let detail = br#"{"kind":"invented_later"}"#;
+        let salt = [9; 16];
+        let entry = |form: u8| {
+            let first = stored(Head::EMPTY, "one");
+            let mut entry: serde_json::Value = serde_json::from_slice(&first.entry).unwrap();
+            entry["form"] = form.into();
+            entry["kind"] = "invented_later".into();
+            entry["commitment"] = serde_json::to_value(commitment(&salt, detail)).unwrap();
+            serde_json::to_vec(&entry).unwrap()
+        };
+        for form in [FORM, FORM + 1] {
+            let entry = entry(form);
+            let hash = Head::EMPTY.next(&entry).hash.0;
+            let detail = Some((&salt[..], &detail[..]));
+            assert_eq!(check(Head::EMPTY, &entry, &hash, detail), Err(Broken::UnknownKind));
+        }
+    }
+
     /// A change of every kind, with something personal wherever it can carry it.
     fn every_change() -> Vec<Change> {
         let organization = OrganizationId::new(Timestamp::from_millis(1), [1; 10]);

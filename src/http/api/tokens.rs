@@ -10,6 +10,7 @@ use crate::{
         extract::{DigestedJson, IdempotencyKey, Json, Path, Query},
         problem::Problem,
     },
+    replica::waits::Spread,
     service::{
         EXTERNAL_ID, LINE, NAME, Service, TEXT,
         accounts::AccountName,
@@ -23,6 +24,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use counterfoil_core::{
+    Timestamp,
     id::{AccountId, OrganizationId, TokenId},
     network::Network,
     time::Seconds,
@@ -32,7 +34,7 @@ use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 /// What may be done with a token whose secret was just told.
 const AFTER_ISSUE: [&str; 4] = ["show_token", "change_token", "rotate_token", "revoke_token"];
@@ -226,6 +228,14 @@ struct IssuedView {
 enum Effective {
     /// At every node.
     Everywhere,
+    /// Not at every node yet.
+    Pending,
+}
+
+impl From<Spread> for Effective {
+    fn from(spread: Spread) -> Self {
+        if spread.is_everywhere() { Self::Everywhere } else { Self::Pending }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -347,7 +357,7 @@ fn reveal(issued: Issued) -> IssuedView {
         token: issued.token.into(),
         secret: issued.secret.reveal().to_owned(),
         client_id,
-        effective: Effective::Everywhere,
+        effective: issued.spread.into(),
     }
 }
 
@@ -378,9 +388,9 @@ async fn issue(
     let idempotency = Idempotency::new(&caller, &key, digest);
     Ok(Unkept(match service.issue_token_once(&caller, &new, idempotency).await? {
         Issuance::New(issued) => Issuing::New(reveal(issued)),
-        Issuance::Repeat(token) => {
+        Issuance::Repeat(token, spread) => {
             let client_id = token.token.id;
-            let effective = Effective::Everywhere;
+            let effective = spread.into();
             Issuing::Repeat(RepeatedView { token: token.into(), client_id, effective })
         }
     }))
@@ -621,6 +631,9 @@ pub(crate) struct RevokeQuery {
     wait: bool,
 }
 
+/// How long an answer waits all the same, which is to say when it will be so.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
 fn yes() -> bool {
     true
 }
@@ -673,17 +686,27 @@ async fn revoke(
     Json(body): Json<RevokeBody>,
 ) -> Result<Revoked, Problem> {
     let began = clock::steady();
-    let stored = service.revoke_token(&caller, id, &body.reason).await?;
+    let most = (!query.wait).then_some(AT_ONCE);
+    let ending = service.revoke_token_within(most, &caller, id, &body.reason);
+    let (stored, spread) = ending.await?;
     let offline_until = stored.revoked_at.and_then(|at| service.offline_until(&stored, at));
     let revoked_at = stored.revoked_at.map(Moment);
     let view = RevokedView {
         revoked_at,
-        // There is one node, and its index has the change before we are here.
-        effective: Effective::Everywhere,
+        effective: spread.into(),
         waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        nodes: 1,
+        nodes: u32::try_from(spread.reached.nodes).unwrap_or(u32::MAX),
         offline_until: offline_until.map(Moment),
-        effective_by: revoked_at.filter(|_| !query.wait),
+        effective_by: (!query.wait).then(|| Moment(effective_by(&stored, spread))),
     };
     Ok(if query.wait { Revoked::Everywhere(view) } else { Revoked::Soon(view) })
+}
+
+/// From when on no node accepts a revoked token, at the latest.
+fn effective_by(stored: &StoredToken, spread: Spread) -> Timestamp {
+    let milliseconds = i64::try_from(spread.left.as_millis()).unwrap_or(i64::MAX);
+    match (milliseconds, stored.revoked_at) {
+        (0, Some(at)) => at,
+        _ => Timestamp::from_millis(clock::now().as_millis().saturating_add(milliseconds)),
+    }
 }

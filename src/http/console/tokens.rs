@@ -115,7 +115,7 @@ async fn issue(
     let once = Idempotency::new(caller, &nonce.key(), form.digest());
     match console.service.issue_token_once(caller, &wanted, once).await {
         Ok(Issuance::New(issued)) => Ok(console.reveal(&visitor, api, &issued, before)),
-        Ok(Issuance::Repeat(token)) => Ok(console.was_shown(&visitor, &token)),
+        Ok(Issuance::Repeat(token, _)) => Ok(console.was_shown(&visitor, &token)),
         Err(error) => {
             let (status, nonce) = match &error {
                 // What was filled in otherwise is another token.

@@ -208,6 +208,9 @@ pub(super) async fn introspect(
     };
     let index = oauth.common.replica.index().ok_or_else(stale)?;
     let told = oauth.tell(index, asker, token, address, now);
+    if told.is_none() && oauth.common.replica.may_miss_tokens() {
+        return Err(stale().into());
+    }
     let told = told.unwrap_or(Introspection::Inactive(Inactive { active: false }));
     Ok(Told(NotKept(Json(told))))
 }

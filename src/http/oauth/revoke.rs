@@ -91,8 +91,11 @@ pub(super) async fn revoke(
         let opens = access_token::is_plausible(token) && access_tokens.open(token).is_some();
         fate(index, own, token, opens, now)?
     };
-    if let Fate::Revoke(account, token) = fate {
-        oauth.service.give_token_back(account, token).await?;
+    match fate {
+        Fate::Revoke(account, token) => drop(oauth.service.give_token_back(account, token).await?),
+        Fate::Nothing if oauth.common.replica.may_miss_tokens() => return Err(stale().into()),
+        // Whoever ended it may still wait until it is so everywhere.
+        Fate::Nothing => drop(oauth.service.see(None).await?),
     }
     Ok(Gone)
 }

@@ -4,9 +4,8 @@ use super::*;
 use crate::store::Link;
 use serde_json::json;
 
-#[tokio::test]
-async fn an_organization_reads_its_part_of_the_ledger() {
-    let house = House::with_member().await; // entries 1 to 3
+async fn an_organization_reads_its_part_of_the_ledger(kind: Kind) {
+    let house = House::with_member(kind).await; // entries 1 to 3
     for change in [
         create_organization(2), // 4
         create_account(2),      // 5, a service account
@@ -59,9 +58,8 @@ async fn an_organization_reads_its_part_of_the_ledger() {
     assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12, 14]);
 }
 
-#[tokio::test]
-async fn what_could_not_be_read_again_is_refused_alone() {
-    let house = House::with_member().await; // entries 1 to 3
+async fn what_could_not_be_read_again_is_refused_alone(kind: Kind) {
+    let house = House::with_member(kind).await; // entries 1 to 3
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     let unfit = Token { metadata: Some(json!({"deep": deep})), ..token(2, 1, 1) };
     let unfit = Change::TokenIssued(Box::new(unfit));
@@ -76,11 +74,12 @@ async fn what_could_not_be_read_again_is_refused_alone() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn the_chain_can_be_copied_whatever_the_details_are() {
-    let house = House::with_member().await; // entries 1 to 3
-    let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
-    by_hand.execute("UPDATE ledger_detail SET detail = x'00' WHERE number = 2", []).unwrap();
+async fn the_chain_can_be_copied_whatever_the_details_are(kind: Kind) {
+    let house = House::with_member(kind).await; // entries 1 to 3
+    house.by_hand(match kind {
+        Kind::Sqlite => "UPDATE ledger_detail SET detail = x'00' WHERE number = 2",
+        Kind::Postgres => r"UPDATE ledger_detail SET detail = '\x00' WHERE number = 2",
+    });
     assert!(house.store.entries(EntryFilter::default(), 0, 9).await.is_err());
     let chain = house.store.chain(0, 9).await.unwrap();
     let head = chain.iter().fold(Head::EMPTY, |head, link| {
@@ -92,3 +91,9 @@ async fn the_chain_can_be_copied_whatever_the_details_are() {
     assert_eq!(numbers(house.store.chain(1, 1).await.unwrap()), [2]);
     assert_eq!(numbers(house.store.chain(u64::MAX, 9).await.unwrap()), [0_u64; 0]);
 }
+
+on_every_store!(
+    an_organization_reads_its_part_of_the_ledger,
+    what_could_not_be_read_again_is_refused_alone,
+    the_chain_can_be_copied_whatever_the_details_are,
+);

@@ -3,9 +3,8 @@
 use super::*;
 use serde_json::json;
 
-#[tokio::test]
-async fn fields_of_metadata_find_tokens() {
-    let house = House::with_member().await;
+async fn fields_of_metadata_find_tokens(kind: Kind) {
+    let house = House::with_member(kind).await;
     let metadata = [
         json!({"team": "payments", "n": 7, "odd \"key\".": true}),
         json!({"team": "payments", "n": "7", "more": {"team": "search"}}),
@@ -37,9 +36,8 @@ async fn fields_of_metadata_find_tokens() {
     }
 }
 
-#[tokio::test]
-async fn of_two_changes_decided_on_the_same_row_one_is_made() {
-    let house = House::with_member().await;
+async fn of_two_changes_decided_on_the_same_row_one_is_made(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     let mut first = change_token(1);
     let Change::TokenChanged { note, grant, .. } = &mut first else { unreachable!() };
@@ -57,9 +55,8 @@ async fn of_two_changes_decided_on_the_same_row_one_is_made() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn names_of_elsewhere_find_organizations_and_accounts() {
-    let house = House::with_member().await;
+async fn names_of_elsewhere_find_organizations_and_accounts(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_account(2)).await;
     house.made(rename_account(1, Some("crm-1".into()))).await;
     house.made(rename_organization(1, Some("crm-9".into()))).await;
@@ -85,3 +82,9 @@ async fn names_of_elsewhere_find_organizations_and_accounts() {
     house.refused(rename_organization(1, None)).await;
     house.is_sound().await;
 }
+
+on_every_store!(
+    fields_of_metadata_find_tokens,
+    of_two_changes_decided_on_the_same_row_one_is_made,
+    names_of_elsewhere_find_organizations_and_accounts,
+);

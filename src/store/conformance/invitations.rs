@@ -29,9 +29,8 @@ pub(super) fn accept(n: u8, o: u8, a: u8) -> Change {
     Change::InvitationAccepted { invitation, organization, account }
 }
 
-#[tokio::test]
-async fn an_invitation_is_used_once() {
-    let house = House::with_member().await;
+async fn an_invitation_is_used_once(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_organization(2)).await;
     house.refused(invite(1, 9)).await;
     for n in 0..=5 {
@@ -94,9 +93,8 @@ async fn an_invitation_is_used_once() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn of_two_who_accept_one_does() {
-    let house = House::with_member().await;
+async fn of_two_who_accept_one_does(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_account(3)).await;
     house.made(invite(1, 1)).await;
     let [first, second] = [[accept(1, 1, 1)], [accept(1, 1, 3)]];
@@ -105,9 +103,8 @@ async fn of_two_who_accept_one_does() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn whether_there_is_a_second_factor_can_be_said_again() {
-    let house = House::with_member().await;
+async fn whether_there_is_a_second_factor_can_be_said_again(kind: Kind) {
+    let house = House::with_member(kind).await;
     let has_one = async || {
         let stored = house.store.account(account(1)).await.unwrap().unwrap();
         stored.has_second_factor
@@ -135,9 +132,8 @@ pub(super) fn hand_over(n: u8, o: u8, a: u8) -> Change {
     Change::TokenHandedOver { token, organization, owner }
 }
 
-#[tokio::test]
-async fn a_token_goes_to_a_live_member_of_its_organization() {
-    let house = House::with_member().await;
+async fn a_token_goes_to_a_live_member_of_its_organization(kind: Kind) {
+    let house = House::with_member(kind).await;
     for change in [create_organization(2), create_account(2), create_account(3)] {
         house.made(change).await;
     }
@@ -177,3 +173,10 @@ async fn a_token_goes_to_a_live_member_of_its_organization() {
     house.refused(hand_over(1, 1, 1)).await;
     house.is_sound().await;
 }
+
+on_every_store!(
+    an_invitation_is_used_once,
+    of_two_who_accept_one_does,
+    whether_there_is_a_second_factor_can_be_said_again,
+    a_token_goes_to_a_live_member_of_its_organization,
+);

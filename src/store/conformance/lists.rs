@@ -19,8 +19,8 @@ fn numbered(n: u16) -> TokenId {
 }
 
 /// More than are sorted, so that both ways to a list are tried.
-async fn crowded() -> House {
-    let house = House::with_member().await;
+async fn crowded(kind: Kind) -> House {
+    let house = House::with_member(kind).await;
     for change in [create_account(2), join(1, 2), create_organization(2), join(2, 1)] {
         house.made(change).await;
     }
@@ -110,9 +110,8 @@ fn sort(order: TokenOrder, rows: &mut [StoredToken]) {
     }
 }
 
-#[tokio::test]
-async fn whatever_is_asked_for_is_listed_whole_and_in_order() {
-    let house = crowded().await;
+async fn whatever_is_asked_for_is_listed_whole_and_in_order(kind: Kind) {
+    let house = crowded(kind).await;
     let filter = TokenFilter { organization: Some(organization(1)), ..TokenFilter::default() };
     let page = Page { after: None, limit: 2_000 };
     let all = house.store.tokens(filter, page).await.unwrap();
@@ -176,3 +175,5 @@ async fn whatever_is_asked_for_is_listed_whole_and_in_order() {
     assert!(found > 20_000, "{found}");
     house.is_sound().await;
 }
+
+on_every_store!(whatever_is_asked_for_is_listed_whole_and_in_order,);

@@ -2,9 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn under_one_key_something_is_made_once() {
-    let house = House::with_member().await;
+async fn under_one_key_something_is_made_once(kind: Kind) {
+    let house = House::with_member(kind).await;
     let once = |key: u8, n| Once { key: digest(key, 0), request: digest(9, 9), token: token_id(n) };
     let make = async |millis, n, once| {
         let changes = vec![(issue(n, 1, 1), [7; 16])];
@@ -38,3 +37,5 @@ async fn under_one_key_something_is_made_once() {
     }
     house.is_sound().await;
 }
+
+on_every_store!(under_one_key_something_is_made_once,);

@@ -44,9 +44,8 @@ impl House {
     }
 }
 
-#[tokio::test]
-async fn sessions_are_kept_found_and_ended() {
-    let house = House::with_member().await;
+async fn sessions_are_kept_found_and_ended(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_account(3)).await;
     let head = house.replica.head();
     for n in 1..=4 {
@@ -88,9 +87,8 @@ async fn sessions_are_kept_found_and_ended() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn no_session_begins_on_what_is_no_longer_so() {
-    let house = House::with_member().await;
+async fn no_session_begins_on_what_is_no_longer_so(kind: Kind) {
+    let house = House::with_member(kind).await;
     let account = account(1);
     let set = |hash: &str| Change::PasswordSet { account, hash: hash.into(), by_mail: false };
     house.made(set("old")).await;
@@ -126,9 +124,8 @@ async fn no_session_begins_on_what_is_no_longer_so() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn an_organization_sees_the_sessions_of_its_members() {
-    let house = House::with_member().await;
+async fn an_organization_sees_the_sessions_of_its_members(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_organization(2)).await;
     for (o, a) in [(1, 3), (1, 5), (2, 7)] {
         house.made(create_account(a)).await;
@@ -152,9 +149,8 @@ async fn an_organization_sees_the_sessions_of_its_members() {
     assert_eq!(list(2001, Some((1, 2)), 9).await, [6, 3].map(session_id));
 }
 
-#[tokio::test]
-async fn what_is_over_is_forgotten_bit_by_bit() {
-    let house = House::with_member().await;
+async fn what_is_over_is_forgotten_bit_by_bit(kind: Kind) {
+    let house = House::with_member(kind).await;
     for n in 1..=5 {
         assert!(house.begins(session(n, 1)).await);
     }
@@ -171,9 +167,8 @@ fn link(n: u8, purpose: LinkPurpose) -> StoredLink {
     StoredLink { digest: digest(n, 101), purpose, expires_at: at(2000 + i64::from(n)) }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_link_works_once() {
-    let house = House::with_member().await;
+async fn a_link_works_once(kind: Kind) {
+    let house = House::with_member(kind).await;
     let reset = LinkPurpose::Reset;
     let links =
         [link(1, LinkPurpose::SetUp), link(2, reset(account(1))), link(3, reset(account(3)))];
@@ -216,9 +211,8 @@ fn factor(secret: u8, is_confirmed: bool, last_step: u64) -> StoredSecondFactor 
     StoredSecondFactor { account, secret, is_confirmed, last_step, recovery }
 }
 
-#[tokio::test]
-async fn a_second_factor_is_not_taken_away_by_another_that_nobody_has_used() {
-    let house = House::with_member().await;
+async fn a_second_factor_is_not_taken_away_by_another_that_nobody_has_used(kind: Kind) {
+    let house = House::with_member(kind).await;
     let find = async || house.store.second_factor(account(1)).await.unwrap();
     let keep = async |factor| house.store.keep_second_factor(factor).await.unwrap();
     assert_eq!(find().await, None);
@@ -240,9 +234,8 @@ async fn a_second_factor_is_not_taken_away_by_another_that_nobody_has_used() {
     assert!(!format!("{:?}", factor(77, true, 5)).contains("77"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_a_second_factor_everything_is_used_once() {
-    let house = House::with_member().await;
+async fn of_a_second_factor_everything_is_used_once(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_account(3)).await;
     assert!(!house.store.use_step(account(1), 9).await.unwrap());
     house.store.keep_second_factor(factor(1, true, 7)).await.unwrap();
@@ -268,9 +261,8 @@ async fn of_a_second_factor_everything_is_used_once() {
     assert_eq!((left.last_step, left.recovery), (11, vec![digest(2, 102)]));
 }
 
-#[tokio::test]
-async fn who_signs_in_is_found_with_what_proves_it() {
-    let house = House::with_member().await;
+async fn who_signs_in_is_found_with_what_proves_it(kind: Kind) {
+    let house = House::with_member(kind).await;
     let account = account(1);
     let by_email =
         async |email: &str| house.store.credentials_by_email(email.parse().unwrap()).await.unwrap();
@@ -288,9 +280,8 @@ async fn who_signs_in_is_found_with_what_proves_it() {
     assert!(house.store.credentials(self::account(9)).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn an_account_chooses_among_its_open_organizations() {
-    let house = House::with_member().await;
+async fn an_account_chooses_among_its_open_organizations(kind: Kind) {
+    let house = House::with_member(kind).await;
     for n in [3, 2, 4, 5] {
         house.made(create_organization(n)).await;
         house.made(join(n, 1)).await;
@@ -307,9 +298,8 @@ async fn an_account_chooses_among_its_open_organizations() {
 }
 
 /// Whoever invites somebody chooses the address, and may open the link themselves.
-#[tokio::test]
-async fn an_address_is_proven_by_the_operator_or_by_mail() {
-    let house = House::new().await;
+async fn an_address_is_proven_by_the_operator_or_by_mail(kind: Kind) {
+    let house = House::new(kind).await;
     let session = |n| Actor::Session { account: account(n), session: session_id(n) };
     let set = |n, by_mail| Change::PasswordSet { account: account(n), hash: "h".into(), by_mail };
     let make = async |actor, change| {
@@ -348,7 +338,8 @@ async fn an_address_is_proven_by_the_operator_or_by_mail() {
 /// What was made before there was such a thing is told from the ledger.
 #[tokio::test]
 async fn addresses_from_before_are_proven_by_the_ledger() {
-    let house = House::with_member().await;
+    let kind = Kind::Sqlite;
+    let house = House::with_member(kind).await;
     let session = Actor::Session { account: account(3), session: session_id(3) };
     for (actor, change) in [
         (Actor::Operator, create_account(2)),
@@ -365,17 +356,15 @@ async fn addresses_from_before_are_proven_by_the_ledger() {
     }
     let step = include_str!("../../../migrations/sqlite/0012_addresses.sql");
     let fill = &step[step.find("UPDATE").unwrap()..];
-    let by_hand = rusqlite::Connection::open(house.directory.path().join("test.db")).unwrap();
-    by_hand.execute("UPDATE account SET address_proven = 0", []).unwrap();
+    house.by_hand("UPDATE account SET address_proven = 0");
     let findings = house.store.inspect_ledger(Box::new(|_, _| {})).await.unwrap().findings;
     assert_eq!(findings.len(), 2, "{findings:?}");
-    by_hand.execute_batch(fill).unwrap();
+    house.by_hand(fill);
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn an_account_has_so_many_sessions_at_most() {
-    let house = House::with_member().await;
+async fn an_account_has_so_many_sessions_at_most(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(create_account(3)).await;
     // Number 1 is half, number 2 another account's.
     for n in 1..=MOST + 3 {
@@ -395,3 +384,17 @@ async fn an_account_has_so_many_sessions_at_most() {
     assert!(!is_there(1).await && !is_there(MOST + 5).await && is_there(MOST + 6).await);
     assert!(is_there(4).await);
 }
+
+on_every_store!(
+    sessions_are_kept_found_and_ended,
+    no_session_begins_on_what_is_no_longer_so,
+    an_organization_sees_the_sessions_of_its_members,
+    what_is_over_is_forgotten_bit_by_bit,
+    a_link_works_once,
+    a_second_factor_is_not_taken_away_by_another_that_nobody_has_used,
+    of_a_second_factor_everything_is_used_once,
+    who_signs_in_is_found_with_what_proves_it,
+    an_account_chooses_among_its_open_organizations,
+    an_address_is_proven_by_the_operator_or_by_mail,
+    an_account_has_so_many_sessions_at_most,
+);

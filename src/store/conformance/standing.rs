@@ -15,8 +15,8 @@ fn end(a: u8) -> Change {
 }
 
 /// An organization with three people in it, the first two of them administrators.
-async fn council() -> House {
-    let house = House::with_member().await;
+async fn council(kind: Kind) -> House {
+    let house = House::with_member(kind).await;
     for n in [3, 5] {
         house.made(create_account(n)).await;
         house.made(join(1, n)).await;
@@ -27,10 +27,9 @@ async fn council() -> House {
     house
 }
 
-#[tokio::test]
-async fn of_two_administrators_who_demote_each_other_one_stays() {
+async fn of_two_administrators_who_demote_each_other_one_stays(kind: Kind) {
     for change in [|n| rank(n, Rank::Member), end] {
-        let house = council().await;
+        let house = council(kind).await;
         let (ada, zoe) = ([change(3)], [change(1)]);
         let made = tokio::join!(
             house.make_as(Some(standing(1, Rank::Administrator)), &ada),
@@ -49,9 +48,8 @@ async fn of_two_administrators_who_demote_each_other_one_stays() {
     }
 }
 
-#[tokio::test]
-async fn whoever_is_no_administrator_any_more_changes_nothing_as_one() {
-    let house = council().await;
+async fn whoever_is_no_administrator_any_more_changes_nothing_as_one(kind: Kind) {
+    let house = council(kind).await;
     house.made(issue(1, 1, 5)).await;
     let (token, organization) = (token_id(1), organization(1));
     let as_ada =
@@ -89,3 +87,8 @@ async fn whoever_is_no_administrator_any_more_changes_nothing_as_one() {
     assert!(matches!(house.make_as(Some(other), &[end(5)]).await, Err(StoreError::Outranked)));
     house.is_sound().await;
 }
+
+on_every_store!(
+    of_two_administrators_who_demote_each_other_one_stays,
+    whoever_is_no_administrator_any_more_changes_nothing_as_one,
+);

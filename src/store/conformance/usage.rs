@@ -1,8 +1,8 @@
 //! What tokens did: kept for a while, added to, and no part of the ledger.
 
 use super::{
-    House, account, at, create_account, create_organization, digest, issue, join, organization,
-    rotate, token_id,
+    House, Kind, account, at, create_account, create_organization, digest, issue, join,
+    on_every_store, organization, rotate, token_id,
 };
 use crate::{
     store::{OriginKind, Page, Store as _, TokenFilter, UsageFilter, UsageKey},
@@ -82,9 +82,8 @@ fn all() -> Page<UsageKey> {
     Page { after: None, limit: 100 }
 }
 
-#[tokio::test]
-async fn counts_are_added_up_filtered_and_paged() {
-    let house = House::with_member().await;
+async fn counts_are_added_up_filtered_and_paged(kind: Kind) {
+    let house = House::with_member(kind).await;
     for change in [create_organization(2), create_account(2), join(1, 2), join(2, 1)] {
         house.made(change).await;
     }
@@ -145,9 +144,8 @@ async fn counts_are_added_up_filtered_and_paged() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn so_many_origins_of_a_day_are_told_apart() {
-    let house = House::with_member().await;
+async fn so_many_origins_of_a_day_are_told_apart(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     let addresses = |addresses| TokenUsage { addresses, ..TokenUsage::default() };
     let most = u8::try_from(ORIGINS).unwrap();
@@ -179,9 +177,8 @@ async fn so_many_origins_of_a_day_are_told_apart() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn the_last_use_is_shown_with_its_token() {
-    let house = House::with_member().await;
+async fn the_last_use_is_shown_with_its_token(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     house.made(issue(2, 1, 1)).await;
     let shown = async |n| house.store.token(token_id(n)).await.unwrap().unwrap().last_used;
@@ -200,9 +197,8 @@ async fn the_last_use_is_shown_with_its_token() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn the_two_secrets_of_a_token_are_told_apart() {
-    let house = House::with_member().await;
+async fn the_two_secrets_of_a_token_are_told_apart(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     let stored = async || house.store.token(token_id(1)).await.unwrap().unwrap();
     let (first, second) = (digest(1, 0), digest(1, 1));
@@ -240,9 +236,8 @@ async fn the_two_secrets_of_a_token_are_told_apart() {
     house.is_sound().await;
 }
 
-#[tokio::test]
-async fn some_routes_are_known() {
-    let house = House::with_member().await;
+async fn some_routes_are_known(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     for n in 1..=3 {
         house.keeps(&[(1, used(n * HOUR))]).await;
@@ -253,9 +248,8 @@ async fn some_routes_are_known() {
     assert_eq!((route.first_at, route.last_at), (at(HOUR), at(3 * HOUR)));
 }
 
-#[tokio::test]
-async fn tokens_are_found_by_their_last_use_and_their_end() {
-    let house = House::with_member().await;
+async fn tokens_are_found_by_their_last_use_and_their_end(kind: Kind) {
+    let house = House::with_member(kind).await;
     // Made at 1 to 6; the even ones expire at 5000.
     for n in 1..=6 {
         house.made(issue(n, 1, 1)).await;
@@ -281,9 +275,8 @@ async fn tokens_are_found_by_their_last_use_and_their_end() {
     assert_eq!(ids(TokenFilter { unused_since: Some(at(150)), ..both }, None).await, [4, 6]);
 }
 
-#[tokio::test]
-async fn what_is_too_old_is_forgotten_bit_by_bit() {
-    let house = House::with_member().await;
+async fn what_is_too_old_is_forgotten_bit_by_bit(kind: Kind) {
+    let house = House::with_member(kind).await;
     house.made(issue(1, 1, 1)).await;
     let usage = TokenUsage {
         counts: (0..5).map(|hour| count(hour, Outcome::Admitted, 1)).collect(),
@@ -311,3 +304,13 @@ async fn what_is_too_old_is_forgotten_bit_by_bit() {
     assert_eq!(last, bare);
     house.is_sound().await;
 }
+
+on_every_store!(
+    counts_are_added_up_filtered_and_paged,
+    so_many_origins_of_a_day_are_told_apart,
+    the_last_use_is_shown_with_its_token,
+    the_two_secrets_of_a_token_are_told_apart,
+    some_routes_are_known,
+    tokens_are_found_by_their_last_use_and_their_end,
+    what_is_too_old_is_forgotten_bit_by_bit,
+);

@@ -1,10 +1,13 @@
 //! What each change does to the tables, and under which condition.
 
-use super::{sessions, write::to_sql};
-use crate::store::Standing;
+use super::sessions;
+use crate::store::{
+    Standing,
+    written::{kind_name, rank_name, to_sql},
+};
 use counterfoil_core::{
     Timestamp,
-    account::{AccountKind, Email, Rank},
+    account::{Email, Rank},
     id::{AccountId, OrganizationId},
     ledger::{Actor, Change},
     token::Token,
@@ -411,18 +414,4 @@ pub(super) fn run(
     parameters: &[&dyn ToSql],
 ) -> Result<usize, rusqlite::Error> {
     connection.prepare_cached(sql)?.execute(parameters)
-}
-
-pub(super) fn kind_name(kind: AccountKind) -> &'static str {
-    match kind {
-        AccountKind::Person => "person",
-        AccountKind::Service => "service",
-    }
-}
-
-pub(super) fn rank_name(rank: Rank) -> &'static str {
-    match rank {
-        Rank::Administrator => "administrator",
-        Rank::Member => "member",
-    }
 }

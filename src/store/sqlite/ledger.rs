@@ -1,7 +1,7 @@
 //! Reading the ledger, and filing its entries.
 
-use super::{change::run, write::to_sql};
-use crate::store::{EntryFilter, Link, StoredEntry};
+use super::change::run;
+use crate::store::{EntryFilter, Link, StoredEntry, written::to_sql};
 use counterfoil_core::ledger::{Actor, Change, Entry, EntryHash, Stored};
 use rusqlite::{Connection, Error, Row, named_params, params, types::Type};
 

@@ -4,26 +4,22 @@ use super::{
     read::{optional_time, parse_email, parse_rank, unreadable},
     write::head,
 };
-use crate::store::Progress;
+use crate::store::{
+    Progress,
+    loading::{Known, TokenRow},
+};
 use counterfoil_core::{
-    Timestamp,
     id::{AccountId, OrganizationId, TokenId},
-    index::{Index, Loaded, OutOfStep},
+    index::{Index, OutOfStep},
     ledger::Head,
-    network::Network,
-    token::{Digest, Grant, Previous, State},
+    token::{Digest, Previous, State},
 };
 use rusqlite::{Connection, Error, Row, types::Type};
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, mpsc},
-};
+use std::sync::mpsc;
 
 /// How many tokens are handed over at a time, and how many times that may wait.
 const BATCH: usize = 4_096;
 const AHEAD: usize = 4;
-/// How many different grants are remembered as they were read; most tokens have one of a few.
-const GRANTS: usize = 1_000;
 
 /// Only what verification needs: names and notes are half of a row.
 const TOKENS: &str = "SELECT id, api, organization, owner, granted, allowed_networks, digest, \
@@ -70,20 +66,6 @@ pub(super) fn load(
     Ok(head)
 }
 
-/// A token, as verification needs it.
-struct TokenRow {
-    id: TokenId,
-    api: Arc<str>,
-    organization: OrganizationId,
-    owner: AccountId,
-    grant: Arc<Grant>,
-    expires_at: Option<Timestamp>,
-    allowed_networks: Vec<Network>,
-    state: State,
-    digest: Digest,
-    previous: Option<Previous>,
-}
-
 /// Reads tokens on this thread, while another puts them where they belong.
 fn tokens(
     snapshot: &Connection,
@@ -93,15 +75,15 @@ fn tokens(
 ) -> Result<(), Error> {
     let (batches, read) = mpsc::sync_channel::<Vec<TokenRow>>(AHEAD);
     std::thread::scope(|scope| {
-        let fill = move || read.iter().flatten().try_for_each(|token| put(index, &token));
+        let fill = move || read.iter().flatten().try_for_each(|token| token.put(index));
         let filling = std::thread::Builder::new()
             .name("index".into())
             .spawn_scoped(scope, fill)
             .map_err(|error| Error::FromSqlConversionFailure(0, Type::Null, Box::new(error)))?;
-        let (mut reader, mut done) = (Reader::default(), 0);
+        let (mut known, mut done) = (Known::default(), 0);
         let mut batch = Vec::with_capacity(BATCH);
         each(snapshot, TOKENS, |row| {
-            batch.push(reader.token(row)?);
+            batch.push(token(&mut known, row)?);
             if batch.len() == BATCH {
                 done += BATCH as u64;
                 progress(done, total);
@@ -122,74 +104,30 @@ fn tokens(
     })
 }
 
-fn put(index: &Index, token: &TokenRow) -> Result<(), OutOfStep> {
-    index.load_token(&Loaded {
-        id: token.id,
-        api: &token.api,
-        organization: token.organization,
-        owner: token.owner,
-        grant: &token.grant,
-        expires_at: token.expires_at,
-        allowed_networks: &token.allowed_networks,
-        state: token.state,
-        digest: token.digest,
-        previous: token.previous,
+/// Makes a token of a row.
+fn token(known: &mut Known, row: &Row<'_>) -> Result<TokenRow, Error> {
+    let previous: Option<[u8; 32]> = row.get(7)?;
+    let previous = previous.zip(optional_time(row, 8)?);
+    Ok(TokenRow {
+        id: TokenId::from_bytes(row.get(0)?),
+        api: known.api(text(row, 1)?),
+        organization: OrganizationId::from_bytes(row.get(2)?),
+        owner: AccountId::from_bytes(row.get(3)?),
+        grant: known.grant(text(row, 4)?).map_err(|_| unreadable(4))?,
+        allowed_networks: match text(row, 5)? {
+            "[]" => Vec::new(),
+            networks => serde_json::from_str(networks).map_err(|_| unreadable(5))?,
+        },
+        digest: Digest::from_bytes(row.get(6)?),
+        previous: previous
+            .map(|(digest, until)| Previous { digest: Digest::from_bytes(digest), until }),
+        expires_at: optional_time(row, 9)?,
+        state: match (row.get(11)?, row.get(10)?) {
+            (true, _) => State::Revoked,
+            (false, true) => State::Paused,
+            (false, false) => State::Active,
+        },
     })
-}
-
-/// Makes tokens of rows. Most say what one of a few others has said, so that is remembered.
-#[derive(Default)]
-struct Reader {
-    apis: HashSet<Arc<str>>,
-    grants: HashMap<Box<str>, Arc<Grant>>,
-}
-
-impl Reader {
-    fn token(&mut self, row: &Row<'_>) -> Result<TokenRow, Error> {
-        let previous: Option<[u8; 32]> = row.get(7)?;
-        let previous = previous.zip(optional_time(row, 8)?);
-        Ok(TokenRow {
-            id: TokenId::from_bytes(row.get(0)?),
-            api: self.api(text(row, 1)?),
-            organization: OrganizationId::from_bytes(row.get(2)?),
-            owner: AccountId::from_bytes(row.get(3)?),
-            grant: self.grant(text(row, 4)?)?,
-            allowed_networks: match text(row, 5)? {
-                "[]" => Vec::new(),
-                networks => serde_json::from_str(networks).map_err(|_| unreadable(5))?,
-            },
-            digest: Digest::from_bytes(row.get(6)?),
-            previous: previous
-                .map(|(digest, until)| Previous { digest: Digest::from_bytes(digest), until }),
-            expires_at: optional_time(row, 9)?,
-            state: match (row.get(11)?, row.get(10)?) {
-                (true, _) => State::Revoked,
-                (false, true) => State::Paused,
-                (false, false) => State::Active,
-            },
-        })
-    }
-
-    fn api(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.apis.get(name) {
-            return known.clone();
-        }
-        let name: Arc<str> = name.into();
-        self.apis.insert(name.clone());
-        name
-    }
-
-    fn grant(&mut self, text: &str) -> Result<Arc<Grant>, Error> {
-        if let Some(known) = self.grants.get(text) {
-            return Ok(known.clone());
-        }
-        let grant: Arc<Grant> = Arc::new(serde_json::from_str(text).map_err(|_| unreadable(4))?);
-        if self.grants.len() >= GRANTS {
-            self.grants.clear();
-        }
-        self.grants.insert(text.into(), grant.clone());
-        Ok(grant)
-    }
 }
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Error> {

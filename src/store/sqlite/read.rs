@@ -1,13 +1,11 @@
 //! Reading: rows become the domain's types.
 
-use super::{
-    change::{kind_name, rank_name},
-    usage::last_use,
-};
+use super::usage::last_use;
 use crate::{
     store::{
         AccountFilter, MembershipFilter, OrganizationFilter, Page, StoredAccount, StoredMembership,
         StoredOrganization, StoredToken,
+        written::{self, kind_name},
     },
     usage::LastUses,
 };
@@ -279,8 +277,7 @@ fn account_row(row: &Row<'_>) -> Result<StoredAccount, Error> {
 
 pub(super) fn kind(row: &Row<'_>, column: usize) -> Result<AccountKind, Error> {
     let kind: String = row.get(column)?;
-    let mut kinds = [AccountKind::Person, AccountKind::Service].into_iter();
-    kinds.find(|k| kind_name(*k) == kind).ok_or_else(|| unreadable(column))
+    written::parse_kind(&kind).ok_or_else(|| unreadable(column))
 }
 
 fn membership_row(row: &Row<'_>) -> Result<StoredMembership, Error> {
@@ -340,8 +337,7 @@ pub(super) fn parse_email(row: &Row<'_>, column: usize) -> Result<Option<Email>,
 
 pub(super) fn parse_rank(row: &Row<'_>, column: usize) -> Result<Rank, Error> {
     let rank: String = row.get(column)?;
-    let mut ranks = [Rank::Administrator, Rank::Member].into_iter();
-    ranks.find(|r| rank_name(*r) == rank).ok_or_else(|| unreadable(column))
+    written::parse_rank(&rank).ok_or_else(|| unreadable(column))
 }
 
 fn revision(row: &Row<'_>, column: usize) -> Result<u64, Error> {

@@ -1,7 +1,7 @@
 //! Second factors: kept beside the ledger, which says only that there is one.
 
-use super::{change::run, write::to_sql};
-use crate::store::StoredSecondFactor;
+use super::change::run;
+use crate::store::{StoredSecondFactor, written::to_sql};
 use counterfoil_core::{id::AccountId, token::Digest};
 use rusqlite::{Connection, Error, OptionalExtension as _, params};
 

@@ -4,7 +4,10 @@ use super::{
     change::run,
     read::{Query, kind, one, time, unreadable},
 };
-use crate::store::{Credentials, LinkPurpose, MOST_SESSIONS, Page, StoredLink, StoredSession};
+use crate::store::{
+    Credentials, MOST_SESSIONS, Page, StoredLink, StoredSession,
+    written::{parse_purpose, purpose_name},
+};
 use counterfoil_core::{
     Timestamp,
     account::Email,
@@ -221,10 +224,8 @@ pub(super) fn row(row: &Row<'_>) -> Result<StoredSession, Error> {
 }
 
 pub(super) fn keep_link(connection: &Connection, link: &StoredLink) -> Result<(), Error> {
-    let (kind, account) = match link.purpose {
-        LinkPurpose::SetUp => (SET_UP, None),
-        LinkPurpose::Reset(account) => (RESET, Some(*account.as_bytes())),
-    };
+    let (kind, account) = purpose_name(link.purpose);
+    let account = account.map(|id| *id.as_bytes());
     run(connection, "DELETE FROM link WHERE kind = ? AND account IS ?", params![kind, account])?;
     run(
         connection,
@@ -254,17 +255,14 @@ pub(super) fn take_link(
     Ok(found)
 }
 
-const SET_UP: &str = "set_up";
-const RESET: &str = "reset";
-
 fn link_row(row: &Row<'_>) -> Result<StoredLink, Error> {
     let (kind, account): (String, Option<[u8; 16]>) = (row.get(1)?, row.get(2)?);
-    let purpose = match (&*kind, account) {
-        (SET_UP, None) => LinkPurpose::SetUp,
-        (RESET, Some(account)) => LinkPurpose::Reset(AccountId::from_bytes(account)),
-        _ => return Err(unreadable(1)),
-    };
-    Ok(StoredLink { digest: Digest::from_bytes(row.get(0)?), purpose, expires_at: time(row, 3)? })
+    let purpose = parse_purpose(&kind, account.map(AccountId::from_bytes));
+    Ok(StoredLink {
+        digest: Digest::from_bytes(row.get(0)?),
+        purpose: purpose.ok_or_else(|| unreadable(1))?,
+        expires_at: time(row, 3)?,
+    })
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use super::{
     change::run,
     read::{Query, optional_time, time, unreadable},
-    write::to_sql,
 };
 use crate::{
-    store::{OriginKind, Page, UsageFilter, UsageKey},
+    store::{
+        OriginKind, Page, UsageFilter, UsageKey,
+        written::{origin_kind_name, to_sql},
+    },
     usage::{LastUse, ORIGINS, Origin, StoredCount, TokenUsage},
 };
 use counterfoil_core::{Timestamp, id::TokenId, time::Seconds};
@@ -78,7 +80,7 @@ fn keep_origin<T>(
             last_at = max(last_at, excluded.last_at)",
         params![
             token.as_bytes(),
-            kind_name(kind),
+            origin_kind_name(kind),
             origin.day.as_millis(),
             value.unwrap_or_default(),
             to_sql(origin.admitted),
@@ -246,7 +248,7 @@ pub(super) fn origins(
         "SELECT day, value, admitted, refused, first_at, last_at FROM usage_origin
          WHERE token = ? AND kind = ? AND day >= ? ORDER BY day DESC, last_at DESC, value",
     )?;
-    let parameters = params![token.as_bytes(), kind_name(kind), since.as_millis()];
+    let parameters = params![token.as_bytes(), origin_kind_name(kind), since.as_millis()];
     let rows = statement.query_map(parameters, |row| {
         let value: String = row.get(1)?;
         Ok(Origin {
@@ -294,14 +296,6 @@ pub(super) fn forget(connection: &Connection, end: Timestamp, most: u32) -> Resu
         more |= run(connection, sql, params![end.as_millis(), most])? >= most as usize;
     }
     Ok(more)
-}
-
-fn kind_name(kind: OriginKind) -> &'static str {
-    match kind {
-        OriginKind::Address => "address",
-        OriginKind::UserAgent => "user_agent",
-        OriginKind::Route => "route",
-    }
 }
 
 fn number(row: &Row<'_>, column: usize) -> Result<u64, Error> {

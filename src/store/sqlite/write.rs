@@ -373,11 +373,6 @@ pub(super) fn head(connection: &Connection) -> Result<Head, rusqlite::Error> {
     }))
 }
 
-/// SQLite's integers have a sign; a ledger of 2^63 entries does not exist.
-pub(super) fn to_sql(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -384,7 +384,7 @@ impl Node {
     /// The lease ends now; then the row is to be deleted. What is under way does not count any
     /// more, so it may be cancelled.
     pub fn leave(&mut self) {
-        self.lease.drop_it();
+        self.lease.end();
         self.pending.clear();
         self.turn.0 += 1;
         self.due.anything = BootTime::default();
@@ -405,7 +405,7 @@ impl Node {
     /// Its row was struck off, so answers do not wait for it. The index is what it was, and may
     /// be trusted again once it has joined anew.
     fn without_a_row(&mut self) {
-        self.lease.drop_it();
+        self.lease.end();
         self.pending.clear();
         self.vigil = Vigil::default();
         self.stage = Stage::Behind;
@@ -414,7 +414,7 @@ impl Node {
     fn halt(&mut self, alarm: Alarm) {
         self.pending.clear();
         if alarm.distrusts_index() {
-            self.lease.drop_it();
+            self.lease.end();
         }
         self.stage = Stage::Halted(alarm);
     }

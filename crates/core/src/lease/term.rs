@@ -25,7 +25,12 @@ impl Lease {
     /// read in the call, and a request that has stood in a queue since asks once more.
     pub fn read<T>(&self, clock: impl FnOnce() -> BootTime, look: impl FnOnce() -> T) -> Option<T> {
         let term = self.term();
-        term.is_held(clock()).then(look)
+        (term.is_endless() || term.is_held(clock())).then(look)
+    }
+
+    /// Ends it now. A node extends its own again; that of one process has ended for good.
+    pub fn end(&self) {
+        self.0.store(0, Ordering::Release);
     }
 
     /// Until when it is held, as of now. To judge a request use [`Lease::read`].
@@ -39,10 +44,6 @@ impl Lease {
         let until = until.max(self.term().0);
         self.0.store(until.0, Ordering::Release);
     }
-
-    pub(super) fn drop_it(&self) {
-        self.0.store(0, Ordering::Release);
-    }
 }
 
 /// Until when a lease is held.
@@ -53,6 +54,11 @@ impl Term {
     /// Whether it is held at this moment, which was read after the lease was.
     pub fn is_held(self, now: BootTime) -> bool {
         now < self.0
+    }
+
+    /// Whether no clock has to be read to know that it is held: that of one process.
+    pub fn is_endless(self) -> bool {
+        self.0 == BootTime::MAX
     }
 
     /// The first moment at which it is not held any more.
@@ -76,9 +82,16 @@ mod tests {
         // What was promised last is not always what lasts longest.
         lease.extend(BootTime(5));
         assert_eq!(lease.term().ends(), BootTime(10));
-        lease.drop_it();
+        lease.end();
         assert!(!lease.term().is_held(BootTime(0)));
-        assert!(Lease::of_one_process().term().is_held(BootTime(u64::MAX - 1)));
+    }
+
+    #[test]
+    fn that_of_one_process_asks_no_clock_and_can_end() {
+        let lease = Lease::of_one_process();
+        assert_eq!(lease.read(|| panic!("there is nothing to compare it with"), || 7), Some(7));
+        lease.end();
+        assert_eq!(lease.read(|| BootTime(0), || 7), None);
     }
 
     #[test]

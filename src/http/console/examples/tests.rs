@@ -115,7 +115,7 @@ async fn what_is_printed_works() {
         ("finout", Some("viewer"), &[]),
         ("aristotle", None, &["search:read"]),
     ] {
-        let Issued { token, secret } = stage.issue(api, role, scopes).await;
+        let Issued { token, secret, .. } = stage.issue(api, role, scopes).await;
         let protected = stage.api(api);
         let url = url(&stage.config.gateway.public_url, protected, &token.token.grant);
         let client_id = token.token.id.to_string();
@@ -153,7 +153,7 @@ async fn what_is_printed_works() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_learns_what_curl_was_told_wrongly() {
     let stage = Stage::new().await;
-    let Issued { token, secret } = stage.issue("selectstar", None, &[]).await;
+    let Issued { token, secret, .. } = stage.issue("selectstar", None, &[]).await;
     let protected = stage.api("selectstar");
     let url = url(&stage.config.gateway.public_url, protected, &token.token.grant);
     let client_id = token.token.id.to_string();

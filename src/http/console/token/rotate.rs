@@ -125,7 +125,7 @@ impl Console {
     /// The answer that shows the new secret. `token` is what was there before: what failed
     /// afterwards would take the secret with it.
     fn reveal_rotated(&self, visitor: &Visitor, token: TokenView, issued: &Issued) -> Response {
-        let Issued { token: stored, secret } = issued;
+        let Issued { token: stored, secret, .. } = issued;
         let now = clock::now();
         let id = stored.token.id.to_string();
         let email = Self::email_of(visitor, stored);

@@ -375,7 +375,7 @@ async fn changes_come_from_our_own_pages_only() {
 #[tokio::test]
 async fn a_token_is_paused_and_resumed() {
     let house = House::new().await;
-    let Issued { token, secret } = house.token("orders", house.bob, None).await;
+    let Issued { token, secret, .. } = house.token("orders", house.bob, None).await;
     let id = token.token.id;
     let answer = house.post(house.ada, &format!("/tokens/{id}/pause"), "").await;
     answer.leads(&format!("/tokens/{id}?done=paused"));
@@ -455,7 +455,7 @@ async fn a_member_does_not_widen_what_was_issued() {
 #[tokio::test]
 async fn a_secret_is_replaced_once_and_shown_once() {
     let house = House::new().await;
-    let Issued { token, secret: old } = house.token("orders", house.bob, None).await;
+    let Issued { token, secret: old, .. } = house.token("orders", house.bob, None).await;
     let id = token.token.id;
     let path = format!("/tokens/{id}/rotate");
     let form =
@@ -534,7 +534,7 @@ async fn a_rotation_that_makes_no_sense_is_asked_again() {
 #[tokio::test]
 async fn a_token_is_dead_before_its_receipt_is_written() {
     let house = House::new().await;
-    let Issued { token, secret } = house.token("orders", house.bob, None).await;
+    let Issued { token, secret, .. } = house.token("orders", house.bob, None).await;
     let id = token.token.id;
     house.use_it(id, "192.0.2.7");
     let path = format!("/tokens/{id}/revoke");

@@ -98,7 +98,7 @@ impl Console {
         issued: &Issued,
         before: Before,
     ) -> Response {
-        let Issued { token: stored, secret } = issued;
+        let Issued { token: stored, secret, .. } = issued;
         let id = stored.token.id.to_string();
         let is_own = stored.token.owner == visitor.here.account.id;
         let owner = before.owner.as_ref();

@@ -1,0 +1,114 @@
+//! The store on PostgreSQL: any number of processes, one writer in each.
+//!
+//! Nothing is asked of the database that speaks its protocol alone has: no extension, no
+//! advisory lock, no notification that anything depends on.
+
+mod change;
+mod check;
+mod connect;
+mod copy;
+mod definitions;
+mod error;
+mod find_tokens;
+mod group;
+mod inspect;
+mod invitations;
+mod ledger;
+mod list_tokens;
+mod load;
+mod lock;
+mod migrate;
+mod nodes;
+mod once;
+mod plan;
+mod query;
+mod read;
+mod refusals;
+mod row;
+mod second_factors;
+mod sessions;
+mod sign_in;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod usage;
+mod write;
+
+pub(crate) use connect::{Settings, TlsMode};
+pub(crate) use error::OpenError;
+
+use super::StoreError;
+use connect::Alone;
+use counterfoil_core::ledger::Head;
+use deadpool_postgres::{Client, Object, Pool, Transaction};
+use error::Error;
+use std::{pin::Pin, sync::Arc, time::Duration};
+use write::Writer;
+
+/// How long an answer to a question is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The answer to a question, once the database has given it.
+type Answer<'c, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'c>>;
+
+/// Told of the ledger's head once an order is durable, before whoever asked is answered; of
+/// several at a time in whichever order. The entries are the ledger's to tell.
+pub(crate) type Committed = Box<dyn Fn(Head) + Send + Sync>;
+
+/// A PostgreSQL database that other processes may have, too.
+pub(crate) struct Postgres {
+    pool: Pool,
+    alone: Arc<Alone>,
+    writer: Writer,
+}
+
+impl Postgres {
+    /// Opens a database, and makes its tables where there are none.
+    pub(crate) async fn open(settings: &Settings, committed: Committed) -> Result<Self, OpenError> {
+        let pool = connect::readers(settings)?;
+        let mut client = connect::first(&pool).await?;
+        check::server(&client).await?;
+        migrate::migrate(&mut client).await?;
+        check::may_write(&client).await?;
+        drop(client);
+        let writer = Writer::start(settings, committed).await?;
+        Ok(Self { pool, alone: Arc::new(Alone::new(settings)?), writer })
+    }
+
+    /// A connection, for as long as it is held.
+    pub(crate) async fn client(&self) -> Result<Client, StoreError> {
+        self.pool.get().await.map_err(|error| error::no_connection(&error))
+    }
+
+    /// Asks something on a connection of its own; one that does not answer is not used again.
+    async fn ask<T>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut Client) -> Answer<'c, T> + Send,
+    ) -> Result<T, StoreError> {
+        let mut client = self.client().await?;
+        let answer = tokio::time::timeout(PATIENCE, work(&mut client)).await;
+        answer
+            .unwrap_or_else(|_| {
+                drop(Object::take(client));
+                Err(Error::Silent)
+            })
+            .map_err(StoreError::from)
+    }
+
+    /// Does several things, all of them or none.
+    async fn together<T: Send + 'static>(
+        &self,
+        work: impl for<'c> FnOnce(&'c Transaction<'_>) -> Answer<'c, T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(move |client| {
+            Box::pin(async move {
+                let transaction = client.transaction().await?;
+                let done = work(&transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,70 @@
+//! Whether a database is one that Counterfoil can rely on, found out at the start.
+
+use super::error::{Error, OpenError};
+use deadpool_postgres::Client;
+
+/// The oldest version whose SQL is spoken here.
+const OLDEST: i32 = 130_000;
+
+const FACTS: &str = "SELECT current_setting('server_version_num')::integer AS number,
+    current_setting('server_version') AS version,
+    current_setting('server_encoding') AS encoding,
+    current_setting('synchronous_commit') AS synchronous,
+    current_setting('fsync') AS fsync,
+    pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS is_read_only";
+
+/// Refuses what would break a promise.
+pub(super) async fn server(client: &Client) -> Result<(), OpenError> {
+    let facts = client.query_one(FACTS, &[]).await.map_err(Error::from)?;
+    let text = |name: &str| facts.try_get::<_, String>(name).map_err(Error::from);
+    let number: i32 = facts.try_get("number").map_err(Error::from)?;
+    if number < OLDEST {
+        return Err(OpenError::TooOld { version: text("version")?, oldest: OLDEST / 10_000 });
+    }
+    if facts.try_get("is_read_only").map_err(Error::from)? {
+        return Err(OpenError::ReadOnly);
+    }
+    let encoding = text("encoding")?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding(encoding));
+    }
+    if text("synchronous")? == "off" {
+        return Err(OpenError::Asynchronous);
+    }
+    if text("fsync")? == "off" {
+        tracing::warn!(
+            "the database runs with fsync = off: a power failure can lose or damage everything"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses a schema in which no tables can be made.
+pub(super) async fn may_create(client: &Client) -> Result<(), OpenError> {
+    let sql = "SELECT current_user::text, current_schema()::text,
+        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
+    let row = client.query_one(sql, &[]).await.map_err(Error::from)?;
+    let (user, schema): (String, Option<String>) =
+        (row.try_get(0).map_err(Error::from)?, row.try_get(1).map_err(Error::from)?);
+    if row.try_get(2).map_err(Error::from)? {
+        return Ok(());
+    }
+    let schema = schema.unwrap_or_else(|| "public".into());
+    Err(OpenError::MayNotCreate { user, schema })
+}
+
+/// Refuses tables that cannot be written to.
+pub(super) async fn may_write(client: &Client) -> Result<(), OpenError> {
+    let sql = "SELECT current_user::text, relname::text FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND NOT (
+            has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+            AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
+        ORDER BY relname LIMIT 1";
+    match client.query_opt(sql, &[]).await.map_err(Error::from)? {
+        None => Ok(()),
+        Some(row) => Err(OpenError::MayNotWrite {
+            user: row.try_get(0).map_err(Error::from)?,
+            table: row.try_get(1).map_err(Error::from)?,
+        }),
+    }
+}

@@ -1,0 +1,130 @@
+//! Connections: how they are made, and how many there are.
+
+use super::{error::OpenError, tls};
+use deadpool_postgres::{
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+};
+use std::time::Duration;
+use tokio_postgres::{
+    Connection, Socket,
+    config::{SslMode, TargetSessionAttrs},
+    tls::MakeTlsConnect,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// What every connection begins with: nothing that is asked takes forever, and whoever stands
+/// still within a transaction keeps nobody else from theirs.
+const BEGINNING: &str = "SET statement_timeout = '30s'; \
+     SET lock_timeout = '5s'; \
+     SET idle_in_transaction_session_timeout = '5s'";
+
+/// The same for those who write to the ledger, whom others wait for.
+const WRITING: &str = "SET statement_timeout = '5s'; \
+     SET lock_timeout = '1s'; \
+     SET idle_in_transaction_session_timeout = '1s'";
+
+/// How long a network may swallow everything.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Where the database is, and how it is spoken with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The server, the database there, who asks and how they prove it.
+    pub(crate) server: tokio_postgres::Config,
+    pub(crate) tls: TlsMode,
+    /// The certificates that the server's is checked against, in PEM; none: the system's.
+    pub(crate) authorities: Option<Vec<u8>>,
+    /// How many connections there are at most.
+    pub(crate) connections: usize,
+    /// How long one may take until it stands.
+    pub(crate) patience: Duration,
+}
+
+/// How a connection is protected, as other programs name it, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsMode {
+    Disable,
+    /// With TLS where the server has it, whoever the server is.
+    Prefer,
+    /// With TLS, whoever the server is.
+    Require,
+    /// With TLS, and with the server that is meant.
+    VerifyFull,
+}
+
+/// The connections of those who look.
+pub(super) fn readers(settings: &Settings) -> Result<Pool, OpenError> {
+    pool(settings, settings.connections, BEGINNING)
+}
+
+/// The connections of those who write to the ledger.
+pub(super) fn writers(settings: &Settings, count: usize) -> Result<Pool, OpenError> {
+    pool(settings, count, WRITING)
+}
+
+/// How connections are made that are in no pool: to the server that takes changes alone.
+pub(super) struct Alone {
+    server: tokio_postgres::Config,
+    tls: MakeRustlsConnect,
+}
+
+impl Alone {
+    pub(super) fn new(settings: &Settings) -> Result<Self, OpenError> {
+        let (server, tls) = server(settings)?;
+        Ok(Self { server, tls })
+    }
+
+    /// One, and what has to be driven for anything to be said on it.
+    pub(super) async fn connect(
+        &self,
+    ) -> Result<
+        (
+            tokio_postgres::Client,
+            Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
+        ),
+        tokio_postgres::Error,
+    > {
+        self.server.connect(self.tls.clone()).await
+    }
+}
+
+fn server(settings: &Settings) -> Result<(tokio_postgres::Config, MakeRustlsConnect), OpenError> {
+    let mut server = settings.server.clone();
+    server.application_name("counterfoil").connect_timeout(settings.patience);
+    server.ssl_mode(match settings.tls {
+        TlsMode::Disable => SslMode::Disable,
+        TlsMode::Prefer => SslMode::Prefer,
+        TlsMode::Require | TlsMode::VerifyFull => SslMode::Require,
+    });
+    // Of several servers the one that takes changes, and of one whether it does.
+    server.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    // A network that swallows everything is noticed, whoever waits for an answer.
+    server.keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
+    let tls = MakeRustlsConnect::new(tls::config(settings)?);
+    Ok((server, tls))
+}
+
+fn pool(
+    settings: &Settings,
+    connections: usize,
+    beginning: &'static str,
+) -> Result<Pool, OpenError> {
+    let (server, tls) = server(settings)?;
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async move { client.batch_execute(beginning).await.map_err(HookError::Backend) })
+    });
+    let patience = Some(settings.patience);
+    Pool::builder(Manager::from_config(server, tls, recycling))
+        .max_size(connections)
+        .runtime(Runtime::Tokio1)
+        .timeouts(Timeouts { wait: patience, create: patience, recycle: patience })
+        .post_create(begin)
+        .build()
+        .map_err(|error| OpenError::Settings(error.to_string()))
+}
+
+/// The first connection, which is to say why there is none.
+pub(super) async fn first(pool: &Pool) -> Result<Client, OpenError> {
+    pool.get().await.map_err(|error| OpenError::of_pool(&error))
+}

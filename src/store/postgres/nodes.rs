@@ -1,0 +1,265 @@
+//! The nodes' rows, and connections that are one's own.
+
+use super::{Postgres, connect::Alone, error::Error, load};
+use crate::store::{Followed, Heard, Hint, Joining, Line, Nodes, Progress, StoreError};
+use async_trait::async_trait;
+use counterfoil_core::{
+    index::Index,
+    lease::{Epoch, Length, Lengths, Loaded, NodeId, Renewed, Row, RowId},
+    ledger::{EntryHash, Head},
+};
+use std::{future::poll_fn, sync::Arc};
+use tokio::task::JoinHandle;
+use tokio_postgres::{
+    AsyncMessage, Client,
+    types::{ToSql, Type},
+};
+
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// What there is to hear of, by its name there.
+const ENTRIES: &str = "counterfoil_entries";
+const ROWS: &str = "counterfoil_rows";
+
+/// Nobody waits long for a row that somebody else has locked and does not let go of.
+const BEGINNING: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'";
+
+/// Tells everybody that there are new entries, once those are committed. Within the
+/// transaction it would hold a lock that all who notify share, until the disk has answered.
+pub(super) const TELL_OF_ENTRIES: &str = "NOTIFY counterfoil_entries";
+const TELL_OF_ROWS: &str = "NOTIFY counterfoil_rows";
+
+const JOIN: &str = "INSERT INTO node (node, joined, renewals, acknowledged, knows, name)
+     VALUES ($1, $2, 0, $3, $4, $5)
+     ON CONFLICT (node) DO UPDATE SET joined = excluded.joined, renewals = excluded.renewals,
+         acknowledged = excluded.acknowledged, knows = excluded.knows, name = excluded.name
+     WHERE node.joined < excluded.joined";
+
+/// Head and lengths are as they were when the statement began, which is after the clock was
+/// noted; that the row is there holds when it is written.
+const RENEW: &str = "WITH renewed AS
+         (UPDATE node SET renewals = renewals + 1 WHERE node = $1 AND joined = $2 RETURNING node)
+     SELECT head.number, head.hash, cluster.epoch, cluster.lease_seconds, cluster.wait_seconds
+     FROM renewed, head, cluster";
+
+const ACKNOWLEDGE: &str = "UPDATE node SET acknowledged = greatest(acknowledged, $3)
+     WHERE node = $1 AND joined = $2";
+
+const ALL_ROWS: &str = "SELECT cluster.lease_seconds, cluster.wait_seconds,
+         node.node, node.joined, node.renewals, node.acknowledged, node.knows
+     FROM cluster LEFT JOIN node ON true";
+
+const STRIKE_OFF: &str = "DELETE FROM node WHERE node = $1 AND joined = $2 AND renewals = $3";
+
+const LEAVE: &str = "DELETE FROM node WHERE node = $1 AND joined <= $2";
+
+const BEHIND: &str = "SELECT ledger.entry, ledger.hash, ledger_detail.salt, ledger_detail.detail
+     FROM ledger LEFT JOIN ledger_detail ON ledger_detail.number = ledger.number
+     WHERE ledger.number > $1 AND ledger.number <= $2 ORDER BY ledger.number LIMIT $3";
+
+const SET_LENGTHS: &str = "UPDATE cluster SET lease_seconds = $3, wait_seconds = $4
+     WHERE lease_seconds = $1 AND wait_seconds = $2";
+
+/// What [`Loaded`] has beside the head, to be read within the snapshot that state is read from.
+pub(super) const CLUSTER: &str = "SELECT epoch, lease_seconds, wait_seconds FROM cluster";
+
+#[async_trait]
+impl Nodes for Postgres {
+    async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Loaded, StoreError> {
+        self.load_all(index, progress).await
+    }
+
+    async fn line(&self, listens: Hint, heard: Heard) -> Result<Box<dyn Line>, StoreError> {
+        Ok(Box::new(PgLine::open(&self.alone, listens, heard).await?))
+    }
+}
+
+impl Postgres {
+    /// Fills an empty index, however long that takes.
+    pub(super) async fn load_all(
+        &self,
+        index: Arc<Index>,
+        progress: Progress,
+    ) -> Result<Loaded, StoreError> {
+        let mut client = self.client().await?;
+        let loaded = load::load(&mut client, index, progress).await;
+        Ok(loaded?)
+    }
+}
+
+/// A connection that ends when it is let go of, whatever is under way on it.
+struct PgLine {
+    client: Client,
+    speaking: JoinHandle<()>,
+}
+
+impl PgLine {
+    async fn open(alone: &Alone, listens: Hint, heard: Heard) -> Result<Self, Error> {
+        let (client, mut connection) = alone.connect().await?;
+        let speaking = tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
+            {
+                if matches!(message, AsyncMessage::Notification(_)) {
+                    heard();
+                }
+            }
+        });
+        let line = Self { client, speaking };
+        let channel = match listens {
+            Hint::Entries => ENTRIES,
+            Hint::Rows => ROWS,
+        };
+        line.client.batch_execute(&format!("{BEGINNING}; LISTEN {channel}")).await?;
+        Ok(line)
+    }
+}
+
+impl Drop for PgLine {
+    fn drop(&mut self) {
+        self.speaking.abort();
+    }
+}
+
+#[async_trait]
+impl Line for PgLine {
+    async fn entries(
+        &mut self,
+        after: u64,
+        through: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Followed>, StoreError> {
+        let through = through.map_or(i64::MAX, number);
+        let parameters: &[Parameter<'_>] = &[
+            (&number(after), Type::INT8),
+            (&through, Type::INT8),
+            (&i64::from(limit), Type::INT8),
+        ];
+        let rows = self.client.query_typed(BEHIND, parameters).await.map_err(Error::from)?;
+        let followed = |row: &tokio_postgres::Row| {
+            let (salt, detail) = (row.try_get(2)?, row.try_get(3)?);
+            let detail = Option::zip(salt, detail);
+            Ok(Followed { entry: row.try_get(0)?, hash: row.try_get(1)?, detail })
+        };
+        rows.iter().map(followed).collect::<Result<_, Error>>().map_err(StoreError::from)
+    }
+
+    async fn join(&mut self, joining: Joining<'_>) -> Result<(), StoreError> {
+        let Joining { row, applied, knows, name } = joining;
+        let parameters: &[Parameter<'_>] = &[
+            (&&row.node.0[..], Type::BYTEA),
+            (&i64::from(row.joined), Type::INT8),
+            (&number(applied), Type::INT8),
+            (&i64::from(knows), Type::INT8),
+            (&name, Type::TEXT),
+        ];
+        self.client.query_typed(JOIN, parameters).await.map_err(Error::from)?;
+        Ok(())
+    }
+
+    async fn renew(&mut self, row: RowId) -> Result<Option<Renewed>, StoreError> {
+        let parameters: &[Parameter<'_>] =
+            &[(&&row.node.0[..], Type::BYTEA), (&i64::from(row.joined), Type::INT8)];
+        let rows = self.client.query_typed(RENEW, parameters).await.map_err(Error::from)?;
+        Ok(rows.first().map(renewed).transpose()?)
+    }
+
+    async fn acknowledge(&mut self, row: RowId, applied: u64) -> Result<bool, StoreError> {
+        let parameters: &[Parameter<'_>] = &[
+            (&&row.node.0[..], Type::BYTEA),
+            (&i64::from(row.joined), Type::INT8),
+            (&number(applied), Type::INT8),
+        ];
+        let found = self.client.execute_typed(ACKNOWLEDGE, parameters);
+        // Sent right behind it, so that it is done when that is.
+        let told = self.client.batch_execute(TELL_OF_ROWS);
+        let (found, ()) = tokio::try_join!(found, told).map_err(Error::from)?;
+        Ok(found > 0)
+    }
+
+    async fn rows(&mut self) -> Result<(Vec<Row>, Lengths), StoreError> {
+        let rows = self.client.query_typed(ALL_ROWS, &[]).await.map_err(Error::from)?;
+        let first = rows.first().ok_or(Error::Unreadable("cluster"))?;
+        let lengths = lengths(first, 0)?;
+        let rows = rows.iter().filter_map(|row| node(row).transpose());
+        Ok((rows.collect::<Result<_, _>>()?, lengths))
+    }
+
+    async fn strike_off(&mut self, row: RowId, renewals: u64) -> Result<(), StoreError> {
+        let parameters: &[Parameter<'_>] = &[
+            (&&row.node.0[..], Type::BYTEA),
+            (&i64::from(row.joined), Type::INT8),
+            (&number(renewals), Type::INT8),
+        ];
+        let struck = self.client.execute_typed(STRIKE_OFF, parameters);
+        let told = self.client.batch_execute(TELL_OF_ROWS);
+        tokio::try_join!(struck, told).map_err(Error::from)?;
+        Ok(())
+    }
+
+    async fn leave(&mut self, row: RowId) -> Result<(), StoreError> {
+        let parameters: &[Parameter<'_>] =
+            &[(&&row.node.0[..], Type::BYTEA), (&i64::from(row.joined), Type::INT8)];
+        let left = self.client.execute_typed(LEAVE, parameters);
+        let told = self.client.batch_execute(TELL_OF_ROWS);
+        tokio::try_join!(left, told).map_err(Error::from)?;
+        Ok(())
+    }
+
+    async fn set_lengths(&mut self, from: Lengths, to: Lengths) -> Result<bool, StoreError> {
+        let [a, b, c, d] = [from.lease(), from.wait(), to.lease(), to.wait()]
+            .map(|length| number(length.seconds()));
+        let parameters: &[Parameter<'_>] =
+            &[(&a, Type::INT8), (&b, Type::INT8), (&c, Type::INT8), (&d, Type::INT8)];
+        let set = self.client.execute_typed(SET_LENGTHS, parameters).await.map_err(Error::from)?;
+        Ok(set > 0)
+    }
+}
+
+/// A row of [`CLUSTER`], with the head that the same snapshot has.
+pub(super) fn loaded(row: &tokio_postgres::Row, head: Head) -> Result<Loaded, Error> {
+    Ok(Loaded { head, epoch: epoch(row, 0)?, lengths: lengths(row, 1)? })
+}
+
+fn renewed(row: &tokio_postgres::Row) -> Result<Renewed, Error> {
+    let hash: &[u8] = row.try_get(1)?;
+    let hash = hash.try_into().map_err(|_| Error::Unreadable("head.hash"))?;
+    let head = Head { number: count(row, 0, "head.number")?, hash: EntryHash(hash) };
+    Ok(Renewed { head, epoch: epoch(row, 2)?, lengths: lengths(row, 3)? })
+}
+
+/// A node's row; none, where there is none.
+fn node(row: &tokio_postgres::Row) -> Result<Option<Row>, Error> {
+    let Some(node) = row.try_get::<_, Option<&[u8]>>(2)? else { return Ok(None) };
+    let node = node.try_into().map_err(|_| Error::Unreadable("node.node"))?;
+    let small = |column, name| {
+        u32::try_from(row.try_get::<_, i64>(column)?).map_err(|_| Error::Unreadable(name))
+    };
+    Ok(Some(Row {
+        id: RowId { node: NodeId(node), joined: small(3, "node.joined")? },
+        renewals: count(row, 4, "node.renewals")?,
+        acknowledged: count(row, 5, "node.acknowledged")?,
+        knows: small(6, "node.knows")?,
+    }))
+}
+
+fn epoch(row: &tokio_postgres::Row, column: usize) -> Result<Epoch, Error> {
+    count(row, column, "cluster.epoch").map(Epoch)
+}
+
+fn lengths(row: &tokio_postgres::Row, column: usize) -> Result<Lengths, Error> {
+    let wrong = |_| Error::Unreadable("cluster.lease_seconds or wait_seconds");
+    let length = |column| {
+        let seconds = count(row, column, "cluster.lease_seconds")?;
+        Length::from_seconds(seconds).map_err(wrong)
+    };
+    Lengths::new(length(column)?, length(column + 1)?).map_err(wrong)
+}
+
+fn count(row: &tokio_postgres::Row, column: usize, name: &'static str) -> Result<u64, Error> {
+    u64::try_from(row.try_get::<_, i64>(column)?).map_err(|_| Error::Unreadable(name))
+}
+
+/// Numbers of entries stay far below this type's end.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,98 @@
+//! What is told of a database that cannot be used.
+
+use super::{OpenError, Postgres, Settings, TlsMode};
+use counterfoil_support::postgres::Postgres as Cluster;
+use std::time::Duration;
+
+fn settings(cluster: &Cluster, database: &str, user: &str) -> Settings {
+    let mut server = tokio_postgres::Config::new();
+    server.host("127.0.0.1").port(cluster.port()).user(user).dbname(database);
+    Settings {
+        server,
+        tls: TlsMode::Disable,
+        authorities: None,
+        connections: 2,
+        patience: Duration::from_secs(30),
+    }
+}
+
+async fn opened(settings: &Settings) -> Result<(), OpenError> {
+    Postgres::open(settings, Box::new(|_| {})).await.map(drop)
+}
+
+#[track_caller]
+fn told(opened: Result<(), OpenError>) -> String {
+    opened.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_with_what_to_do() {
+    let cluster = Cluster::start();
+    let database = cluster.create_database();
+    let owner = settings(&cluster, &database, cluster.user());
+    cluster.run("postgres", "CREATE ROLE weak LOGIN");
+    let weak = settings(&cluster, &database, "weak");
+    let no_tables = told(opened(&weak).await);
+    assert!(no_tables.contains("GRANT CREATE ON SCHEMA public TO weak"), "{no_tables}");
+
+    opened(&owner).await.unwrap();
+    let no_rows = told(opened(&weak).await);
+    assert!(no_rows.contains("may not write to the table account"), "{no_rows}");
+    // Others' tables are none of ours, and a step may be made by somebody else.
+    cluster.run(
+        &database,
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO weak",
+    );
+    opened(&weak).await.unwrap();
+
+    let set = |value: &str| cluster.run("postgres", &format!("ALTER ROLE weak SET {value}"));
+    set("default_transaction_read_only = on");
+    let replica = told(opened(&weak).await);
+    assert!(replica.contains("only lets itself be read"), "{replica}");
+    cluster.run("postgres", "ALTER ROLE weak RESET default_transaction_read_only");
+
+    set("synchronous_commit = off");
+    let asynchronous = told(opened(&weak).await);
+    assert!(asynchronous.contains("synchronous_commit = off"), "{asynchronous}");
+
+    cluster.run(&database, "INSERT INTO schema_step VALUES (2, 1)");
+    let newer = told(opened(&owner).await);
+    assert!(newer.contains("made by a newer version"), "{newer}");
+
+    let nowhere = told(opened(&settings(&cluster, "nowhere", cluster.user())).await);
+    assert!(nowhere.contains("database \"nowhere\" does not exist"), "{nowhere}");
+    let nobody = told(opened(&settings(&cluster, &database, "nobody")).await);
+    assert!(nobody.contains("refuses this user"), "{nobody}");
+
+    let options = "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0";
+    cluster.run("postgres", &format!("CREATE DATABASE ascii {options}"));
+    let ascii = told(opened(&settings(&cluster, "ascii", cluster.user())).await);
+    assert!(ascii.contains("written in SQL_ASCII"), "{ascii}");
+
+    cluster.kill();
+    let gone = told(opened(&owner).await);
+    assert!(gone.contains("cannot be reached"), "{gone}");
+}
+
+#[tokio::test]
+async fn of_several_that_begin_at_once_one_makes_the_tables() {
+    let cluster = Cluster::start();
+    let owner = settings(&cluster, &cluster.create_database(), cluster.user());
+    let all = (0..8).map(|_| opened(&owner));
+    for opened in futures_util::future::join_all(all).await {
+        opened.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tls_is_required_and_verified() {
+    let cluster = Cluster::start();
+    let mut wanted = settings(&cluster, &cluster.create_database(), cluster.user());
+    wanted.tls = TlsMode::Prefer;
+    opened(&wanted).await.unwrap();
+    for tls in [TlsMode::Require, TlsMode::VerifyFull] {
+        wanted.tls = tls;
+        let without = told(opened(&wanted).await);
+        assert!(without.contains("does not support TLS"), "{without}");
+    }
+}

@@ -1,0 +1,83 @@
+//! One node stands still, or is cut off: nobody waits for it for longer than a lease, and it
+//! judges nothing that it could not hear of.
+
+use super::{DATABASE, Nodes, ask, judged, url_through, wait_until};
+use crate::{postgres::Postgres, valve::Valve, wire::Wire};
+use std::net::TcpStream;
+
+#[test]
+fn a_node_that_stood_still_accepts_nothing_that_was_revoked_meanwhile() {
+    let postgres = Postgres::start();
+    let nodes = Nodes::on(&postgres, 3);
+    let tokens = nodes.issue(4);
+    let still = nodes.node(2);
+    for (number, token) in tokens.iter().enumerate() {
+        let mut open = Wire::<TcpStream>::connect(still.gateway).unwrap();
+        assert_eq!(open.exchange(judged(token)).unwrap().status, 200);
+        still.process().pause();
+        let answer = nodes.revoke(number % 2, token);
+        // It may have been struck off before.
+        assert!(answer["nodes"].as_u64().unwrap() >= 2, "{answer}");
+        // On a connection that was open, and on one that is new.
+        open.send(judged(token)).unwrap();
+        let mut fresh = Wire::<TcpStream>::connect(still.gateway).unwrap();
+        fresh.send(judged(token)).unwrap();
+        still.process().go_on();
+        for wire in [&mut open, &mut fresh] {
+            let status = wire.read_response().unwrap().status;
+            assert!([401, 503].contains(&status), "{status}");
+        }
+        // It comes back by itself.
+        wait_until("it judges again", || nodes.judge(2, token) == 401);
+    }
+    nodes.is_sound();
+}
+
+#[test]
+fn a_repeat_waits_for_what_it_repeats() {
+    let postgres = Postgres::start();
+    let nodes = Nodes::on(&postgres, 4);
+    let tokens = nodes.issue(1);
+    nodes.node(2).process().pause();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| nodes.revoke(0, &tokens[0]));
+        let revoked = "SELECT count(*) FROM token WHERE revoked_at IS NOT NULL";
+        wait_until("it is committed", || postgres.run(DATABASE, revoked) == "1");
+        // The one that asked first has no answer yet; this one finds it revoked.
+        nodes.revoke(1, &tokens[0]);
+        nodes.node(2).process().go_on();
+        let status = ask(nodes.node(2).gateway, judged(&tokens[0])).unwrap().status;
+        assert!([401, 503].contains(&status), "{status}");
+        first.join().unwrap();
+    });
+}
+
+#[test]
+fn a_node_that_is_cut_off_is_waited_for_no_longer_than_it_can_judge() {
+    let postgres = Postgres::start();
+    let valve = Valve::to(postgres.port());
+    let direct = postgres.url_of(DATABASE);
+    let nodes =
+        Nodes::start(&postgres, &[direct.clone(), direct, url_through(&valve, &postgres)], 4);
+    let tokens = nodes.issue(2);
+    let (live, doomed) = (&tokens[0], &tokens[1]);
+    assert_eq!(nodes.judge(2, doomed), 200);
+    valve.shut();
+    // It still holds its lease, and judges by what it knows.
+    assert_eq!(nodes.judge(2, live), 200);
+    nodes.revoke(0, doomed);
+    assert_eq!(nodes.judge(2, doomed), 503);
+    assert_eq!(nodes.judge(2, live), 503);
+    assert_eq!([nodes.judge(0, doomed), nodes.judge(1, live)], [401, 200]);
+    // Others find out that it is gone, and wait no more.
+    wait_until("its row is struck off", || {
+        postgres.run(DATABASE, "SELECT count(*) FROM node") == "2"
+    });
+    let answer = nodes.revoke(1, live);
+    assert_eq!(answer["nodes"], 2, "{answer}");
+    valve.open();
+    for token in [live, doomed] {
+        wait_until("it judges again", || nodes.judge(2, token) == 401);
+    }
+    nodes.is_sound();
+}
