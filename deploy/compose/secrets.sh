@@ -12,11 +12,8 @@ mkdir -m 0700 secrets
 cd secrets
 umask 022
 
-# Hexadecimal digits, so that nothing has to be escaped in a URL.
-database=$(openssl rand -hex 24)
+openssl rand -hex 24 > database-password
 limiter=$(openssl rand -hex 24)
-printf '%s\n' "$database" > postgres-password
-printf 'postgres://counterfoil:%s@postgres:5432/counterfoil\n' "$database" > database-url
 printf '%s\n' "$limiter" > limiter-password
 
 # What docs/shared-limits.md allows, and nobody else anything.

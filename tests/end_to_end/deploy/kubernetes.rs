@@ -48,9 +48,9 @@ fn the_configuration_is_sound() {
     let pair = Authority::new(directory.path()).issue("server", Good::Days(60));
     let secrets = directory.path().join("secrets");
     std::fs::create_dir(&secrets).unwrap();
-    let url = "postgres://counterfoil:hunter2@db.example.com/counterfoil";
-    std::fs::write(secrets.join("database-url"), url).unwrap();
-    std::fs::write(secrets.join("limiter-password"), "hunter2").unwrap();
+    for name in ["database-password", "limiter-password"] {
+        std::fs::write(secrets.join(name), "hunter2").unwrap();
+    }
     is_sound(
         &configuration(),
         &[
@@ -103,7 +103,7 @@ fn what_is_said_twice_is_the_same() {
         format!("{}/", mount["mountPath"].as_str().unwrap())
     };
     let secrets = names_after(&text, &mounted("secrets"));
-    assert_eq!(secrets, ["database-url", "limiter-password"].map(String::from).into());
+    assert_eq!(secrets, ["database-password", "limiter-password"].map(String::from).into());
     let certificate = names_after(&text, &mounted("tls"));
     assert_eq!(certificate, ["tls.crt", "tls.key"].map(String::from).into());
     let volumes: BTreeSet<_> = pod["volumes"]

@@ -43,11 +43,8 @@ fn its_configuration_is_sound_and_names_its_credentials() {
     let pair = Authority::new(directory.path()).issue("server", Good::Days(60));
     let credentials = directory.path().join("credentials");
     std::fs::create_dir(&credentials).unwrap();
-    for (name, secret) in [
-        ("database-url", "postgres://counterfoil:hunter2@db.example.com/counterfoil"),
-        ("limiter-password", "hunter2"),
-    ] {
-        std::fs::write(credentials.join(name), secret).unwrap();
+    for name in ["database-password", "limiter-password"] {
+        std::fs::write(credentials.join(name), "hunter2").unwrap();
     }
     is_sound(
         &configuration,
