@@ -124,6 +124,13 @@ impl Replica {
         self.lease.get()?.read(clock::boot, || &*self.index)
     }
 
+    /// For how much longer it may be trusted as things are; none, where that has no end.
+    pub(crate) fn lease_left(&self) -> Option<Duration> {
+        let term = self.lease.get().map(|lease| lease.term());
+        let ends = term.map_or(BootTime::default(), |term| term.ends());
+        (ends != BootTime::MAX).then(|| ends.since(clock::boot()))
+    }
+
     /// Whether the database may know of tokens that this node could not hear of.
     pub(crate) fn may_miss_tokens(&self) -> bool {
         let until = self.hears_until.load(Ordering::Relaxed);

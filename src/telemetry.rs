@@ -248,7 +248,11 @@ impl Collector for ReplicaCollector {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        Ok(())
+        let Some(left) = self.0.lease_left() else { return Ok(()) };
+        let gauge = ConstGauge::new(left.as_secs_f64());
+        let help = "For how much longer this node may verify tokens without the database";
+        let kind = gauge.metric_type();
+        gauge.encode(encoder.encode_descriptor("lease_seconds_left", help, None, kind)?)
     }
 }
 

@@ -9,18 +9,12 @@ use counterfoil_core::{
     lease::{Alarm, BootTime, Next, NodeId, Renewed, Rows, Step, Tailed},
     ledger::KNOWS,
 };
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{sync::Arc, thread, time::Duration};
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-
-pub(crate) use counterfoil_core::lease::Report;
 
 /// How many entries are read at once: few enough that a renewal does not come late for them.
 const BATCH: u32 = 1_000;
@@ -28,11 +22,8 @@ const BATCH: u32 = 1_000;
 /// A node that is driven by a thread of its own, which nothing else that the process does
 /// holds up.
 pub(crate) struct Node {
-    id: NodeId,
     state: watch::Receiver<State>,
-    woken: Arc<Notify>,
     leaving: CancellationToken,
-    thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 /// How far a node is, for whoever waits.
@@ -43,7 +34,10 @@ enum State {
     /// It could not be loaded.
     Failed(StoreError),
     /// It goes on by itself.
-    Running(Box<Report>),
+    Running {
+        /// Whether it has had a lease.
+        leased: bool,
+    },
     /// It has left, or is as good as gone.
     Gone,
 }
@@ -55,12 +49,10 @@ impl Node {
         replica: Arc<Replica>,
         progress: Progress,
     ) -> std::io::Result<Self> {
-        let id = NodeId(entropy::bytes());
-        let woken = Arc::new(Notify::new());
         let leaving = CancellationToken::new();
         let (tell, state) = watch::channel(State::Loading);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let machine = counterfoil_core::lease::Node::new(id);
+        let machine = counterfoil_core::lease::Node::new(NodeId(entropy::bytes()));
         // Doors see it from its beginning, when it is not held.
         let lease = replica.lease.get_or_init(|| machine.lease());
         debug_assert!(Arc::ptr_eq(lease, &machine.lease()), "a replica is one node's");
@@ -70,16 +62,15 @@ impl Node {
             name: name(),
             replica,
             line: None,
-            woken: woken.clone(),
+            woken: Arc::new(Notify::new()),
             leaving: leaving.clone(),
             progress: Some(progress),
             tell,
             complained: None,
         };
-        let thread = thread::Builder::new()
-            .name("node".into())
-            .spawn(move || runtime.block_on(driver.run()))?;
-        Ok(Self { id, state, woken, leaving, thread: Mutex::new(Some(thread)) })
+        // It ends with the process, at the latest.
+        thread::Builder::new().name("node".into()).spawn(move || runtime.block_on(driver.run()))?;
+        Ok(Self { state, leaving })
     }
 
     /// Waits until the index is loaded, and a moment longer for the lease.
@@ -92,7 +83,7 @@ impl Node {
             Err(_) => return Err(StoreError::Unavailable("the node's thread has ended".into())),
         }
         let holds = |state: &State| match state {
-            State::Running(report) => report.until > BootTime::default(),
+            State::Running { leased } => *leased,
             _ => true,
         };
         // Without one it answers 503, and says so at `/readyz`.
@@ -100,35 +91,14 @@ impl Node {
         Ok(())
     }
 
-    /// Its name, until the process ends.
-    pub(crate) fn id(&self) -> NodeId {
-        self.id
-    }
-
-    /// How it is.
-    pub(crate) fn report(&self) -> Option<Report> {
-        match &*self.state.borrow() {
-            State::Running(report) => Some(**report),
-            _ => None,
-        }
-    }
-
-    /// There may be new entries.
-    pub(crate) fn wake(&self) {
-        self.woken.notify_one();
-    }
-
     /// Ends the lease, and has the row deleted; waits for that a while. Nobody can be told to
     /// wait for this node any more, and it vouches for nothing.
     pub(crate) async fn leave(&self) {
         self.leaving.cancel();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(thread) = thread else { return };
         let mut state = self.state.clone();
         let gone = state.wait_for(|state| matches!(state, State::Gone | State::Failed(_)));
         // Where the database is out of reach, others find out by themselves.
         let _ = timeout(LEAVING, gone).await;
-        drop(thread);
     }
 }
 
@@ -191,7 +161,8 @@ impl Driver {
                         let _ = self.tell.send(State::Failed(error));
                         return;
                     }
-                    let _ = self.tell.send(State::Running(Box::new(self.machine.report())));
+                    let leased = self.machine.report().until > BootTime::default();
+                    let _ = self.tell.send(State::Running { leased });
                 }
                 Next::Rest(until) => {
                     let rest = until.since(clock::boot());
@@ -218,8 +189,8 @@ impl Driver {
 
     /// Says that the operator has to look; the core has ended the lease, if it has to.
     fn raise(&self, alarm: Alarm) {
-        tracing::error!(error = %alarm, node = %self.machine.report().row.map_or_else(String::new, |row| row.node.to_string()), "this node has stopped following the ledger");
-        let _ = self.tell.send(State::Running(Box::new(self.machine.report())));
+        tracing::error!(error = %alarm, name = self.name, "this node has stopped following the ledger");
+        let _ = self.tell.send(State::Running { leased: true });
     }
 
     /// Does one step, and tells the machine what came of it.

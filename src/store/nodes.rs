@@ -61,9 +61,6 @@ pub(crate) trait Line: Send {
 
     /// Deletes a row of a node, or an earlier one of the same.
     async fn leave(&mut self, row: RowId) -> Result<(), StoreError>;
-
-    /// Has L be `to`, where it still is `from`; whether it was.
-    async fn set_lengths(&mut self, from: Lengths, to: Lengths) -> Result<bool, StoreError>;
 }
 
 /// What a new row says.

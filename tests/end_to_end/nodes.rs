@@ -44,9 +44,9 @@ impl Nodes {
     /// Nodes that reach their database under these addresses, with leases of so many seconds.
     fn start(postgres: &Postgres, urls: &[String], lease: u32) -> Self {
         let upstream = Upstream::start();
-        let first = installation(&upstream, &postgres.url()).set_up();
-        postgres
-            .says(&format!("UPDATE cluster SET lease_seconds = {lease}, wait_seconds = {lease}"));
+        let first = installation(&upstream, &postgres.url_of(DATABASE)).set_up();
+        let set = format!("UPDATE cluster SET lease_seconds = {lease}, wait_seconds = {lease}");
+        postgres.run(DATABASE, &set);
         drop(first);
         let start = |url: &String| Some(installation(&upstream, url).start());
         let servers = urls.iter().map(start).collect();

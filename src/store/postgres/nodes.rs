@@ -57,9 +57,6 @@ const BEHIND: &str = "SELECT ledger.entry, ledger.hash, ledger_detail.salt, ledg
      FROM ledger LEFT JOIN ledger_detail ON ledger_detail.number = ledger.number
      WHERE ledger.number > $1 AND ledger.number <= $2 ORDER BY ledger.number LIMIT $3";
 
-const SET_LENGTHS: &str = "UPDATE cluster SET lease_seconds = $3, wait_seconds = $4
-     WHERE lease_seconds = $1 AND wait_seconds = $2";
-
 /// What [`Loaded`] has beside the head, to be read within the snapshot that state is read from.
 pub(super) const CLUSTER: &str = "SELECT epoch, lease_seconds, wait_seconds FROM cluster";
 
@@ -203,15 +200,6 @@ impl Line for PgLine {
         let told = self.client.batch_execute(TELL_OF_ROWS);
         tokio::try_join!(left, told).map_err(Error::from)?;
         Ok(())
-    }
-
-    async fn set_lengths(&mut self, from: Lengths, to: Lengths) -> Result<bool, StoreError> {
-        let [a, b, c, d] = [from.lease(), from.wait(), to.lease(), to.wait()]
-            .map(|length| number(length.seconds()));
-        let parameters: &[Parameter<'_>] =
-            &[(&a, Type::INT8), (&b, Type::INT8), (&c, Type::INT8), (&d, Type::INT8)];
-        let set = self.client.execute_typed(SET_LENGTHS, parameters).await.map_err(Error::from)?;
-        Ok(set > 0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A PostgreSQL cluster of a test's own, and databases in it.
 
-use crate::process::{Running, run};
+use crate::process::{Outcome, PATIENCE, Running, run};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
+    time::Instant,
 };
 
 /// Who asks, in every cluster.
@@ -165,9 +166,12 @@ impl Postgres {
         }
     }
 
-    /// Starts it again.
+    /// Starts it again, once the last process of before has noticed its end.
     pub fn start_again(&self) {
-        self.control(&["start"]);
+        let deadline = Instant::now() + PATIENCE;
+        while self.try_control(&["start"]).code != Some(0) {
+            assert!(Instant::now() < deadline, "the database does not start");
+        }
     }
 
     /// Stops it in order, whoever is connected, and starts it again.
@@ -181,6 +185,10 @@ impl Postgres {
     }
 
     fn control(&self, what: &[&str]) {
+        self.try_control(what).done();
+    }
+
+    fn try_control(&self, what: &[&str]) -> Outcome {
         let mut command = Command::new(programs().join("pg_ctl"));
         let data = self.directory.join("data");
         command.args(what).arg("-w").arg("-D").arg(&data);
@@ -191,7 +199,7 @@ impl Postgres {
             command.uid(user).gid(group);
         }
         command.current_dir(&self.directory);
-        run(&mut command, &[]).done();
+        run(&mut command, &[])
     }
 
     /// The server, and all that it has started.
