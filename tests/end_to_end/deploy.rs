@@ -4,6 +4,7 @@
 mod balancer;
 mod compose;
 mod kubernetes;
+mod together;
 mod unit;
 
 use crate::{

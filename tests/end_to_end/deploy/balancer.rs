@@ -30,13 +30,13 @@ routes = ["* /** -> anonymous"]
 type Listeners = [SocketAddr; 2];
 
 /// nginx, and secrets among which is its certificate.
-struct Front {
+pub(super) struct Front {
     program: Program,
     made: Made,
 }
 
 impl Front {
-    fn before(nodes: [Listeners; NODES]) -> Self {
+    pub(super) fn before(nodes: [Listeners; NODES]) -> Self {
         let made = Made::make();
         let mut site = text("compose/nginx.conf");
         site = site.replace("/run/secrets/", made.secrets().join("").to_str().unwrap());
@@ -61,7 +61,7 @@ impl Front {
     }
 
     #[track_caller]
-    fn status(&self, path: &str, arguments: &[&str]) -> u16 {
+    pub(super) fn status(&self, path: &str, arguments: &[&str]) -> u16 {
         self.ask("api.example.com", path, arguments).status
     }
 }

@@ -55,6 +55,16 @@ fn nodes(compose: &Value) -> BTreeSet<String> {
     keys(&compose["services"]).into_iter().filter(|name| name.starts_with("counterfoil-")).collect()
 }
 
+/// What the server of shared limits is started with, with its secrets where they are here.
+pub(super) fn valkey_options(made: &Made) -> Vec<String> {
+    let compose = compose();
+    let command = texts(&compose["services"]["valkey"]["command"]);
+    let [program, options @ ..] = &command[..] else { panic!("{command:?}") };
+    assert_eq!(*program, "valkey-server");
+    let secrets = made.secrets().join("");
+    options.iter().map(|option| option.replace(SECRETS, secrets.to_str().unwrap())).collect()
+}
+
 #[test]
 fn it_is_what_compose_takes() {
     let mut command = python("check-jsonschema");
@@ -157,13 +167,7 @@ fn limits_are_shared_by_who_may_do_that_alone() {
     let shown = shown.lines().find(|line| line.starts_with("user counterfoil")).unwrap();
     assert!(users.contains(&shown.replace("PASSWORD", password)), "{users}");
 
-    let compose = compose();
-    let command = texts(&compose["services"]["valkey"]["command"]);
-    let [program, options @ ..] = &command[..] else { panic!("{command:?}") };
-    assert_eq!(*program, "valkey-server");
-    let in_place =
-        |option: &str| option.replace(SECRETS, made.secrets().join("").to_str().unwrap());
-    let options: Vec<_> = options.iter().map(|option| in_place(option)).collect();
+    let options = valkey_options(&made);
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     let redis = Redis::with(&options);
     assert!(redis.says(&["ping"]).contains("NOAUTH"));
