@@ -7,10 +7,15 @@ use super::{
     text,
 };
 use crate::{
-    installation::Installation, postgres::Postgres, redis::Redis, server::Server,
+    installation::{ADA, Installation},
+    postgres::Postgres,
+    process::PATIENCE,
+    redis::Redis,
+    response::curl,
+    server::Server,
     upstream::Upstream,
 };
-use std::net::TcpListener;
+use std::{net::TcpListener, path::Path, time::Instant};
 
 const NODES: usize = 3;
 
@@ -39,7 +44,7 @@ fn a_token_of_one_node_is_good_at_all_and_revoked_at_all() {
     let nodes = [(); NODES].map(|()| start(&made, &database, &limiter, &upstream));
     let front = Front::before(nodes.each_ref().map(|node| [node.main, node.gateway]));
 
-    nodes[0].cli(["init", "--email", crate::installation::ADA]).done();
+    nodes[0].cli(["init", "--email", ADA]).done();
     let token = nodes[0].issue("orders", &[]);
     let bearer = format!("Authorization: Bearer {}", token.secret);
     let ask = || front.status("/orders/7", &["--header", &bearer]);
@@ -57,4 +62,36 @@ fn a_token_of_one_node_is_good_at_all_and_revoked_at_all() {
         assert!(metrics.contains("counterfoil_limiter_shared_up 1"), "{metrics}");
         assert!(metrics.contains("counterfoil_limiter_decided_alone_total 0"), "{metrics}");
     }
+}
+
+/// The statements that docs/many-nodes.md shows: L is raised, then lowered; a new epoch begins.
+#[test]
+fn what_is_said_to_the_database_by_hand_is_understood() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/many-nodes.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("```sql\n").skip(1);
+    let blocks: Vec<_> = blocks.map(|rest| rest.split_once("```").unwrap().0).collect();
+    let [raise, lower, restore] = blocks[..] else { panic!("{blocks:?}") };
+    let (postgres, upstream) = (Postgres::start(), Upstream::start());
+    let name = postgres.create_database();
+    let configuration = format!("[api.orders]\nupstream = \"{}\"\n", upstream.url());
+    let mut installation = Installation::new(&configuration);
+    installation.set("COUNTERFOIL_DATABASE_URL", &postgres.url_of(&name));
+    let installation = installation.set_up();
+    let lengths = "SELECT lease_seconds, wait_seconds FROM cluster";
+    for (statements, said) in [("", "30|30"), (raise, "60|60"), (lower, "10|10")] {
+        postgres.run(&name, statements);
+        assert_eq!(postgres.run(&name, lengths), said);
+    }
+
+    let node = installation.start();
+    let status = |node: &Server| curl(node.main, "/readyz", [] as [&str; 0]).status;
+    assert_eq!(status(&node), 200);
+    postgres.run(&name, restore);
+    let began = Instant::now();
+    while status(&node) != 503 {
+        assert!(began.elapsed() < PATIENCE, "a node that goes on in the epoch before");
+    }
+    let node = node.stop().start();
+    assert_eq!(status(&node), 200);
 }
