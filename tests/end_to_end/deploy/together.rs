@@ -42,6 +42,7 @@ fn a_token_of_one_node_is_good_at_all_and_revoked_at_all() {
     let limiter = format!("valkey://counterfoil@127.0.0.1:{port}");
     let database = postgres.url();
     let nodes = [(); NODES].map(|()| start(&made, &database, &limiter, &upstream));
+    nodes.iter().for_each(|node| becomes(node, 200));
     let front = Front::before(nodes.each_ref().map(|node| [node.main, node.gateway]));
 
     nodes[0].cli(["init", "--email", ADA]).done();
@@ -85,13 +86,17 @@ fn what_is_said_to_the_database_by_hand_is_understood() {
     }
 
     let node = installation.start();
-    let status = |node: &Server| curl(node.main, "/readyz", [] as [&str; 0]).status;
-    assert_eq!(status(&node), 200);
+    becomes(&node, 200);
     postgres.run(&name, restore);
-    let began = Instant::now();
-    while status(&node) != 503 {
-        assert!(began.elapsed() < PATIENCE, "a node that goes on in the epoch before");
-    }
+    becomes(&node, 503);
     let node = node.stop().start();
-    assert_eq!(status(&node), 200);
+    becomes(&node, 200);
+}
+
+/// Waits until a node says that it may verify, or may not.
+fn becomes(node: &Server, status: u16) {
+    let began = Instant::now();
+    while curl(node.main, "/readyz", [] as [&str; 0]).status != status {
+        assert!(began.elapsed() < PATIENCE, "it does not become {status}");
+    }
 }
