@@ -78,6 +78,10 @@ fn names_after(text: &str, prefix: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.map(str::to_owned).into()
+}
+
 /// The keys of a mapping.
 fn keys(value: &Value) -> BTreeSet<String> {
     value.as_object().unwrap().keys().cloned().collect()

@@ -1,6 +1,8 @@
 //! The manifests for Kubernetes.
 
-use super::{documents, file, is_sound, keys, names_after, port, python, sharing, text, texts};
+use super::{
+    documents, file, is_sound, keys, names_after, port, python, set, sharing, text, texts,
+};
 use crate::{
     certificates::{Authority, Good},
     process::run,
@@ -38,8 +40,8 @@ fn they_are_what_the_cluster_takes() {
     command.args(FILES.map(|name| file(&format!("kubernetes/{name}.yaml"))));
     run(&mut command, &[]).done();
     let here = std::fs::read_dir(file("kubernetes")).unwrap().map(|entry| entry.unwrap().path());
-    let here: BTreeSet<_> = here.map(|path| path.file_stem().unwrap().to_owned()).collect();
-    assert_eq!(here, FILES.map(Into::into).into(), "a file that no test reads");
+    let here = here.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+    assert_eq!(here.collect::<BTreeSet<_>>(), set(FILES), "a file that no test reads");
 }
 
 #[test]
@@ -103,19 +105,14 @@ fn what_is_said_twice_is_the_same() {
         format!("{}/", mount["mountPath"].as_str().unwrap())
     };
     let secrets = names_after(&text, &mounted("secrets"));
-    assert_eq!(secrets, ["database-password", "limiter-password"].map(String::from).into());
+    assert_eq!(secrets, set(["database-password", "limiter-password"]));
     let certificate = names_after(&text, &mounted("tls"));
-    assert_eq!(certificate, ["tls.crt", "tls.key"].map(String::from).into());
-    let volumes: BTreeSet<_> = pod["volumes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .collect::<Vec<_>>()
-        .iter()
-        .map(|volume| volume["name"].as_str().unwrap())
-        .collect();
-    let used: BTreeSet<_> = mounts.iter().map(|mount| mount["name"].as_str().unwrap()).collect();
-    assert_eq!(volumes, used);
+    assert_eq!(certificate, set(["tls.crt", "tls.key"]));
+    let names = |list: &Value| -> BTreeSet<String> {
+        let names = list.as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap());
+        names.map(str::to_owned).collect()
+    };
+    assert_eq!(names(&pod["volumes"]), names(&container["volumeMounts"]));
 }
 
 /// What says whether a node is alive and ready, and how it ends.
@@ -154,8 +151,8 @@ fn pods_are_restricted() {
     }
     for volume in pod["volumes"].as_array().unwrap() {
         let kinds = keys(volume);
-        let allowed = ["configMap", "emptyDir", "name", "secret"].map(String::from);
-        assert!(kinds.is_subset(&allowed.into()), "{volume}");
+        let allowed = set(["configMap", "emptyDir", "name", "secret"]);
+        assert!(kinds.is_subset(&allowed), "{volume}");
     }
     assert_eq!(texts(&containers[0]["args"]), ["serve"]);
 }
