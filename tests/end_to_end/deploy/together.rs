@@ -42,7 +42,9 @@ fn a_token_of_one_node_is_good_at_all_and_revoked_at_all() {
     let limiter = format!("valkey://counterfoil@127.0.0.1:{port}");
     let database = postgres.url();
     let nodes = [(); NODES].map(|()| start(&made, &database, &limiter, &upstream));
-    nodes.iter().for_each(|node| becomes(node, 200));
+    for node in &nodes {
+        becomes(node, 200);
+    }
     let front = Front::before(nodes.each_ref().map(|node| [node.main, node.gateway]));
 
     nodes[0].cli(["init", "--email", ADA]).done();
