@@ -8,6 +8,7 @@ pub(crate) mod programs;
 mod proxies;
 mod refusals;
 mod rows;
+mod several_nodes;
 
 use crate::{
     installation::{Installation, Token},

@@ -72,6 +72,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         shown_by: Shown::Program("openssl"),
         purpose: "makes the certificates that mail servers in tests show",
     },
+    Package {
+        name: "systemd",
+        shown_by: Shown::Program("systemd-analyze"),
+        purpose: "systemd-analyze judges the unit that deploy/ has",
+    },
 ];
 
 /// What `cargo xtask screenshots` needs.

@@ -43,10 +43,9 @@ impl Program {
         page = page.replace("127.0.0.1:9000", &place.upstream.to_string());
         page = page.replace("orders", place.api);
         match proxy {
-            Proxy::Nginx => Self::on_a_free_port(|address, directory| {
-                write_nginx(directory, &page.replace("listen 80;", &format!("listen {address};")));
-                nginx(directory)
-            }),
+            Proxy::Nginx => {
+                Self::nginx(|address| page.replace("listen 80;", &format!("listen {address};")))
+            }
             Proxy::Caddy => Self::on_a_free_port(|address, directory| {
                 let site = format!("http://:{} {{\n\tbind 127.0.0.1", address.port());
                 let page = page.replacen(":80 {", &site, 1);
@@ -75,6 +74,14 @@ impl Program {
                 Self { _running: None, _stand_in: Some(stand_in), _directory: directory, address }
             }
         }
+    }
+
+    /// nginx with what `site` puts into its http block, once told where to listen.
+    pub(crate) fn nginx(site: impl Fn(SocketAddr) -> String) -> Self {
+        Self::on_a_free_port(|address, directory| {
+            write_nginx(directory, &site(address));
+            nginx(directory)
+        })
     }
 
     /// Envoy with a configuration, whose listener has been given a port of its own.
