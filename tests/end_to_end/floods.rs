@@ -10,7 +10,7 @@ use crate::{
     wire::Wire,
 };
 use serde_json::json;
-use std::{fmt::Write as _, fs, thread};
+use std::{fmt::Write as _, thread};
 
 /// How many credentials that prove nothing an address may show in the tests here.
 const MOST: usize = 12;
@@ -103,13 +103,6 @@ fn an_address_that_shows_too_much_waits_and_its_tokens_pass() {
     assert_eq!(told.count(), 1, "{log}");
 }
 
-/// How much memory the server has, in bytes.
-fn resident(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.process().id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
 /// Sends so many requests of as many addresses, each with a credential that nobody knows,
 /// every other one malformed.
 fn flood(server: &Server, begin: u32, count: u32) {
@@ -148,9 +141,9 @@ fn a_flood_takes_no_memory() {
     let (server, upstream) = server(&configuration);
     // Whatever is made once is made: buffers, the ring of refusals, the database's cache.
     flood(&server, 0, 20_000);
-    let before = resident(&server);
+    let before = server.memory();
     flood(&server, 100_000, 200_000);
-    let after = resident(&server);
+    let after = server.memory();
     assert!(after < before + (8 << 20), "{before} bytes, and then {after}");
     assert!(upstream.take().is_empty());
 }

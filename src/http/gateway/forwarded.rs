@@ -4,6 +4,7 @@
 //! What a proxy of the operator's says is kept, and what we see is added; of anybody else
 //! nothing is. In front of the client there is hearsay only, which ends here.
 
+use super::fields;
 use crate::{
     config::{self, ForwardedBy},
     http::{
@@ -131,12 +132,16 @@ impl Forwarding {
                 let lines: Option<Vec<&str>> = lines.map(|line| line.to_str().ok()).collect();
                 let entries = lines.map(|lines| lines.into_iter().flat_map(|line| line.split(',')));
                 let entries: Option<Vec<&str>> = entries.map(Iterator::collect);
+                let text = |name| {
+                    fields::only(headers, name)
+                        .and_then(|it| Some(std::str::from_utf8(it).ok()?.to_owned()))
+                };
                 Said {
                     hops: entries.and_then(|entries| {
                         self.hops(peer, entries.into_iter().rev().map(client_address::address))
                     }),
-                    host: only(headers, &FORWARDED_HOST),
-                    proto: only(headers, &FORWARDED_PROTO),
+                    host: text(&FORWARDED_HOST),
+                    proto: text(&FORWARDED_PROTO),
                 }
             }
             ForwardedBy::Forwarded => {
@@ -283,15 +288,6 @@ fn elements(field: &str) -> Option<Vec<Element>> {
             return Some(elements);
         }
         rest = rest.strip_prefix(',')?.trim_start();
-    }
-}
-
-/// The value of a field that stands there once.
-fn only(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => Some(value.to_str().ok()?.trim().to_owned()),
-        _ => None,
     }
 }
 

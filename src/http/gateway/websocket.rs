@@ -1,7 +1,7 @@
 //! WebSocket (RFC 6455), as much of it as a gateway needs: who asks for one, whether the
 //! upstream has really agreed, and how to end one decently.
 
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use crate::http::problem::Problem;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{
@@ -49,14 +49,14 @@ impl Handshake {
         if !request.body().is_end_stream() || headers.contains_key(CONTENT_LENGTH) {
             return wrong("the request that asks for one has no body");
         }
-        if only(headers, &UPGRADE).is_none_or(|it| !it.eq_ignore_ascii_case(b"websocket")) {
+        if fields::only(headers, &UPGRADE).is_none_or(|it| !it.eq_ignore_ascii_case(b"websocket")) {
             return wrong("there is one Upgrade field, which names nothing else");
         }
-        if only(headers, &SEC_WEBSOCKET_VERSION) != Some(VERSION.as_bytes()) {
+        if fields::only(headers, &SEC_WEBSOCKET_VERSION) != Some(VERSION.as_bytes()) {
             let detail = "WebSocket: version 13 is the only one";
             return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket_version", detail));
         }
-        let key = only(headers, &SEC_WEBSOCKET_KEY)
+        let key = fields::only(headers, &SEC_WEBSOCKET_KEY)
             .filter(|key| BASE64_STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16));
         let Some(key) = key else { return wrong("there is one key, 16 bytes in Base64") };
         let digest = Sha1::new().chain_update(key).chain_update(SUFFIX).finalize();
@@ -74,7 +74,7 @@ impl Handshake {
     pub(super) fn agreed<B>(&self, response: &Response<B>) -> Result<Response<()>, &'static str> {
         let headers = response.headers();
         let is_websocket =
-            only(headers, &UPGRADE).is_some_and(|it| it.eq_ignore_ascii_case(b"websocket"));
+            fields::only(headers, &UPGRADE).is_some_and(|it| it.eq_ignore_ascii_case(b"websocket"));
         if response.status() != StatusCode::SWITCHING_PROTOCOLS
             || response.version() != Version::HTTP_11
             || !is_websocket
@@ -82,7 +82,7 @@ impl Handshake {
         {
             return Err("the upstream changed to another protocol than WebSocket");
         }
-        if only(headers, &SEC_WEBSOCKET_ACCEPT) != Some(self.accept.as_bytes()) {
+        if fields::only(headers, &SEC_WEBSOCKET_ACCEPT) != Some(self.accept.as_bytes()) {
             return Err("the upstream agreed to another WebSocket than was asked for");
         }
         let mut answer = Response::new(());
@@ -101,15 +101,6 @@ impl Handshake {
 pub(super) fn name_version(headers: &mut HeaderMap) {
     Handshake::ask(headers);
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
-}
-
-/// The value of a field that stands there once.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => Some(value.as_bytes().trim_ascii()),
-        _ => None,
-    }
 }
 
 /// Whether a word is among those that a field lists.

@@ -67,6 +67,16 @@ impl Stage {
         (client, upstream)
     }
 
+    /// An upload whose first chunk the upstream has received.
+    fn upload(&self, secret: &str) -> Ends {
+        let mut client = self.server.connect().unwrap();
+        client.send(begun_upload(secret)).unwrap();
+        let mut upstream = Wire::accept(&self.listener);
+        upstream.read_head().unwrap();
+        assert_eq!(upstream.read_chunk().unwrap(), b"first");
+        (client, upstream)
+    }
+
     fn cli(&self, arguments: &[&str]) {
         self.server.cli(arguments).done();
     }
@@ -76,6 +86,13 @@ impl Stage {
         let line = "counterfoil_gateway_streams_ended_total{api=\"orders\"} ";
         metrics.lines().find_map(|it| it.strip_prefix(line)).unwrap().parse().unwrap()
     }
+}
+
+fn begun_upload(secret: &str) -> String {
+    format!(
+        "POST /orders/7 HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {secret}\r\n\
+         transfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+    )
 }
 
 #[track_caller]
@@ -155,20 +172,11 @@ fn one_that_never_pauses_ends_too() {
 fn an_upload_ends_with_its_token() {
     let stage = Stage::set();
     let token = stage.token();
-    let mut client = stage.server.connect().unwrap();
-    let head = format!(
-        "POST /orders/7 HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\n\
-         transfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n",
-        token.secret
-    );
-    client.send(&head).unwrap();
-    let mut upstream = Wire::accept(&stage.listener);
-    upstream.read_head().unwrap();
-    assert_eq!(upstream.read_chunk().unwrap(), b"first");
+    let (mut client, mut upstream) = stage.upload(&token.secret);
     stage.cli(&["token", "revoke", &token.id]);
     let response = client.read_response().unwrap();
     assert_eq!((response.status, response.header("connection")), (401, "close"));
-    let next = stage.server.connect().unwrap().exchange(&head).unwrap();
+    let next = stage.server.connect().unwrap().exchange(begun_upload(&token.secret)).unwrap();
     assert_eq!(response.json()["code"], next.json()["code"]);
     assert_eq!(client.read_to_end().unwrap_or_default(), b"");
     let rest = upstream.read_to_end().unwrap_or_default();
@@ -180,16 +188,7 @@ fn an_upload_ends_with_its_token() {
 fn an_upload_behind_its_response_ends_too() {
     let stage = Stage::set();
     let token = stage.token();
-    let mut client = stage.server.connect().unwrap();
-    let head = format!(
-        "POST /orders/7 HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\n\
-         transfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n",
-        token.secret
-    );
-    client.send(&head).unwrap();
-    let mut upstream = Wire::accept(&stage.listener);
-    upstream.read_head().unwrap();
-    assert_eq!(upstream.read_chunk().unwrap(), b"first");
+    let (mut client, mut upstream) = stage.upload(&token.secret);
     upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
     assert_eq!(client.read_response().unwrap().text(), "ok");
     stage.cli(&["token", "revoke", &token.id]);

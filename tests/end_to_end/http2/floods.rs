@@ -8,18 +8,10 @@ use super::{
     },
     get, serve,
 };
-use crate::{server::Server, upstream::Upstream};
-use std::fs;
+use crate::upstream::Upstream;
 
 const REQUEST: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "http"), (":authority", "gateway"), (":path", "/open/7")];
-
-/// How much memory the server has, in KiB.
-fn memory(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.process().id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 /// Sends this until the server gives the connection up.
 fn until_given_up(frames: &mut Frames, most: u32, piece: impl Fn(u32) -> Vec<u8>) {
@@ -55,7 +47,7 @@ fn requests_that_are_taken_back_at_once() {
 fn fields_without_an_end() {
     let upstream = Upstream::start();
     let server = serve(upstream.address);
-    let before = memory(&server);
+    let before = server.memory();
     let mut frames = Frames::connect(server.gateway);
     frames.send(HEADERS, END_STREAM, 1, &fields(&REQUEST)).unwrap();
     until_given_up(&mut frames, 100_000, |n| {
@@ -65,8 +57,8 @@ fn fields_without_an_end() {
     let mut frames = Frames::connect(server.gateway);
     frames.send(HEADERS, END_STREAM, 1, &fields(&REQUEST)).unwrap();
     until_given_up(&mut frames, 100_000, |_| frame(CONTINUATION, 0, 1, b""));
-    let after = memory(&server);
-    assert!(after < before + 64 * 1024, "{before} KiB, and then {after}");
+    let after = server.memory();
+    assert!(after < before + (64 << 20), "{before} bytes, and then {after}");
     assert!(upstream.take().is_empty());
 }
 

@@ -8,6 +8,7 @@ use crate::{
 };
 use std::{
     ffi::OsStr,
+    fs,
     io::Result,
     net::{SocketAddr, TcpStream},
     ops::Deref,
@@ -70,6 +71,22 @@ impl Server {
         let response = response::curl(self.metrics, "/metrics", arguments);
         assert_eq!(response.status, 200);
         response.text().to_owned()
+    }
+
+    /// How much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.kibibytes("VmRSS:") << 10
+    }
+
+    /// The most that it has had so far.
+    pub fn most_memory(&self) -> u64 {
+        self.kibibytes("VmHWM:") << 10
+    }
+
+    fn kibibytes(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Asks it to stop and waits until it has.
