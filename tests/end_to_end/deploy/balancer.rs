@@ -104,7 +104,8 @@ fn requests_go_to_every_node_which_learns_where_they_come_from() {
         assert!(!received.is_empty(), "a node that gets nothing");
         for request in received {
             assert_eq!(request.target, "/a%20b/7?x=y&z=//");
-            assert_eq!(request.values("x-forwarded-for"), ["127.0.0.1"]);
+            // The client as nginx says, and nginx.
+            assert_eq!(request.values("x-forwarded-for"), ["127.0.0.1, 127.0.0.1"]);
             assert_eq!(request.values("x-forwarded-proto"), ["https"]);
             assert_eq!(request.values("x-forwarded-host"), ["api.example.com"]);
             assert!(request.values("upgrade").is_empty(), "{request:?}");

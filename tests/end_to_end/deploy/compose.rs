@@ -184,7 +184,7 @@ fn limits_are_shared_by_who_may_do_that_alone() {
     let file = made.secrets().join("limiter-password");
     let (url, file) = (redis.url(), file.display());
     let configuration = format!(
-        "[limiter]\nurl = \"{url}\"\npassword_file = \"{file}\"\nnodes = 3\npatience_ms = 1000\n\
+        "[limiter]\nurl = \"{url}\"\npassword_file = \"{file}\"\nnodes = 1\npatience_ms = 1000\n\
          [api.orders]\nupstream = \"{}\"\nrate = \"2/60s\"\nin_flight = 1\n",
         upstream.url()
     );
