@@ -1,5 +1,9 @@
 //! `/v1/tokens`.
 
+mod revoke;
+
+pub(crate) use revoke::{RevokeBody, RevokeQuery};
+
 use super::{
     Asking, Limit, List, Moment, bounded, field::Field, state_changes_alone, usage::LastUseView,
 };
@@ -12,7 +16,7 @@ use crate::{
     },
     replica::waits::Spread,
     service::{
-        EXTERNAL_ID, LINE, NAME, Service, TEXT,
+        EXTERNAL_ID, NAME, Service, TEXT,
         accounts::AccountName,
         idempotency::Idempotency,
         tokens::{self, Expiry, Issuance, Issued, NewToken, PARTS, TokenChanges},
@@ -24,7 +28,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use counterfoil_core::{
-    Timestamp,
     id::{AccountId, OrganizationId, TokenId},
     network::Network,
     time::Seconds,
@@ -34,7 +37,7 @@ use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc};
 
 /// What may be done with a token whose secret was just told.
 const AFTER_ISSUE: [&str; 4] = ["show_token", "change_token", "rotate_token", "revoke_token"];
@@ -94,7 +97,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                 )
                 .needs("tokens:write")
                 .fails(&[StatusCode::CONFLICT]),
-            revoke,
+            revoke::revoke,
         )
 }
 
@@ -612,101 +615,4 @@ async fn rotate(
     let overlap = body.overlap.map_or(Seconds(0), |span| span.0);
     let issued = service.rotate_token(&caller, id, overlap).await?;
     Ok(Unkept(axum::Json(reveal(issued))))
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "RevokeToken", extend("examples" = [{"reason": "the laptop is lost"}]))]
-pub(crate) struct RevokeBody {
-    #[serde(default)]
-    #[schemars(length(max = tokens::REASON), regex(pattern = LINE))]
-    reason: String,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RevokeQuery {
-    /// Whether the answer waits until no node accepts the token.
-    #[serde(default = "yes")]
-    wait: bool,
-}
-
-/// How long an answer waits all the same, which is to say when it will be so.
-const AT_ONCE: Duration = Duration::from_millis(50);
-
-fn yes() -> bool {
-    true
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "RevokedToken")]
-struct RevokedView {
-    revoked_at: Option<Moment>,
-    effective: Effective,
-    /// How long it took until no node accepted it any more.
-    waited_ms: u64,
-    /// How many nodes there are.
-    nodes: u32,
-    /// When the last access token that others verify by themselves ends; it may have ended
-    /// before. Null: there is none.
-    offline_until: Option<Moment>,
-    /// From when on no node accepts it, where the answer did not wait for that.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effective_by: Option<Moment>,
-}
-
-/// The answer to a revocation: done, or accepted.
-enum Revoked {
-    Everywhere(RevokedView),
-    Soon(RevokedView),
-}
-
-impl IntoResponse for Revoked {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Everywhere(view) => axum::Json(view).into_response(),
-            Self::Soon(view) => (StatusCode::ACCEPTED, axum::Json(view)).into_response(),
-        }
-    }
-}
-
-impl Answers for Revoked {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.answers_json::<RevokedView>(StatusCode::OK, "No node accepts it any more.");
-        let about = "It is revoked; from `effective_by` on no node accepts it.";
-        operation.answers_json::<RevokedView>(StatusCode::ACCEPTED, about);
-    }
-}
-
-async fn revoke(
-    State(service): State<Arc<Service>>,
-    Asking(caller): Asking,
-    Path(id): Path<TokenId>,
-    Query(query): Query<RevokeQuery>,
-    Json(body): Json<RevokeBody>,
-) -> Result<Revoked, Problem> {
-    let began = clock::steady();
-    let most = (!query.wait).then_some(AT_ONCE);
-    let ending = service.revoke_token_within(most, &caller, id, &body.reason);
-    let (stored, spread) = ending.await?;
-    let offline_until = stored.revoked_at.and_then(|at| service.offline_until(&stored, at));
-    let revoked_at = stored.revoked_at.map(Moment);
-    let view = RevokedView {
-        revoked_at,
-        effective: spread.into(),
-        waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        nodes: u32::try_from(spread.reached.nodes).unwrap_or(u32::MAX),
-        offline_until: offline_until.map(Moment),
-        effective_by: (!query.wait).then(|| Moment(effective_by(&stored, spread))),
-    };
-    Ok(if query.wait { Revoked::Everywhere(view) } else { Revoked::Soon(view) })
-}
-
-/// From when on no node accepts a revoked token, at the latest.
-fn effective_by(stored: &StoredToken, spread: Spread) -> Timestamp {
-    let milliseconds = i64::try_from(spread.left.as_millis()).unwrap_or(i64::MAX);
-    match (milliseconds, stored.revoked_at) {
-        (0, Some(at)) => at,
-        _ => Timestamp::from_millis(clock::now().as_millis().saturating_add(milliseconds)),
-    }
 }

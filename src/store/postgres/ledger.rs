@@ -89,7 +89,7 @@ pub(super) fn follow(head: Head, entries: &[Filed]) -> Head {
 
 /// What [`APPEND`] is given.
 pub(super) fn columns<'f>(
-    entries: impl Iterator<Item = &'f Filed> + Clone,
+    entries: &(impl Iterator<Item = &'f Filed> + Clone),
 ) -> Vec<Box<dyn ToSql + Send + Sync>> {
     fn column<'f, T: ToSql + Send + Sync + 'static>(
         entries: &(impl Iterator<Item = &'f Filed> + Clone),
@@ -98,13 +98,13 @@ pub(super) fn columns<'f>(
         Box::new(entries.clone().map(value).collect::<Vec<T>>())
     }
     vec![
-        column(&entries, |filed| filed.draft.before.clone()),
-        column(&entries, |filed| filed.draft.after.clone()),
-        column(&entries, |filed| filed.draft.salt.to_vec()),
-        column(&entries, |filed| filed.draft.detail.clone()),
-        column(&entries, |filed| filed.organization.map(|id| id.to_vec())),
-        column(&entries, |filed| filed.subject.to_vec()),
-        column(&entries, |filed| filed.actor.map(|id| id.to_vec())),
+        column(entries, |filed| filed.draft.before.clone()),
+        column(entries, |filed| filed.draft.after.clone()),
+        column(entries, |filed| filed.draft.salt.to_vec()),
+        column(entries, |filed| filed.draft.detail.clone()),
+        column(entries, |filed| filed.organization.map(|id| id.to_vec())),
+        column(entries, |filed| filed.subject.to_vec()),
+        column(entries, |filed| filed.actor.map(|id| id.to_vec())),
     ]
 }
 

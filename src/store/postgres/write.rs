@@ -8,7 +8,10 @@ use super::{
     group::{Attempt, Group, Made},
     ledger,
 };
-use crate::store::{Order, Progress, StoreError};
+use crate::{
+    clock,
+    store::{Order, Progress, StoreError},
+};
 use counterfoil_core::ledger::Head;
 use deadpool_postgres::{Client, Object, Pool};
 use std::{
@@ -20,7 +23,7 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
@@ -154,7 +157,7 @@ impl Desk {
     }
 
     async fn make_group(&self, group: &Group) -> Vec<Result<Head, StoreError>> {
-        let deadline = Instant::now() + TRYING;
+        let deadline = clock::steady() + TRYING;
         let error = loop {
             match self.attempt(group).await {
                 Ok(Made { results, head }) => {
@@ -164,7 +167,7 @@ impl Desk {
                     }
                     return results;
                 }
-                Err(Fault::Passing(error)) if Instant::now() < deadline => {
+                Err(Fault::Passing(error)) if clock::steady() < deadline => {
                     tracing::debug!(%error, "changes are tried again");
                     sleep(PAUSE).await;
                 }
@@ -210,8 +213,8 @@ impl Desk {
 
     /// Asks what became of a commit that was not answered.
     async fn look_up(&self, mut attempt: Attempt<'_>) -> Result<Made, Fault> {
-        let deadline = Instant::now() + ASKING;
-        while Instant::now() < deadline {
+        let deadline = clock::steady() + ASKING;
+        while clock::steady() < deadline {
             let asked = timeout(ASKING, async {
                 let client = self.pool.get().await.map_err(Fault::of_pool)?;
                 attempt.look_up(&client).await
