@@ -32,7 +32,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let server_url = public_url("server", settings.server.public_url.as_deref(), server, report);
     let gateway_url =
         public_url("gateway", settings.gateway.public_url.as_deref(), gateway, report);
-    let database = database::read(settings.database, report);
+    let database = database::read(&settings.database, report);
     let level = level(settings.log.level, report);
     let console = console(&settings.console, report);
     let doors = doors(&settings.doors, report);

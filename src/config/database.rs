@@ -18,7 +18,7 @@ const MOST_CONNECTIONS: u64 = 1000;
 
 /// The file, or the server.
 pub(super) fn read(
-    settings: settings::Database,
+    settings: &settings::Database,
     report: &mut Report<'_>,
 ) -> Result<Database, Noted> {
     let at = KeyPath::of(["database"]);
@@ -59,7 +59,7 @@ fn is_file_name(text: &str) -> bool {
 /// What the URL says, with what stands in files of its own.
 fn with_files(
     read: Result<Settings, Noted>,
-    settings: settings::Database,
+    settings: &settings::Database,
     report: &mut Report<'_>,
 ) -> Result<Settings, Noted> {
     let at = KeyPath::of(["database"]);

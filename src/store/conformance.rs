@@ -21,7 +21,6 @@ use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Rank},
     id::{AccountId, OrganizationId, RequestId, TokenId},
-    index::Index,
     ledger::{self, Actor, Change, Head, ImportSource},
     network::Network,
     token::{Digest, Grant, Previous, State, Token},

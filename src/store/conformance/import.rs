@@ -4,7 +4,7 @@ use super::{
     House, Kind, at, create_account, digest, import, on_every_store, organization, rotate, token,
     token_id,
 };
-use crate::store::{Order, Store as _, StoreError};
+use crate::store::{Order, StoreError};
 use counterfoil_core::{
     account::AccountKind,
     id::AccountId,

@@ -1,9 +1,7 @@
 //! Sessions, one-time links, second factors.
 
 use super::*;
-use crate::store::{
-    LinkPurpose, MOST_SESSIONS, SignInStore as _, StoredLink, StoredSecondFactor, StoredSession,
-};
+use crate::store::{LinkPurpose, MOST_SESSIONS, StoredLink, StoredSecondFactor, StoredSession};
 use counterfoil_core::id::SessionId;
 
 #[expect(clippy::cast_possible_truncation, reason = "a number of sessions that a byte holds")]

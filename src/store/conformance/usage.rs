@@ -5,7 +5,7 @@ use super::{
     on_every_store, organization, rotate, token_id,
 };
 use crate::{
-    store::{OriginKind, Page, Store as _, TokenFilter, UsageFilter, UsageKey},
+    store::{OriginKind, Page, TokenFilter, UsageFilter, UsageKey},
     usage::{Count, LastUse, ORIGINS, Origin, Outcome, TokenUsage},
 };
 use counterfoil_core::{Code, Timestamp, token::Digest};

@@ -139,8 +139,7 @@ impl<'g> Attempt<'g> {
             client.prepare_cached(APPEND).await.map_err(Fault::of)?,
         );
         let entries: Vec<&Filed> = self.made_orders().flat_map(|(_, entries)| entries).collect();
-        let mut chunks: Vec<_> =
-            entries.chunks(APPENDED).map(|chunk| ledger::columns(chunk.iter().copied())).collect();
+        let mut chunks: Vec<_> = entries.chunks(APPENDED).map(ledger::columns).collect();
         let last = chunks.pop().unwrap_or_default();
         if chunks.is_empty() {
             let last = borrowed(&last);
@@ -193,12 +192,12 @@ impl<'g> Attempt<'g> {
         let mut head = self.before;
         let orders = self.group.orders.iter().zip(&self.refused);
         let results: Vec<_> = orders
-            .map(|((_, entries), refused)| match refused {
-                Some(error) => Err(error.clone()),
-                None => {
-                    head = ledger::follow(head, entries);
-                    Ok(head)
+            .map(|((_, entries), refused)| {
+                if let Some(error) = refused {
+                    return Err(error.clone());
                 }
+                head = ledger::follow(head, entries);
+                Ok(head)
             })
             .collect();
         Made { results, head: (!self.is_empty()).then_some(head) }

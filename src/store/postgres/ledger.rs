@@ -88,23 +88,21 @@ pub(super) fn follow(head: Head, entries: &[Filed]) -> Head {
 }
 
 /// What [`APPEND`] is given.
-pub(super) fn columns<'f>(
-    entries: impl Iterator<Item = &'f Filed> + Clone,
-) -> Vec<Box<dyn ToSql + Send + Sync>> {
-    fn column<'f, T: ToSql + Send + Sync + 'static>(
-        entries: &(impl Iterator<Item = &'f Filed> + Clone),
-        value: impl Fn(&'f Filed) -> T,
+pub(super) fn columns(entries: &[&Filed]) -> Vec<Box<dyn ToSql + Send + Sync>> {
+    fn column<T: ToSql + Send + Sync + 'static>(
+        entries: &[&Filed],
+        value: impl Fn(&Filed) -> T,
     ) -> Box<dyn ToSql + Send + Sync> {
-        Box::new(entries.clone().map(value).collect::<Vec<T>>())
+        Box::new(entries.iter().map(|filed| value(filed)).collect::<Vec<T>>())
     }
     vec![
-        column(&entries, |filed| filed.draft.before.clone()),
-        column(&entries, |filed| filed.draft.after.clone()),
-        column(&entries, |filed| filed.draft.salt.to_vec()),
-        column(&entries, |filed| filed.draft.detail.clone()),
-        column(&entries, |filed| filed.organization.map(|id| id.to_vec())),
-        column(&entries, |filed| filed.subject.to_vec()),
-        column(&entries, |filed| filed.actor.map(|id| id.to_vec())),
+        column(entries, |filed| filed.draft.before.clone()),
+        column(entries, |filed| filed.draft.after.clone()),
+        column(entries, |filed| filed.draft.salt.to_vec()),
+        column(entries, |filed| filed.draft.detail.clone()),
+        column(entries, |filed| filed.organization.map(|id| id.to_vec())),
+        column(entries, |filed| filed.subject.to_vec()),
+        column(entries, |filed| filed.actor.map(|id| id.to_vec())),
     ]
 }
 

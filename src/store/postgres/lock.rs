@@ -106,25 +106,25 @@ impl Locks {
         }
     }
 
-    fn statements(self) -> Vec<Statement> {
+    fn statements(&self) -> Vec<Statement> {
         let mut statements = Vec::new();
         lock(
             &mut statements,
-            self.organizations,
+            &self.organizations,
             "SELECT FROM organization WHERE id = ANY ($1) ORDER BY id FOR SHARE",
             "SELECT FROM organization WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
         );
         lock(
             &mut statements,
-            self.accounts,
+            &self.accounts,
             "SELECT FROM account WHERE id = ANY ($1) ORDER BY id FOR SHARE",
             "SELECT FROM account WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
         );
         lock(
             &mut statements,
-            self.memberships,
+            &self.memberships,
             "SELECT FROM membership WHERE (organization, account) IN
                 (SELECT * FROM unnest($1::bytea[], $2::bytea[]))
              ORDER BY organization, account FOR SHARE",
@@ -140,14 +140,14 @@ impl Locks {
         );
         lock(
             &mut statements,
-            self.invitations,
+            &self.invitations,
             "SELECT FROM invitation WHERE id = ANY ($1) ORDER BY id FOR SHARE",
             "SELECT FROM invitation WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
         );
         lock(
             &mut statements,
-            self.tokens,
+            &self.tokens,
             "SELECT FROM token WHERE id = ANY ($1) ORDER BY id FOR SHARE",
             "SELECT FROM token WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
@@ -159,7 +159,7 @@ impl Locks {
 /// One mode for all rows of a table: two would be two passes, and the order would be lost.
 fn lock<K>(
     statements: &mut Vec<Statement>,
-    keys: Keys<K>,
+    keys: &Keys<K>,
     shared: &'static str,
     exclusive: &'static str,
     given: impl Fn(&BTreeSet<K>) -> Vec<Box<dyn ToSql + Send + Sync>>,

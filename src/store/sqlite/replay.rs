@@ -118,7 +118,7 @@ impl Replay {
     /// What a table's columns are called.
     pub(in crate::store) fn columns(&self, table: &str) -> Result<Vec<String>, Error> {
         let statement = self.connection.prepare(&format!("SELECT * FROM {table}"))?;
-        Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+        Ok(statement.column_names().map(str::to_owned).collect())
     }
 
     /// Walks a table beside the one that was replayed. `next` gives the other's rows, in the

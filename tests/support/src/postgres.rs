@@ -67,6 +67,7 @@ impl Postgres {
     }
 
     /// A copy of this one, which follows it under this name.
+    #[must_use]
     pub fn standby(&self, name: &str) -> Self {
         let directory = self.directory.display();
         let from =
