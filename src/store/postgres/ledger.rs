@@ -95,7 +95,7 @@ pub(super) fn columns<'f>(
         entries: &(impl Iterator<Item = &'f Filed> + Clone),
         value: impl Fn(&'f Filed) -> T,
     ) -> Box<dyn ToSql + Send + Sync> {
-        Box::new(entries.clone().map(value).collect::<Vec<T>>())
+        Box::new(entries.iter().map(|filed| value(filed)).collect::<Vec<T>>())
     }
     vec![
         column(entries, |filed| filed.draft.before.clone()),

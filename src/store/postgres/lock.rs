@@ -106,7 +106,7 @@ impl Locks {
         }
     }
 
-    fn statements(self) -> Vec<Statement> {
+    fn statements(&self) -> Vec<Statement> {
         let mut statements = Vec::new();
         lock(
             &mut statements,
