@@ -139,8 +139,7 @@ impl<'g> Attempt<'g> {
             client.prepare_cached(APPEND).await.map_err(Fault::of)?,
         );
         let entries: Vec<&Filed> = self.made_orders().flat_map(|(_, entries)| entries).collect();
-        let mut chunks: Vec<_> =
-            entries.chunks(APPENDED).map(|chunk| ledger::columns(&chunk.iter().copied())).collect();
+        let mut chunks: Vec<_> = entries.chunks(APPENDED).map(ledger::columns).collect();
         let last = chunks.pop().unwrap_or_default();
         if chunks.is_empty() {
             let last = borrowed(&last);

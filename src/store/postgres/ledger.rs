@@ -88,12 +88,10 @@ pub(super) fn follow(head: Head, entries: &[Filed]) -> Head {
 }
 
 /// What [`APPEND`] is given.
-pub(super) fn columns<'f>(
-    entries: &(impl Iterator<Item = &'f Filed> + Clone),
-) -> Vec<Box<dyn ToSql + Send + Sync>> {
-    fn column<'f, T: ToSql + Send + Sync + 'static>(
-        entries: &(impl Iterator<Item = &'f Filed> + Clone),
-        value: impl Fn(&'f Filed) -> T,
+pub(super) fn columns(entries: &[&Filed]) -> Vec<Box<dyn ToSql + Send + Sync>> {
+    fn column<T: ToSql + Send + Sync + 'static>(
+        entries: &[&Filed],
+        value: impl Fn(&Filed) -> T,
     ) -> Box<dyn ToSql + Send + Sync> {
         Box::new(entries.iter().map(|filed| value(filed)).collect::<Vec<T>>())
     }

@@ -49,7 +49,7 @@ fn yes() -> bool {
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "RevokedToken")]
-struct RevokedView {
+pub(super) struct RevokedView {
     revoked_at: Option<Moment>,
     effective: Effective,
     /// How long it took until no node accepted it any more.
