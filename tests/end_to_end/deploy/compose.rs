@@ -127,8 +127,8 @@ fn every_secret_is_made_and_is_whose_it_is() {
         let from = compose["secrets"][name]["file"].as_str().unwrap();
         assert_eq!(from, format!("./secrets/{name}"));
         // Containers have users of their own, who have to be able to read it.
-        let mode = fs::metadata(made.secrets().join(name)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o644, "{name}");
+        let bits = fs::metadata(made.secrets().join(name)).unwrap().permissions().mode();
+        assert_eq!(bits & 0o777, 0o644, "{name}");
     }
     assert_eq!(fs::metadata(made.secrets()).unwrap().permissions().mode() & 0o777, 0o700);
     let there = fs::read_dir(made.secrets()).unwrap();

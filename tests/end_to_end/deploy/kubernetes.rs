@@ -73,21 +73,24 @@ fn what_is_said_twice_is_the_same() {
     let pod = &deployment["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
     let ports = container["ports"].as_array().unwrap();
-    let named = |name: &Value| ports.iter().find(|port| port["name"] == *name);
+    let exposed = |name: &Value| ports.iter().find(|port| port["name"] == *name);
     for (listener, name) in
         [("server", "server"), ("gateway", "gateway"), ("forward_auth", "forward-auth")]
     {
-        let named = named(&name.into()).unwrap();
+        let named = exposed(&name.into()).unwrap();
         assert_eq!(named["containerPort"], port(&configuration, listener), "{listener}");
     }
-    assert_eq!(named(&"metrics".into()).unwrap()["containerPort"], port(&configuration, "metrics"));
+    assert_eq!(
+        exposed(&"metrics".into()).unwrap()["containerPort"],
+        port(&configuration, "metrics")
+    );
 
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     assert_eq!(deployment["spec"]["selector"]["matchLabels"], *labels);
     for service in of_kind("Service") {
         assert_eq!(service["spec"]["selector"], *labels, "{service}");
         for port in service["spec"]["ports"].as_array().unwrap() {
-            assert!(named(&port["targetPort"]).is_some(), "{service}");
+            assert!(exposed(&port["targetPort"]).is_some(), "{service}");
         }
     }
     assert_eq!(one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"], *labels);
@@ -95,7 +98,7 @@ fn what_is_said_twice_is_the_same() {
     assert_eq!(policy["spec"]["podSelector"]["matchLabels"], *labels);
     let rules = policy["spec"]["ingress"].as_array().unwrap();
     for port in rules.iter().flat_map(|rule| rule["ports"].as_array().unwrap()) {
-        assert!(named(&port["port"]).is_some(), "{port}");
+        assert!(exposed(&port["port"]).is_some(), "{port}");
     }
 
     // Every file that the configuration names is in a directory that is mounted.
