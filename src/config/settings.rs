@@ -7,6 +7,7 @@
 //! is not one value, and `x-inline` marks a table that is written in one line.
 
 mod cors;
+mod database;
 mod doors;
 mod forwarded;
 mod limiter;
@@ -17,6 +18,7 @@ mod upstream;
 pub(crate) use self::forwarded::ForwardedBy;
 pub(super) use self::{
     cors::Cors,
+    database::Database,
     doors::Doors,
     limiter::Limiter,
     one_or_more::OneOrMore,
@@ -148,26 +150,6 @@ pub(super) struct Metrics {
     /// Address and port to listen on. Whoever reaches it may read the metrics:
     /// keep it on the loopback interface or in a private network.
     pub(super) listen: String,
-}
-
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Database {
-    /// `sqlite:` and the name of a file in the data directory; or a PostgreSQL server that
-    /// several nodes can share: `postgres://user@host:port/database`. A password may stand
-    /// behind the user; `?sslmode=` says how it is reached: `disable`, `prefer`, `require`, or
-    /// `verify-full`, which alone makes sure that it is that server.
-    #[schemars(extend("x-default" = "`sqlite:counterfoil.db`"))]
-    pub(super) url: Option<Secret>,
-    /// The file that holds the server's password instead, in one line.
-    #[schemars(extend("x-default" = "none"))]
-    pub(super) password_file: Option<String>,
-    /// The file with the certificates, in PEM, that the server's is checked against.
-    #[schemars(extend("x-default" = "the system's certificates"))]
-    pub(super) ca_file: Option<String>,
-    /// How many connections to the server a node has at most for looking things up. It has
-    /// four more for changes and its lease.
-    pub(super) connections: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -627,12 +609,6 @@ impl Default for ForwardAuth {
 impl Default for Metrics {
     fn default() -> Self {
         Self { listen: "127.0.0.1:9090".into() }
-    }
-}
-
-impl Default for Database {
-    fn default() -> Self {
-        Self { url: None, password_file: None, ca_file: None, connections: 8 }
     }
 }
 
