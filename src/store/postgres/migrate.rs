@@ -41,7 +41,8 @@ async fn steps(client: &Client) -> Result<usize, Error> {
 async fn make(client: &mut Client) -> Result<(), Error> {
     let made = client.batch_execute(STEPS).await;
     // Who makes it at the same moment is told that it is there.
-    let is_there = [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE];
+    let is_there =
+        [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
     made.or_else(|error| match error.code() {
         Some(code) if is_there.contains(code) => Ok(()),
         _ => Err(error),
