@@ -21,6 +21,8 @@ mod migrate;
 mod nodes;
 mod once;
 mod plan;
+#[cfg(test)]
+mod plans;
 mod query;
 mod read;
 mod refusals;

@@ -176,4 +176,69 @@ async fn whatever_is_asked_for_is_listed_whole_and_in_order(kind: Kind) {
     house.is_sound().await;
 }
 
-on_every_store!(whatever_is_asked_for_is_listed_whole_and_in_order,);
+async fn a_field_of_metadata_is_a_text_or_as_json_writes_it(kind: Kind) {
+    let house = House::with_member(kind).await;
+    let metadata = serde_json::json!({
+        "team": "payments",
+        "nul": "x\u{0}\u{1}\\u0000",
+        "\u{0}": true,
+        "number": 5.0,
+        "nothing": null,
+        "deep": {"a": [1, null]},
+    });
+    let with = Token { metadata: Some(metadata), ..token(1, 1, 1) };
+    house.made(Change::TokenIssued(Box::new(with))).await;
+    house.made(issue(2, 1, 1)).await;
+    for (name, value, is_so) in [
+        ("team", "payments", true),
+        ("team", "\"payments\"", true),
+        ("team", "pay", false),
+        ("Team", "payments", false),
+        ("nul", "x\u{0}\u{1}\\u0000", true),
+        ("nul", r#""x\u0000\u0001\\u0000""#, true),
+        ("nul", "x\u{1}\u{3}\u{1}\u{2}\\u0000", false),
+        ("nul", "x", false),
+        ("\u{0}", "true", true),
+        ("\u{1}\u{3}", "true", false),
+        ("number", "5.0", true),
+        ("number", "5", false),
+        ("nothing", "null", true),
+        ("absent", "null", false),
+        ("deep", r#"{"a":[1,null]}"#, true),
+    ] {
+        let field = Some((name.to_owned(), value.to_owned()));
+        let filter = TokenFilter { metadata: field, ..TokenFilter::default() };
+        let found = house.store.tokens(filter, first_page()).await.unwrap();
+        assert_eq!(found.len(), usize::from(is_so), "{name:?} {value:?}");
+    }
+}
+
+/// No text that is kept has a NUL, and not every database takes one.
+async fn what_nobody_is_called_finds_nobody(kind: Kind) {
+    let house = House::with_member(kind).await;
+    house.made(issue(1, 1, 1)).await;
+    let text = || Some("\u{0}".to_owned());
+    let named = named("o\u{0}");
+    assert!(house.store.organizations(named, first_page()).await.unwrap().is_empty());
+    for filter in [
+        AccountFilter { search: text(), ..AccountFilter::default() },
+        AccountFilter { external_id: text(), ..AccountFilter::default() },
+    ] {
+        assert!(house.store.accounts(filter, first_page()).await.unwrap().is_empty());
+    }
+    for filter in [
+        TokenFilter { api: text(), ..TokenFilter::default() },
+        TokenFilter { external_id: text(), ..TokenFilter::default() },
+    ] {
+        assert!(house.store.tokens(filter, first_page()).await.unwrap().is_empty());
+    }
+    let list = TokenList::all(organization(1), TokenOrder::Name, 9);
+    let list = TokenList { search: text(), after: None, ..list };
+    assert!(house.store.list_tokens(list).await.unwrap().is_empty());
+}
+
+on_every_store!(
+    whatever_is_asked_for_is_listed_whole_and_in_order,
+    a_field_of_metadata_is_a_text_or_as_json_writes_it,
+    what_nobody_is_called_finds_nobody,
+);

@@ -45,7 +45,7 @@ pub(super) async fn list(
 }
 
 /// All tokens among which those that are asked for must be.
-struct Few {
+pub(super) struct Few {
     ids: Vec<Vec<u8>>,
     /// Whether they are what was searched for.
     found: bool,
@@ -73,7 +73,7 @@ async fn few(client: &impl GenericClient, list: &TokenList) -> Result<Option<Few
 }
 
 /// An array of ids for each way.
-fn first_of_each(ways: Vec<Way>) -> Query {
+pub(super) fn first_of_each(ways: Vec<Way>) -> Query {
     let array = |way: &Way| format!("ARRAY (SELECT id FROM ({}) AS found LIMIT {MANY})", way.ids);
     let arrays: Vec<String> = ways.iter().map(array).collect();
     let mut query = Query::new(&format!("SELECT {}", arrays.join(", ")));
@@ -82,7 +82,7 @@ fn first_of_each(ways: Vec<Way>) -> Query {
 }
 
 /// What leads to tokens.
-struct Way {
+pub(super) struct Way {
     ids: String,
     parameters: Vec<Parameter>,
     searches: bool,
@@ -128,7 +128,7 @@ fn text(text: &str) -> Parameter {
     Box::new(text.to_owned())
 }
 
-fn ways(list: &TokenList) -> Vec<Way> {
+pub(super) fn ways(list: &TokenList) -> Vec<Way> {
     let mut ways = Vec::new();
     match list.state {
         Some((TokenState::Revoked, _)) => ways.push(Way::here(list, "revoked_at IS NOT NULL")),
@@ -253,14 +253,14 @@ fn beginning(typed: &str) -> (String, String) {
 }
 
 /// A part of a list that one index has in its order.
-struct Stretch {
+pub(super) struct Stretch {
     condition: &'static str,
     parameters: Vec<Parameter>,
     order: &'static str,
 }
 
 /// What there is of the list behind its beginning.
-fn stretches(list: &TokenList) -> Vec<Stretch> {
+pub(super) fn stretches(list: &TokenList) -> Vec<Stretch> {
     let stretch = |order, condition, parameters| Stretch { condition, parameters, order };
     let here = || here(list);
     let id_of = |id: &TokenId| -> Parameter { Box::new(id.as_bytes().to_vec()) };
@@ -333,7 +333,7 @@ const HERE: &str = "token.organization BETWEEN ? AND ?";
 const NEVER_USED: &str = "token.organization BETWEEN ? AND ?
     AND NOT EXISTS (SELECT FROM last_use AS used WHERE used.token = token.id)";
 
-fn query(list: &TokenList, stretch: Stretch, few: Option<&Few>, limit: u32) -> Query {
+pub(super) fn query(list: &TokenList, stretch: Stretch, few: Option<&Few>, limit: u32) -> Query {
     let mut query = Query::new(&format!("{TOKEN} FROM token {USES}"));
     query.and_if("token.id = ANY (?)", few.map(|few| few.ids.clone()));
     query.and(stretch.condition);

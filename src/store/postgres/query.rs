@@ -72,6 +72,15 @@ impl Query {
         }
     }
 
+    /// How the database would go about it.
+    #[cfg(test)]
+    pub(super) async fn plan(self, client: &impl GenericClient) -> String {
+        let sql = format!("EXPLAIN (COSTS OFF) {}", self.sql);
+        let given: Vec<_> = self.parameters.iter().map(|given| &**given as _).collect();
+        let rows = client.query(&sql, &given).await.unwrap();
+        rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
+    }
+
     pub(super) async fn all<T>(
         self,
         client: &impl GenericClient,
