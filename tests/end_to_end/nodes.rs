@@ -20,7 +20,7 @@ use std::{
     io::Result,
     net::{SocketAddr, TcpStream},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 const NODES: usize = 3;
@@ -99,7 +99,7 @@ impl Nodes {
                 }
                 other => assert!(began.elapsed() < PATIENCE, "{other:?}"),
             }
-            thread::sleep(Duration::from_millis(20));
+            thread::yield_now();
         }
     }
 
@@ -138,6 +138,6 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "it does not come to pass that {what}");
-        thread::sleep(Duration::from_millis(20));
+        thread::yield_now();
     }
 }

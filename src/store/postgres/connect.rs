@@ -107,7 +107,7 @@ pub(super) fn writers(settings: &Settings, count: usize) -> Result<Pool, OpenErr
     pool(settings, count, WRITING)
 }
 
-/// How connections are made that are in no pool: to the server that takes changes alone.
+/// How connections are made that are in no pool.
 pub(super) struct Alone {
     server: tokio_postgres::Config,
     tls: MakeRustlsConnect,
@@ -136,13 +136,13 @@ impl Alone {
 fn server(settings: &Settings) -> Result<(tokio_postgres::Config, MakeRustlsConnect), OpenError> {
     let mut server = settings.server.clone();
     server.application_name("counterfoil").connect_timeout(settings.patience);
+    // A copy may not have what has been answered, not even for whoever only looks.
+    server.target_session_attrs(TargetSessionAttrs::ReadWrite);
     server.ssl_mode(match settings.tls {
         TlsMode::Disable => SslMode::Disable,
         TlsMode::Prefer => SslMode::Prefer,
         TlsMode::Require | TlsMode::VerifyFull => SslMode::Require,
     });
-    // Of several servers the one that takes changes, and of one whether it does.
-    server.target_session_attrs(TargetSessionAttrs::ReadWrite);
     // A network that swallows everything is noticed, whoever waits for an answer.
     server.keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
     let tls = MakeRustlsConnect::new(tls::config(settings)?);

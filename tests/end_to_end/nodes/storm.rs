@@ -10,7 +10,6 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 /// Something that happens to nodes, or to their database.
@@ -64,7 +63,7 @@ fn show(address: &Mutex<SocketAddr>, tokens: &[Token], seen: &Seen) {
             Some(401) => drop(seen.refused.fetch_add(1, Ordering::SeqCst)),
             Some(503) => drop(seen.stale.fetch_add(1, Ordering::SeqCst)),
             // The node is gone for a moment.
-            None => thread::sleep(Duration::from_millis(5)),
+            None => thread::yield_now(),
             other => panic!("{other:?}"),
         }
     }
