@@ -143,8 +143,6 @@ fn server(settings: &Settings) -> Result<(tokio_postgres::Config, MakeRustlsConn
         TlsMode::Prefer => SslMode::Prefer,
         TlsMode::Require | TlsMode::VerifyFull => SslMode::Require,
     });
-    // Of several servers the one that takes changes, and of one whether it does.
-    server.target_session_attrs(TargetSessionAttrs::ReadWrite);
     // A network that swallows everything is noticed, whoever waits for an answer.
     server.keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
     let tls = MakeRustlsConnect::new(tls::config(settings)?);

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::clock;
 use deadpool_postgres::{Client, Transaction};
+use tokio_postgres::error::SqlState;
 
 /// Which of the steps have been made.
 const STEPS: &str = "CREATE TABLE IF NOT EXISTS schema_step
@@ -38,9 +39,22 @@ async fn steps(client: &Client) -> Result<usize, Error> {
 }
 
 async fn make(client: &mut Client) -> Result<(), Error> {
-    client.batch_execute(STEPS).await?;
+    let made = client.batch_execute(STEPS).await;
+    // Who makes it at the same moment is told that it is there.
+    let is_there =
+        [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
+    made.or_else(|error| match error.code() {
+        Some(code) if is_there.contains(code) => Ok(()),
+        _ => Err(error),
+    })?;
     let transaction = client.transaction().await?;
-    transaction.batch_execute("LOCK TABLE schema_step IN ACCESS EXCLUSIVE MODE").await?;
+    // A step on a large database takes its time, and whoever waits for it does.
+    transaction
+        .batch_execute(
+            "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0;
+             LOCK TABLE schema_step IN ACCESS EXCLUSIVE MODE",
+        )
+        .await?;
     let row = transaction.query_one("SELECT count(*) FROM schema_step", &[]).await?;
     let found = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX);
     for (step, sql) in (1i32..).zip(MIGRATIONS).skip(found) {

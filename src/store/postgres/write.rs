@@ -8,10 +8,7 @@ use super::{
     group::{Attempt, Group, Made},
     ledger,
 };
-use crate::{
-    clock,
-    store::{Order, Progress, StoreError},
-};
+use crate::store::{Order, Progress, StoreError};
 use counterfoil_core::ledger::Head;
 use deadpool_postgres::{Client, Object, Pool};
 use std::{
@@ -36,8 +33,8 @@ const AT_ONCE: usize = 2;
 
 /// How long the database may take over a round trip.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a group is tried again, where others were in the way.
-const TRYING: Duration = Duration::from_secs(5);
+/// How often a group is tried, where others were in the way: each of them is for a second.
+const TRIES: usize = 5;
 /// How long what became of a commit is asked for, and how often.
 const ASKING: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -157,7 +154,7 @@ impl Desk {
     }
 
     async fn make_group(&self, group: &Group) -> Vec<Result<Head, StoreError>> {
-        let deadline = clock::steady() + TRYING;
+        let mut tries = 1;
         let error = loop {
             match self.attempt(group).await {
                 Ok(Made { results, head }) => {
@@ -167,8 +164,9 @@ impl Desk {
                     }
                     return results;
                 }
-                Err(Fault::Passing(error)) if clock::steady() < deadline => {
+                Err(Fault::Passing(error)) if tries < TRIES => {
                     tracing::debug!(%error, "changes are tried again");
+                    tries += 1;
                     sleep(PAUSE).await;
                 }
                 Err(Fault::Unknown) => break StoreError::Unknown,
@@ -213,20 +211,21 @@ impl Desk {
 
     /// Asks what became of a commit that was not answered.
     async fn look_up(&self, mut attempt: Attempt<'_>) -> Result<Made, Fault> {
-        let deadline = clock::steady() + ASKING;
-        while clock::steady() < deadline {
-            let asked = timeout(ASKING, async {
-                let client = self.pool.get().await.map_err(Fault::of_pool)?;
-                attempt.look_up(&client).await
-            });
-            match asked.await {
-                Ok(Ok(Some(true))) => return Ok(attempt.made()),
-                Ok(Ok(Some(false))) => return Err(Fault::Passing(Error::Silent)),
-                Ok(_) => sleep(PAUSE).await,
-                Err(_) => break,
+        let decided = timeout(ASKING, async {
+            loop {
+                if let Ok(client) = self.pool.get().await
+                    && let Ok(Some(is_made)) = attempt.look_up(&client).await
+                {
+                    return is_made;
+                }
+                sleep(PAUSE).await;
             }
+        });
+        match decided.await {
+            Ok(true) => Ok(attempt.made()),
+            Ok(false) => Err(Fault::Passing(Error::Silent)),
+            Err(_) => Err(Fault::Unknown),
         }
-        Err(Fault::Unknown)
     }
 
     /// Gives a connection back as it was, unless it does not answer.
