@@ -9,7 +9,7 @@ use crate::{
 };
 use counterfoil_core::{
     index::Index,
-    lease::{BootTime, Lease, Tailed},
+    lease::{BootTime, Lease, Tailed, Term},
     ledger::{self, Broken, Change, Head},
 };
 use std::{
@@ -127,7 +127,7 @@ impl Replica {
     /// For how much longer it may be trusted as things are; none, where that has no end.
     pub(crate) fn lease_left(&self) -> Option<Duration> {
         let term = self.lease.get().map(|lease| lease.term());
-        let ends = term.map_or(BootTime::default(), |term| term.ends());
+        let ends = term.map_or(BootTime::default(), Term::ends);
         (ends != BootTime::MAX).then(|| ends.since(clock::boot()))
     }
 

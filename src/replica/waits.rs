@@ -187,17 +187,14 @@ impl Poller {
             };
             // The clock first: rows that were asked for before a change tell nothing of it.
             let asked = clock::boot();
-            match timeout(ANSWER, self.read()).await {
-                Ok(Some((rows, lengths))) => {
-                    let rows = Rows::new(asked, rows, lengths);
-                    let now = clock::boot();
-                    self.shared.tell(now, |wait| wait.read(&rows, now));
-                }
-                _ => {
-                    self.line = None;
-                    let now = clock::boot();
-                    self.shared.tell(now, |wait| wait.passed(now));
-                }
+            if let Ok(Some((rows, lengths))) = timeout(ANSWER, self.read()).await {
+                let rows = Rows::new(asked, rows, lengths);
+                let now = clock::boot();
+                self.shared.tell(now, |wait| wait.read(&rows, now));
+            } else {
+                self.line = None;
+                let now = clock::boot();
+                self.shared.tell(now, |wait| wait.passed(now));
             }
             let sleep = rest.min(deadline.since(clock::boot()));
             tokio::select! {

@@ -286,7 +286,7 @@ impl Service {
         ];
         let asker = Asker { actor, standing: *standing };
         match self.commit(asker, at, first.into_iter().chain(joined)).await {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             // Somebody was quicker, or it was withdrawn meanwhile, or is worth nothing any more.
             Err(StoreError::Conflict | StoreError::Outranked) => Err(gone()),
             Err(error) => Err(error.into()),

@@ -79,19 +79,20 @@ fn lead(filter: &TokenFilter) -> Option<(&'static str, Parameter, Parameter)> {
     fn of<T: ToSql + Clone + Send + Sync + 'static>(
         column: &'static str,
         value: T,
-    ) -> Option<(&'static str, Parameter, Parameter)> {
-        Some((column, Box::new(value.clone()), Box::new(value)))
+    ) -> (&'static str, Parameter, Parameter) {
+        (column, Box::new(value.clone()), Box::new(value))
     }
     if filter.digest.is_some() || filter.external_id.is_some() {
         // There are few.
-        None
-    } else if let Some(owner) = filter.owner {
+        return None;
+    }
+    Some(if let Some(owner) = filter.owner {
         of("owner", owner.as_bytes().to_vec())
     } else if let Some(organization) = filter.organization {
         of("organization", organization.as_bytes().to_vec())
     } else {
         of("api", sought(filter.api.as_deref()?))
-    }
+    })
 }
 
 /// A field as JSON writes it is a text in JSON, or what was given. The database reads no JSON

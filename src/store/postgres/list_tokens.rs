@@ -77,7 +77,9 @@ pub(super) fn first_of_each(ways: Vec<Way>) -> Query {
     let array = |way: &Way| format!("ARRAY (SELECT id FROM ({}) AS found LIMIT {MANY})", way.ids);
     let arrays: Vec<String> = ways.iter().map(array).collect();
     let mut query = Query::new(&format!("SELECT {}", arrays.join(", ")));
-    ways.into_iter().for_each(|way| query.give_all(way.parameters));
+    for way in ways {
+        query.give_all(way.parameters);
+    }
     query
 }
 

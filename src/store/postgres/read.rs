@@ -37,7 +37,7 @@ pub(super) async fn organization(
     one(client, &sql, &[&id.as_bytes().as_slice()], organization_row).await
 }
 
-pub(super) fn organizations(filter: OrganizationFilter, page: Page<OrganizationId>) -> Query {
+pub(super) fn organizations(filter: &OrganizationFilter, page: Page<OrganizationId>) -> Query {
     let mut query = Query::new(ORGANIZATION);
     query.and_if("name = ?", filter.name.as_deref().map(sought));
     query.and_if("external_id = ?", filter.external_id.as_deref().map(sought));

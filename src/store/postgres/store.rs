@@ -58,7 +58,7 @@ impl Store for Postgres {
     ) -> Result<Vec<StoredOrganization>, StoreError> {
         self.ask(move |client| {
             Box::pin(async move {
-                read::organizations(filter, page).all(client, read::organization_row).await
+                read::organizations(&filter, page).all(client, read::organization_row).await
             })
         })
         .await

@@ -328,7 +328,9 @@ pub(super) fn counts(filter: &UsageFilter, page: Page<UsageKey>) -> Query {
     if !of_some {
         query.and(&condition);
     }
-    hours.into_iter().for_each(|hour| query.give(hour));
+    for hour in hours {
+        query.give(hour);
+    }
     if let Some((token, hour, outcome)) = &page.after {
         query.give(token.as_bytes().to_vec());
         query.give(hour.as_millis());
