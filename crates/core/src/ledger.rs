@@ -605,9 +605,9 @@ mod tests {
     #[test]
     fn what_a_later_version_wrote_is_not_guessed_at() {
         let detail = serde_json::to_string(&change("one")).unwrap();
-        assert_eq!(forged(&detail, |entry| entry.form = FORM + 1), Err(Broken::Unreadable));
+        assert_eq!(forged(&detail, |entry| entry.form = FORM + 1), Err(Broken::UnknownKind));
         let unknown = detail.replace("organization_created", "organization_merged");
-        assert_eq!(forged(&unknown, |_| {}), Err(Broken::Unreadable));
-        assert_eq!(forged("", |_| {}), Err(Broken::Unreadable));
+        assert_eq!(forged(&unknown, |_| {}), Err(Broken::UnknownKind));
+        assert_eq!(forged("", |_| {}), Err(Broken::UnknownKind));
     }
 }
