@@ -27,7 +27,10 @@ use std::{
     io::IsTerminal as _,
     sync::{Arc, atomic::AtomicU64},
 };
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Sends logs to standard error, as lines for people or as JSON.
 ///
@@ -41,7 +44,7 @@ pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_logged));
     if for_people {
         let colours = std::io::stderr().is_terminal();
         registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()?;
@@ -50,6 +53,12 @@ pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
         registry.with(json).try_init()?;
     }
     Ok(())
+}
+
+/// Whatever level is asked for: the client of PostgreSQL tells what statements are given, and
+/// among that are digests, hashes of passwords and secrets of second factors.
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || !metadata.target().starts_with("tokio_postgres")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -275,5 +284,43 @@ impl Collector for CertificateCollector {
         let help = "For how many days a listener's certificate is good";
         let kind = days.metric_type();
         days.encode(encoder.encode_descriptor("certificate_days_left", help, None, kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io, sync::Mutex};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_statements_are_given_is_never_logged() {
+        let written = Written::default();
+        let writer = written.clone();
+        let everything = EnvFilter::new("trace,tokio_postgres::query=trace");
+        let registry =
+            tracing_subscriber::registry().with(everything).with(filter_fn(may_be_logged));
+        let subscriber = registry.with(fmt::layer().with_writer(move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "tokio_postgres::query", "a secret");
+            tracing::trace!(target: "tokio_postgres::prepare", "a secret");
+            tracing::info!(target: "tokio_postgres", "a notice");
+            tracing::debug!(target: "counterfoil", "a detail");
+        });
+        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(!written.contains("a secret"), "{written}");
+        assert!(written.contains("a notice") && written.contains("a detail"), "{written}");
     }
 }
