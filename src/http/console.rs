@@ -116,7 +116,8 @@ pub(crate) fn routes(console: Arc<Console>) -> Router {
         .merge(token::routes())
         .merge(access_tokens::routes())
         .merge(assets::routes())
-        .layer(seen)
+        // Only where something can be changed: what is not there costs the database nothing.
+        .route_layer(seen)
         .layer(middleware::from_fn_with_state(console.clone(), guard::changes_from_here))
         .with_state(console)
 }
