@@ -215,10 +215,11 @@ impl Door {
     }
 
     /// What this node does not know the database may, as long as it cannot be heard: then
-    /// nobody can say that there is no such token.
+    /// nobody can say that there is no such token. Whatever else looks like that from outside
+    /// looks like it then, too: else the answer would tell that the string was once a token.
     #[cold]
-    fn unless_missed(&self, refusal: Refusal) -> Refusal {
-        if refusal.code == Code::UnknownToken && self.replica.may_miss_tokens() {
+    pub(crate) fn unless_missed(&self, refusal: Refusal) -> Refusal {
+        if refusal.code.outward() == Code::UnknownToken && self.replica.may_miss_tokens() {
             return Refusal::new(Code::NodeStale);
         }
         refusal

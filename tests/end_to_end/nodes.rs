@@ -1,6 +1,7 @@
 //! Three nodes on one database: whatever happens to nodes, to the database and to what is
 //! between them, a token that was revoked is accepted by no request that comes later.
 
+mod alike;
 mod one;
 mod outage;
 mod storm;
@@ -110,9 +111,13 @@ impl Nodes {
 }
 
 fn installation(upstream: &Upstream, url: &str) -> Installation {
-    let configuration = format!("[api.orders]\nupstream = \"{}\"\n", upstream.url());
+    let upstream = upstream.url();
+    let configuration = format!(
+        "[api.orders]\nupstream = \"{upstream}\"\n[api.bills]\nupstream = \"{upstream}\"\n"
+    );
     let mut installation = Installation::new(&configuration);
     installation.set("COUNTERFOIL_DATABASE_URL", url);
+    installation.set("COUNTERFOIL_FORWARD_AUTH_PROXY", "envoy");
     // A line for each refusal would be most of the work.
     let level = "warn,counterfoil::replica=info,counterfoil::cli::serve=info";
     installation.set("COUNTERFOIL_LOG_LEVEL", level);

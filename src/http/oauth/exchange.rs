@@ -120,7 +120,7 @@ impl Exchange {
         // A signature that is not ours is looked at once.
         let is_unknown = found.is_none() && asked.is_some_and(access_token::is_plausible);
         let judged = if is_unknown && self.common.replica.index().is_some() {
-            Err(Refusal::new(Code::UnknownToken))
+            Err(door.unless_missed(Refusal::new(Code::UnknownToken)))
         } else {
             door.judge(seen, Requirement::Any)
         };
