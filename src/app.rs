@@ -53,7 +53,7 @@ impl App {
         let (follower, path) = (replica.clone(), directory.path().to_owned());
         if let Some(server) = &config.database.server {
             // Changes come from the ledger, whichever node has made them.
-            let store = Arc::new(Postgres::open(server, Box::new(|_| {})).await?);
+            let store = Arc::new(Postgres::open(server).await?);
             return Self::on(config, store, replica, Some(path));
         }
         let store = Arc::new(Sqlite::open(

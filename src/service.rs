@@ -118,6 +118,13 @@ pub(crate) enum ServiceError {
     /// The store cannot do it now; later it may.
     #[error("{0}")]
     Unavailable(String),
+    /// Not every node could apply it.
+    #[error(
+        "nothing was changed: at least one node that shares the database runs an older version \
+         of Counterfoil, which does not know this kind of change; upgrade all nodes first, the \
+         log names those that are older"
+    )]
+    OlderNodes,
     /// Whether it was done nobody can say.
     #[error("whether this was done is unknown; look before you try again")]
     Unknown,
@@ -137,6 +144,7 @@ impl From<StoreError> for ServiceError {
             StoreError::Unavailable(why) => {
                 Self::Unavailable(format!("nothing was changed, because {why}"))
             }
+            StoreError::OlderNodes => Self::OlderNodes,
             StoreError::Unknown => Self::Unknown,
         }
     }

@@ -54,6 +54,13 @@ pub(crate) struct Order {
     pub(crate) once: Option<Once>,
 }
 
+impl Order {
+    /// Which version of the list of kinds has to be known for what it changes to be applied.
+    fn needs(&self) -> u32 {
+        self.changes.iter().map(|(change, _)| change.since()).max().unwrap_or_default()
+    }
+}
+
 /// Somebody's rank in an organization, on which a decision rests: they are a live member there
 /// who may do as much as this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +94,9 @@ pub(crate) enum StoreError {
     /// Whether it was done is not known.
     #[error("whether the change was made is unknown")]
     Unknown,
+    /// Nothing was changed: not every node could have applied it.
+    #[error("a node that shares the database is of an older version, and could not apply this")]
+    OlderNodes,
     /// Nothing was changed, and it is not the caller's fault.
     #[error("the database cannot do this now: {0}")]
     Unavailable(String),

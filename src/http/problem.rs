@@ -104,6 +104,10 @@ impl From<ServiceError> for Problem {
             ServiceError::Unavailable(detail) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             }
+            // Nothing is wrong with what was asked for: after the upgrade it is done as it stands.
+            ServiceError::OlderNodes => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "older_nodes", error.to_string())
+            }
             ServiceError::Unknown => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", error.to_string())
             }

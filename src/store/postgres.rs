@@ -42,7 +42,6 @@ pub(crate) use error::OpenError;
 
 use super::StoreError;
 use connect::Alone;
-use counterfoil_core::ledger::Head;
 use deadpool_postgres::{Client, Object, Pool, Transaction};
 use error::Error;
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -54,10 +53,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The answer to a question, once the database has given it.
 type Answer<'c, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'c>>;
 
-/// Told of the ledger's head once an order is durable, before whoever asked is answered; of
-/// several at a time in whichever order. The entries are the ledger's to tell.
-pub(crate) type Committed = Box<dyn Fn(Head) + Send + Sync>;
-
 /// A PostgreSQL database that other processes may have, too.
 pub(crate) struct Postgres {
     pool: Pool,
@@ -67,14 +62,14 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     /// Opens a database, and makes its tables where there are none.
-    pub(crate) async fn open(settings: &Settings, committed: Committed) -> Result<Self, OpenError> {
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, OpenError> {
         let pool = connect::readers(settings)?;
         let mut client = connect::first(&pool).await?;
         check::server(&client).await?;
         check::may_write(&client).await?;
         migrate::migrate(&mut client).await?;
         drop(client);
-        let writer = Writer::start(settings, committed).await?;
+        let writer = Writer::start(settings).await?;
         Ok(Self { pool, alone: Arc::new(Alone::new(settings)?), writer })
     }
 

@@ -41,7 +41,7 @@ use counterfoil_core::{
     account::{Email, Rank},
     id::{AccountId, InvitationId, OrganizationId, RequestId, TokenId},
     index::Index,
-    ledger::Head,
+    ledger::{Head, KNOWS},
     token::Digest,
 };
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
@@ -68,6 +68,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0011_halves.sql"),
     include_str!("../../migrations/sqlite/0012_addresses.sql"),
 ];
+
+/// The step that came with each version of the list of kinds: it keeps programs out that do not
+/// know them.
+const CAME_WITH_KINDS: [usize; KNOWS as usize] = [12];
+const _: () = assert!(CAME_WITH_KINDS[KNOWS as usize - 1] <= MIGRATIONS.len());
 
 /// A SQLite database in a data directory that this process alone has.
 pub(crate) struct Sqlite {

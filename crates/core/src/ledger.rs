@@ -14,7 +14,9 @@ use sha2::{Digest as _, Sha256};
 /// The version of the entries' form that this program writes.
 const FORM: u8 = 1;
 
-/// Which kinds of changes this program can take in: the version of their list.
+/// Which kinds of changes this program can take in: the version of their list. A kind that is
+/// new makes it one more, and so does anything about a kind that earlier programs would read
+/// past: those apply what they can read.
 pub const KNOWS: u32 = 1;
 
 /// Entropy that keeps a commitment from being guessed.

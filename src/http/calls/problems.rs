@@ -91,8 +91,9 @@ const KINDS: &[Kind] = &[
     Kind {
         status: StatusCode::SERVICE_UNAVAILABLE,
         name: "ServiceUnavailable",
-        about: "Not now; later it may work. With `outcome_unknown` it may have been done: look.",
-        codes: &["node_stale", "busy", "unavailable", "outcome_unknown"],
+        about: "Not now; later it may work. With `outcome_unknown` it may have been done: look. With \
+                `older_nodes` it will work once all nodes are of one version.",
+        codes: &["node_stale", "busy", "unavailable", "outcome_unknown", "older_nodes"],
     },
 ];
 

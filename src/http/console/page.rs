@@ -94,7 +94,9 @@ impl From<ServiceError> for Trouble {
                 Self::Later { seconds: wait.as_secs().max(1), why: sentence(&why) }
             }
             ServiceError::Unavailable(why) => Self::Unavailable(why),
-            ServiceError::Unknown => Self::Unavailable(error.to_string()),
+            ServiceError::OlderNodes | ServiceError::Unknown => {
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }

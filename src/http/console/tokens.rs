@@ -125,6 +125,7 @@ async fn issue(
                 ServiceError::Busy(_)
                 | ServiceError::TooOften { .. }
                 | ServiceError::Unavailable(_)
+                | ServiceError::OlderNodes
                 | ServiceError::Unknown => (StatusCode::SERVICE_UNAVAILABLE, Some(nonce)),
                 ServiceError::Invalid { .. } | ServiceError::NotFound(_) => {
                     (StatusCode::UNPROCESSABLE_ENTITY, Some(nonce))

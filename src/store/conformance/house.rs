@@ -100,7 +100,7 @@ impl House {
             }
             Ground::Postgres(database) => {
                 let settings = database.settings();
-                Arc::new(Postgres::open(&settings, Box::new(|_| {})).await.unwrap())
+                Arc::new(Postgres::open(&settings).await.unwrap())
             }
         };
         replica.load(&*store, Box::new(|_, _| {})).await.unwrap();

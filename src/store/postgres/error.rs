@@ -23,9 +23,23 @@ pub(super) enum Error {
     /// The replay of the ledger failed.
     #[error("the ledger cannot be replayed: {0}")]
     Replay(#[from] rusqlite::Error),
+    /// A program that knows more has brought it further.
+    #[error(transparent)]
+    Newer(#[from] Newer),
     /// Nothing came back in time.
     #[error("the database does not answer")]
     Silent,
+}
+
+/// A database that this program does not understand any more.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the database was made by a newer version of Counterfoil (schema {found}; this one knows \
+     {known}); start that version"
+)]
+pub(crate) struct Newer {
+    pub(super) found: usize,
+    pub(super) known: usize,
 }
 
 impl From<Error> for StoreError {
@@ -111,6 +125,12 @@ pub(crate) enum OpenError {
     Unreachable(String),
     #[error("the database refuses this user: {0}; look at user and password in database.url")]
     NotLetIn(String),
+    #[error(
+        "the database shows a certificate that is not accepted: {0}; look whether \
+         database.ca_file has the authority that has issued it, and database.url the host that \
+         it names"
+    )]
+    NotTheServer(rustls::Error),
     #[error("connections to the database cannot be made: {0}")]
     Settings(String),
     #[error(
@@ -144,17 +164,26 @@ pub(crate) enum OpenError {
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}"
     )]
     MayNotWrite { user: String, table: String },
+    #[error(transparent)]
+    Newer(Newer),
     #[error(
-        "the database was made by a newer version of Counterfoil (schema {found}; this one knows {known})"
+        "the database has to be brought up to date, and somebody keeps a lock on what has to be \
+         changed: {0}; wait for what is under way there, a backup perhaps, and start anew"
     )]
-    Newer { found: usize, known: usize },
+    Locked(String),
     #[error("the database cannot be prepared: {0}")]
     Tables(String),
 }
 
 impl From<Error> for OpenError {
     fn from(error: Error) -> Self {
-        Self::Tables(error.to_string())
+        match error {
+            Error::Newer(newer) => Self::Newer(newer),
+            Error::Postgres(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                Self::Locked(describe(&error))
+            }
+            error => Self::Tables(error.to_string()),
+        }
     }
 }
 
@@ -173,6 +202,10 @@ impl OpenError {
         }
         let cause = std::error::Error::source(error);
         let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+        let certificate = cause.and_then(|cause| cause.get_ref()?.downcast_ref::<rustls::Error>());
+        if let Some(error @ rustls::Error::InvalidCertificate(_)) = certificate {
+            return Self::NotTheServer(error.clone());
+        }
         // What the client says of a server that takes no changes.
         if cause.is_some_and(|cause| cause.to_string().contains("does not allow writes")) {
             return Self::ReadOnly;

@@ -3,7 +3,7 @@
 use super::{
     copy::{Rows, at, bytes_at, snapshot},
     error::Error,
-    ledger, nodes,
+    ledger, migrate, nodes,
 };
 use crate::store::{
     Progress,
@@ -38,6 +38,9 @@ pub(super) async fn load(
     progress: Progress,
 ) -> Result<Loaded, Error> {
     let snapshot = snapshot(client).await?;
+    // It may have been brought further since it was opened, and hold what comes of kinds that
+    // this program does not know.
+    migrate::knows_all(&snapshot).await?;
     let head = ledger::head(&snapshot).await?;
     let loaded = nodes::loaded(&snapshot.query_one(nodes::CLUSTER, &[]).await?, head)?;
     let count = snapshot.query_one("SELECT count(*) FROM token", &[]).await?;

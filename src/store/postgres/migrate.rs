@@ -2,10 +2,13 @@
 
 use super::{
     check,
-    error::{Error, OpenError},
+    error::{Error, Newer, OpenError, describe},
 };
 use crate::clock;
-use deadpool_postgres::{Client, Transaction};
+use counterfoil_core::ledger::KNOWS;
+use deadpool_postgres::{Client, GenericClient, Transaction};
+use std::time::Duration;
+use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
 /// Which of the steps have been made.
@@ -14,39 +17,72 @@ const STEPS: &str = "CREATE TABLE IF NOT EXISTS schema_step
 
 const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/postgres/0001_begin.sql")];
 
+/// The step that came with each version of the list of kinds: a program that does not know a
+/// kind must not load what has come of it, and it is the step that keeps it out.
+const CAME_WITH_KINDS: [usize; KNOWS as usize] = [1];
+const _: () = assert!(CAME_WITH_KINDS[KNOWS as usize - 1] <= MIGRATIONS.len());
+
+/// How often a step is tried, where somebody holds a lock: each time it waits for a second, in
+/// which whoever comes later waits behind it.
+const TRIES: usize = 30;
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Applies what is missing. Of several programs that begin at once one does it, and the others
 /// wait for that.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), OpenError> {
-    let found = steps(client).await?;
-    if found < MIGRATIONS.len() {
-        check::may_create(client).await?;
-        return Ok(make(client).await?);
-    }
-    if found > MIGRATIONS.len() {
-        return Err(OpenError::Newer { found, known: MIGRATIONS.len() });
-    }
-    Ok(())
+    bring_to(client, MIGRATIONS).await
 }
 
-/// How many steps have been made there.
-async fn steps(client: &Client) -> Result<usize, Error> {
+async fn bring_to(client: &mut Client, migrations: &[&str]) -> Result<(), OpenError> {
+    if made(client, migrations.len()).await? == migrations.len() {
+        return Ok(());
+    }
+    check::may_create(client).await?;
+    create(client).await?;
+    let mut tries = 1;
+    loop {
+        match make(client, migrations).await {
+            Err(Error::Postgres(error))
+                if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && tries < TRIES =>
+            {
+                tracing::warn!(error = %describe(&error), "the database is to be brought up to date, and somebody has a lock there; trying again");
+                tries += 1;
+                sleep(PAUSE).await;
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
+/// How many steps have been made there; fails where that is more than are known.
+async fn made(client: &Client, known: usize) -> Result<usize, Error> {
     let exists = client.query_one("SELECT to_regclass('schema_step') IS NOT NULL", &[]).await?;
-    if !exists.try_get::<_, bool>(0)? {
-        return Ok(0);
-    }
-    let row = client.query_one("SELECT count(*) FROM schema_step", &[]).await?;
-    Ok(usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX))
+    if exists.try_get(0)? { steps(client, known).await } else { Ok(0) }
 }
 
-async fn make(client: &mut Client) -> Result<(), Error> {
+/// Refuses a database that has been brought further than this program knows.
+pub(super) async fn knows_all(client: &impl GenericClient) -> Result<(), Error> {
+    steps(client, MIGRATIONS.len()).await.map(drop)
+}
+
+async fn steps(client: &impl GenericClient, known: usize) -> Result<usize, Error> {
+    let row = client.query_one("SELECT count(*) FROM schema_step", &[]).await?;
+    let found = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX);
+    if found > known { Err(Newer { found, known }.into()) } else { Ok(found) }
+}
+
+async fn create(client: &Client) -> Result<(), Error> {
     let made = client.batch_execute(STEPS).await;
     // Who makes it at the same moment is told that it is there.
     let is_there =
         [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
     made.or_else(|error| match error.code() {
         Some(code) if is_there.contains(code) => Ok(()),
-        _ => Err(error),
-    })?;
+        _ => Err(error.into()),
+    })
+}
+
+async fn make(client: &mut Client, migrations: &[&str]) -> Result<(), Error> {
     let transaction = client.transaction().await?;
     // A step on a large database takes its time, and whoever waits for it does.
     transaction
@@ -55,9 +91,10 @@ async fn make(client: &mut Client) -> Result<(), Error> {
              LOCK TABLE schema_step IN ACCESS EXCLUSIVE MODE",
         )
         .await?;
-    let row = transaction.query_one("SELECT count(*) FROM schema_step", &[]).await?;
-    let found = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX);
-    for (step, sql) in (1i32..).zip(MIGRATIONS).skip(found) {
+    let found = steps(&transaction, migrations.len()).await?;
+    // Other nodes go on meanwhile, and must not be kept from it by whoever keeps this one.
+    transaction.batch_execute("SET LOCAL lock_timeout = '1s'").await?;
+    for (step, sql) in (1i32..).zip(migrations).skip(found) {
         apply(&transaction, step, sql).await?;
     }
     transaction.commit().await?;
@@ -85,4 +122,42 @@ pub(super) async fn make_all(transaction: &Transaction<'_>) -> Result<(), Error>
         transaction.batch_execute(sql).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        Store as _,
+        postgres::{Postgres, tests::settings},
+    };
+    use counterfoil_support::postgres::Postgres as Cluster;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_keeps_a_step_from_being_made_keeps_nobody_else() {
+        let cluster = Cluster::start();
+        let database = cluster.create_database();
+        let settings = settings(&cluster, &database, cluster.user());
+        let store = Postgres::open(&settings).await.unwrap();
+        let mut holder = store.client().await.unwrap();
+        let backup = holder.transaction().await.unwrap();
+        let lock = "SET LOCAL idle_in_transaction_session_timeout = 0;
+            LOCK TABLE node IN ACCESS SHARE MODE";
+        backup.batch_execute(lock).await.unwrap();
+        let mut client = store.client().await.unwrap();
+        let stepping = tokio::spawn(async move {
+            let further = [MIGRATIONS, &["ALTER TABLE node ADD COLUMN further text"]].concat();
+            bring_to(&mut client, &further).await
+        });
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        while cluster.run(&database, waiting) == "0" {
+            tokio::task::yield_now().await;
+        }
+        // Behind the step, which gives way.
+        cluster.run(&database, "SET lock_timeout = '1min'; SELECT count(*) FROM node");
+        backup.commit().await.unwrap();
+        stepping.await.unwrap().unwrap();
+        cluster.run(&database, "SELECT further FROM node");
+        store.close().await;
+    }
 }

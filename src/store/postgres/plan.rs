@@ -14,12 +14,19 @@ use std::collections::HashSet;
 /// How many tokens one statement issues at most.
 const TOGETHER: usize = 500;
 
+/// The version of the list of kinds that every node knows which there ever was. In tests there
+/// is none, so that a kind that there is can stand for one that is new.
+const EVERYBODY_KNOWS: u32 = if cfg!(test) { 0 } else { 1 };
+
 /// The statements that make these orders, each if all before it did.
 pub(super) fn plan<'o>(
     orders: impl IntoIterator<Item = &'o Order>,
 ) -> Result<Vec<Statement>, Error> {
     let mut plan = Plan { statements: Vec::new(), pending: Pending::default() };
     for order in orders {
+        if order.needs() > EVERYBODY_KNOWS {
+            plan.statements.push(all_know(order.needs()));
+        }
         // Once for all of them, and before: an administrator may well end their own rank.
         plan.pending.standing.extend(order.standing);
         for (change, _) in &order.changes {
@@ -94,6 +101,14 @@ impl<'o> Plan<'o> {
         }
         Ok(())
     }
+}
+
+/// No node is older than this. One that comes later, and meets what it does not know, verifies
+/// nothing more: what is written is safe then too, and this only spares it that.
+fn all_know(version: u32) -> Statement {
+    let sql = "SELECT FROM node WHERE knows < $1";
+    let otherwise = StoreError::OlderNodes;
+    Statement { otherwise, ..Statement::of(Rows::Exactly(0), sql, given![i64::from(version)]) }
 }
 
 /// Each of them once.

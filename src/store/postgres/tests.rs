@@ -1,10 +1,17 @@
-//! What is told of a database that cannot be used.
+//! What is told of a database that cannot be used, or that older nodes use, too.
 
 use super::{OpenError, Postgres, Settings, TlsMode};
+use crate::store::{Nodes, Order, Store as _, StoreError};
+use counterfoil_core::{
+    Timestamp,
+    id::OrganizationId,
+    index::Index,
+    ledger::{Actor, Change},
+};
 use counterfoil_support::postgres::Postgres as Cluster;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-fn settings(cluster: &Cluster, database: &str, user: &str) -> Settings {
+pub(super) fn settings(cluster: &Cluster, database: &str, user: &str) -> Settings {
     let mut server = tokio_postgres::Config::new();
     server.host("127.0.0.1").port(cluster.port()).user(user).dbname(database);
     Settings {
@@ -17,7 +24,7 @@ fn settings(cluster: &Cluster, database: &str, user: &str) -> Settings {
 }
 
 async fn opened(settings: &Settings) -> Result<(), OpenError> {
-    Postgres::open(settings, Box::new(|_| {})).await.map(drop)
+    Postgres::open(settings).await.map(drop)
 }
 
 #[track_caller]
@@ -55,7 +62,7 @@ async fn what_is_missing_is_named_with_what_to_do() {
     let asynchronous = told(opened(&weak).await);
     assert!(asynchronous.contains("synchronous_commit = off"), "{asynchronous}");
 
-    cluster.run(&database, "INSERT INTO schema_step VALUES (2, 1)");
+    cluster.run(&database, "INSERT INTO schema_step VALUES (99, 1)");
     let newer = told(opened(&owner).await);
     assert!(newer.contains("made by a newer version"), "{newer}");
 
@@ -95,4 +102,55 @@ async fn tls_is_required_and_verified() {
         let without = told(opened(&wanted).await);
         assert!(without.contains("does not support TLS"), "{without}");
     }
+}
+
+fn order(n: u8) -> Order {
+    let organization = OrganizationId::new(Timestamp::from_millis(1), [n; 10]);
+    let change =
+        Change::OrganizationCreated { organization, name: n.to_string(), external_id: None };
+    let (at, actor) = (Timestamp::from_millis(1), Actor::Operator);
+    Order { at, actor, standing: None, changes: vec![(change, [n; 16])], once: None }
+}
+
+/// In tests every kind there is stands for one that is new.
+#[tokio::test]
+async fn a_new_kind_is_written_once_all_nodes_know_it() {
+    let cluster = Cluster::start();
+    let database = cluster.create_database();
+    let store = Postgres::open(&settings(&cluster, &database, cluster.user())).await.unwrap();
+    store.commit(order(1)).await.unwrap();
+    let node = |id: u8, knows: u8| {
+        let values = format!("('\\x{id:032x}', 1, 0, 0, {knows}, 'node-{id}')");
+        cluster.run(&database, &format!("INSERT INTO node VALUES {values}"));
+    };
+    node(1, 1);
+    node(2, 7);
+    store.commit(order(2)).await.unwrap();
+    node(3, 0);
+    // One alone, and several in one group.
+    let refused = store.commit(order(3)).await;
+    assert!(matches!(refused, Err(StoreError::OlderNodes)), "{refused:?}");
+    let all = futures_util::future::join_all((3..9).map(|n| store.commit(order(n)))).await;
+    for refused in all {
+        assert!(matches!(refused, Err(StoreError::OlderNodes)), "{refused:?}");
+    }
+    let written = || cluster.run(&database, "SELECT count(*), max(number) FROM ledger, head");
+    assert_eq!(written(), "2|2");
+    cluster.run(&database, "DELETE FROM node WHERE knows = 0");
+    store.commit(order(3)).await.unwrap();
+    assert_eq!(written(), "3|3");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn nothing_is_loaded_of_what_was_brought_further_meanwhile() {
+    let cluster = Cluster::start();
+    let database = cluster.create_database();
+    let store = Postgres::open(&settings(&cluster, &database, cluster.user())).await.unwrap();
+    let load = || Nodes::load(&store, Arc::new(Index::default()), Box::new(|_, _| {}));
+    load().await.unwrap();
+    cluster.run(&database, "INSERT INTO schema_step VALUES (99, 1)");
+    let error = load().await.unwrap_err().to_string();
+    assert!(error.contains("made by a newer version"), "{error}");
+    store.close().await;
 }

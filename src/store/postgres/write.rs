@@ -3,13 +3,13 @@
 //! commits. The head is locked in the second alone, and by nobody who might stand still there.
 
 use super::{
-    Committed, connect,
+    connect,
     error::{Error, Fault, OpenError},
     group::{Attempt, Group, Made},
     ledger,
 };
 use crate::store::{Order, Progress, StoreError};
-use counterfoil_core::ledger::Head;
+use counterfoil_core::ledger::{Head, KNOWS};
 use deadpool_postgres::{Client, Object, Pool};
 use std::{
     sync::{
@@ -39,6 +39,11 @@ const TRIES: usize = 5;
 const ASKING: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Those who do not know all kinds, for people.
+const OLDER_NODES: &str =
+    "SELECT string_agg(coalesce(name, encode(node, 'hex')), ', ' ORDER BY name)
+     FROM node WHERE knows < $1";
+
 type Answer = oneshot::Sender<Result<Head, StoreError>>;
 
 /// An order, and whom to tell what came of it.
@@ -57,10 +62,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(
-        settings: &connect::Settings,
-        committed: Committed,
-    ) -> Result<Self, OpenError> {
+    pub(super) async fn start(settings: &connect::Settings) -> Result<Self, OpenError> {
         let pool = connect::writers(settings, AT_ONCE)?;
         let client = connect::first(&pool).await?;
         let head =
@@ -70,7 +72,6 @@ impl Writer {
         let desk = Arc::new(Desk {
             queue: tokio::sync::Mutex::new(queue),
             pool,
-            committed,
             known: AtomicU64::new(head.number),
         });
         let tasks = TaskTracker::new();
@@ -106,7 +107,6 @@ impl Writer {
 struct Desk {
     queue: tokio::sync::Mutex<mpsc::Receiver<Job>>,
     pool: Pool,
-    committed: Committed,
     /// The number of an entry that was there before anything that is still under way.
     known: AtomicU64,
 }
@@ -160,7 +160,9 @@ impl Desk {
                 Ok(Made { results, head }) => {
                     if let Some(head) = head {
                         self.known.fetch_max(head.number, Ordering::Relaxed);
-                        (self.committed)(head);
+                    }
+                    if results.iter().any(|made| matches!(made, Err(StoreError::OlderNodes))) {
+                        self.tell_of_older_nodes().await;
                     }
                     return results;
                 }
@@ -176,6 +178,18 @@ impl Desk {
         };
         tracing::error!(%error, orders = group.orders.len(), "changes could not be committed");
         group.orders.iter().map(|_| Err(error.clone())).collect()
+    }
+
+    /// Says in the log which nodes are in the way of a kind that is new.
+    async fn tell_of_older_nodes(&self) {
+        let Ok(client) = self.pool.get().await else { return };
+        let asked = async { client.query_one(OLDER_NODES, &[&i64::from(KNOWS)]).await };
+        let Ok(Ok(row)) = timeout(PATIENCE, asked).await else { return };
+        let nodes = row.try_get::<_, Option<String>>(0).ok().flatten().unwrap_or_default();
+        tracing::error!(
+            nodes,
+            "a change was refused, which these nodes of an older version could not apply; upgrade them first"
+        );
     }
 
     /// Makes the group, or nothing of it.

@@ -308,32 +308,42 @@ impl Subject {
 impl Change {
     /// The kind, as the entry names it.
     pub fn kind(&self) -> &'static str {
+        self.named().0
+    }
+
+    /// Since which version of the list of kinds there is this one: who knows an earlier one
+    /// cannot apply it. See [`KNOWS`](super::KNOWS).
+    pub fn since(&self) -> u32 {
+        self.named().1
+    }
+
+    fn named(&self) -> (&'static str, u32) {
         match self {
-            Self::OrganizationCreated { .. } => "organization_created",
-            Self::OrganizationChanged { .. } => "organization_changed",
-            Self::OrganizationClosed { .. } => "organization_closed",
-            Self::AccountCreated { .. } => "account_created",
-            Self::AccountChanged { .. } => "account_changed",
-            Self::AccountDisabled { .. } => "account_disabled",
-            Self::AccountEnabled { .. } => "account_enabled",
-            Self::PasswordSet { .. } => "password_set",
-            Self::SecondFactorSet { .. } => "second_factor_set",
-            Self::SecondFactorRemoved { .. } => "second_factor_removed",
-            Self::MembershipAdded { .. } => "membership_added",
-            Self::MembershipRankChanged { .. } => "membership_rank_changed",
-            Self::MembershipEnded { .. } => "membership_ended",
-            Self::InvitationMade { .. } => "invitation_made",
-            Self::InvitationWithdrawn { .. } => "invitation_withdrawn",
-            Self::InvitationAccepted { .. } => "invitation_accepted",
-            Self::TokenIssued(_) => "token_issued",
-            Self::TokenImported { .. } => "token_imported",
-            Self::TokenChanged { .. } => "token_changed",
-            Self::TokenPaused { .. } => "token_paused",
-            Self::TokenResumed { .. } => "token_resumed",
-            Self::TokenRotated { .. } => "token_rotated",
-            Self::TokenPreviousEnded { .. } => "token_previous_ended",
-            Self::TokenHandedOver { .. } => "token_handed_over",
-            Self::TokenRevoked { .. } => "token_revoked",
+            Self::OrganizationCreated { .. } => ("organization_created", 1),
+            Self::OrganizationChanged { .. } => ("organization_changed", 1),
+            Self::OrganizationClosed { .. } => ("organization_closed", 1),
+            Self::AccountCreated { .. } => ("account_created", 1),
+            Self::AccountChanged { .. } => ("account_changed", 1),
+            Self::AccountDisabled { .. } => ("account_disabled", 1),
+            Self::AccountEnabled { .. } => ("account_enabled", 1),
+            Self::PasswordSet { .. } => ("password_set", 1),
+            Self::SecondFactorSet { .. } => ("second_factor_set", 1),
+            Self::SecondFactorRemoved { .. } => ("second_factor_removed", 1),
+            Self::MembershipAdded { .. } => ("membership_added", 1),
+            Self::MembershipRankChanged { .. } => ("membership_rank_changed", 1),
+            Self::MembershipEnded { .. } => ("membership_ended", 1),
+            Self::InvitationMade { .. } => ("invitation_made", 1),
+            Self::InvitationWithdrawn { .. } => ("invitation_withdrawn", 1),
+            Self::InvitationAccepted { .. } => ("invitation_accepted", 1),
+            Self::TokenIssued(_) => ("token_issued", 1),
+            Self::TokenImported { .. } => ("token_imported", 1),
+            Self::TokenChanged { .. } => ("token_changed", 1),
+            Self::TokenPaused { .. } => ("token_paused", 1),
+            Self::TokenResumed { .. } => ("token_resumed", 1),
+            Self::TokenRotated { .. } => ("token_rotated", 1),
+            Self::TokenPreviousEnded { .. } => ("token_previous_ended", 1),
+            Self::TokenHandedOver { .. } => ("token_handed_over", 1),
+            Self::TokenRevoked { .. } => ("token_revoked", 1),
         }
     }
 
