@@ -5,6 +5,8 @@ mod alike;
 mod one;
 mod outage;
 mod storm;
+mod streams;
+mod upgrade;
 
 use crate::{
     installation::{ADA, Installation, Token},
@@ -44,12 +46,27 @@ struct Nodes {
 impl Nodes {
     /// Nodes that reach their database under these addresses, with leases of so many seconds.
     fn start(postgres: &Postgres, urls: &[String], lease: u32) -> Self {
+        Self::start_as(postgres, urls, lease, |_| {})
+    }
+
+    /// The same of installations about which there is something to set.
+    fn start_as(
+        postgres: &Postgres,
+        urls: &[String],
+        lease: u32,
+        set: impl Fn(&mut Installation),
+    ) -> Self {
         let upstream = Upstream::start();
-        let first = installation(&upstream, &postgres.url_of(DATABASE)).set_up();
-        let set = format!("UPDATE cluster SET lease_seconds = {lease}, wait_seconds = {lease}");
-        postgres.run(DATABASE, &set);
+        let installation = |url: &str| {
+            let mut installation = installation(&upstream, url);
+            set(&mut installation);
+            installation
+        };
+        let first = installation(&postgres.url_of(DATABASE)).set_up();
+        let length = format!("UPDATE cluster SET lease_seconds = {lease}, wait_seconds = {lease}");
+        postgres.run(DATABASE, &length);
         drop(first);
-        let start = |url: &String| Some(installation(&upstream, url).start());
+        let start = |url: &String| Some(installation(url).start());
         let servers = urls.iter().map(start).collect();
         let this = Self { servers, _upstream: upstream };
         (0..urls.len()).for_each(|node| this.wait_until_ready(node));
@@ -73,14 +90,15 @@ impl Nodes {
     }
 
     fn issue(&self, count: usize) -> Vec<Token> {
-        let mut operator = self.node(0).operator().unwrap();
+        (0..count).map(|_| self.issue_at(0)).collect()
+    }
+
+    fn issue_at(&self, node: usize) -> Token {
         let body = json!({"api": "orders", "owner": ADA}).to_string();
-        let issue = |_| {
-            let answer = operator.call("POST", "/v1/tokens", &body).unwrap();
-            assert_eq!(answer.status, 201, "{answer:?}");
-            Token::of(answer.json())
-        };
-        (0..count).map(issue).collect()
+        let mut operator = self.node(node).operator().unwrap();
+        let answer = operator.call("POST", "/v1/tokens", &body).unwrap();
+        assert_eq!(answer.status, 201, "{answer:?}");
+        Token::of(answer.json())
     }
 
     /// What a node's gateway answers to this token now.

@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod earlier;
 mod fill;
 mod fuzz;
 mod node;
@@ -28,6 +29,8 @@ Usage: cargo xtask <command>
 
   test                  install what is missing, then check and test everything
   rules                 check the house rules alone
+  earlier               build the release before this one, whose nodes tests have replaced by
+                        those of the present one; `test` does it, too
   bench [row...] [options]
                         measure, and print one table
       row               in-process, access-token, index-memory, forward-auth,
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["test"] => test::run(),
         ["rules"] => rules::run(),
+        ["earlier"] => earlier::ensure(),
         ["bench", options @ ..] => match bench::Options::parse(options) {
             Ok(options) => bench::run(&options).map(|()| true),
             Err(error) => return misused(&error.to_string()),

@@ -2,7 +2,7 @@
 
 use crate::packages::{self, CARGO_DENY, FOR_TESTS};
 use crate::process::{answer_within, cargo, name, root, succeeds};
-use crate::{node, python, rules};
+use crate::{earlier, node, python, rules};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -34,6 +34,8 @@ pub(crate) fn run() -> Result<bool> {
     dependencies(&mut report);
     report.step("programs of Python", python::ensure);
     report.step("programs of npm", node::ensure);
+    // Before the present one, which is to be what cargo leaves behind.
+    report.step("the release before", earlier::ensure);
     report.tests();
     Ok(report.print())
 }

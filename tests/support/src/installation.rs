@@ -25,8 +25,18 @@ pub struct Installation {
     home: TempDir,
     data: PathBuf,
     environment: Vec<(String, String)>,
+    /// What is called: a build of ours.
+    program: PathBuf,
     /// A program that calls ours, and its arguments; none: it is called directly.
     through: Vec<String>,
+}
+
+/// A build of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    Present,
+    /// The one before, which `cargo xtask earlier` builds.
+    Earlier,
 }
 
 /// A token as it was issued.
@@ -51,7 +61,9 @@ impl Installation {
     pub fn without_configuration() -> Self {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().join("data");
-        let mut installation = Self { home, data, environment: Vec::new(), through: Vec::new() };
+        let (environment, through) = (Vec::new(), Vec::new());
+        let program = built("counterfoil");
+        let mut installation = Self { home, data, environment, program, through };
         for listener in ["SERVER", "GATEWAY", "FORWARD_AUTH", "METRICS"] {
             installation.set(&format!("COUNTERFOIL_{listener}_LISTEN"), "127.0.0.1:0");
         }
@@ -80,6 +92,14 @@ impl Installation {
         self.environment.retain(|(name, _)| name != variable);
     }
 
+    /// Has the release before the present one called, or the present one again.
+    pub fn call(&mut self, release: Release) {
+        self.program = match release {
+            Release::Present => built("counterfoil"),
+            Release::Earlier => built("earlier/counterfoil"),
+        };
+    }
+
     /// Has ours called by another program.
     pub fn call_through(&mut self, program: Vec<String>) {
         self.through = program;
@@ -104,12 +124,11 @@ impl Installation {
 
     /// Our program, about to be called.
     pub fn command(&self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Command {
-        let program = built("counterfoil");
         let mut command = match &self.through[..] {
-            [] => Command::new(&program),
+            [] => Command::new(&self.program),
             [first, rest @ ..] => {
                 let mut command = Command::new(first);
-                command.args(rest).arg(&program);
+                command.args(rest).arg(&self.program);
                 command
             }
         };
@@ -194,5 +213,6 @@ pub fn example(name: &str) -> PathBuf {
 pub fn built(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let mut places = this.ancestors().skip(1).map(|directory| directory.join(name));
-    places.find(|file| file.is_file()).unwrap_or_else(|| panic!("{name} is not there"))
+    let found = places.find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not there; `cargo xtask test` makes it"))
 }
