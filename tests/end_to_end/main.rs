@@ -9,6 +9,7 @@ mod access_tokens;
 mod command_line;
 mod console;
 mod contracts;
+mod database;
 mod deploy;
 mod description;
 mod durability;

@@ -1,12 +1,15 @@
 //! A PostgreSQL cluster of a test's own, and databases in it.
 
-use crate::process::{Outcome, PATIENCE, Running, run};
+use crate::{
+    certificates::Pair,
+    process::{Outcome, PATIENCE, Running, run},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::TcpListener,
     os::unix::{
-        fs::{MetadataExt as _, chown},
+        fs::{MetadataExt as _, PermissionsExt as _, chown},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -134,10 +137,46 @@ impl Postgres {
     /// Runs statements by hand; what they return, a line for each row.
     #[track_caller]
     pub fn run(&self, database: &str, sql: &str) -> String {
+        run(&mut self.psql(database), sql.as_bytes()).done().out.trim_end().to_owned()
+    }
+
+    /// Runs statements within a transaction that goes on, with all that they lock, until what is
+    /// returned goes.
+    #[must_use]
+    pub fn hold(&self, database: &str, sql: &str) -> Running {
+        let mut holding = Running::start(&mut self.psql(database));
+        holding.say(&format!("BEGIN;\n{sql};\nSELECT 'held';\n"));
+        holding.wait_for_printed(|line| (line == "held").then_some(()));
+        holding
+    }
+
+    fn psql(&self, database: &str) -> Command {
         let mut command = Command::new(programs().join("psql"));
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database]);
         command.arg("-h").arg(&self.directory).args(["-p", &self.port.to_string(), "-f", "-"]);
-        run(&mut command, sql.as_bytes()).done().out.trim_end().to_owned()
+        command
+    }
+
+    /// Has it speak TLS, and show this.
+    pub fn show(&self, pair: &Pair) {
+        for (from, name) in [(&pair.certificate, "server.crt"), (&pair.key, "server.key")] {
+            let to = self.directory.join("data").join(name);
+            fs::copy(from, &to).unwrap();
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+            if let Some((user, group)) = unprivileged() {
+                chown(&to, Some(user), Some(group)).unwrap();
+            }
+        }
+        self.run("postgres", "ALTER SYSTEM SET ssl = on");
+        self.restart();
+    }
+
+    /// Has it ask everybody who comes over TCP for their password.
+    pub fn ask_for_passwords(&self) {
+        let file = self.directory.join("data/pg_hba.conf");
+        let ways = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("host all all 127.0.0.1/32 scram-sha-256\n{ways}")).unwrap();
+        self.restart();
     }
 
     /// Has all of it stand still: it takes connections, and answers nothing.

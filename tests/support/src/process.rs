@@ -104,6 +104,11 @@ impl Running {
         Self { child, log, out }
     }
 
+    /// Has it read this on its standard input.
+    pub fn say(&mut self, text: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
     /// The first line of its log that `choose` makes something of, waiting for it if need be.
     #[track_caller]
     pub fn wait_for_line<T>(&self, choose: impl Fn(&str) -> Option<T>) -> T {
