@@ -21,9 +21,7 @@ pub(super) async fn server(client: &Client) -> Result<(), OpenError> {
     let facts = client.query_one(FACTS, &[]).await.map_err(Error::from)?;
     let text = |name: &str| facts.try_get::<_, String>(name).map_err(Error::from);
     let number: i32 = facts.try_get("number").map_err(Error::from)?;
-    if number < OLDEST {
-        return Err(OpenError::TooOld { version: text("version")?, oldest: OLDEST / 10_000 });
-    }
+    is_new_enough(number, text("version")?)?;
     if facts.try_get("is_read_only").map_err(Error::from)? {
         return Err(OpenError::ReadOnly);
     }
@@ -38,6 +36,13 @@ pub(super) async fn server(client: &Client) -> Result<(), OpenError> {
         tracing::warn!(
             "the database runs with fsync = off: a power failure can lose or damage everything"
         );
+    }
+    Ok(())
+}
+
+fn is_new_enough(number: i32, version: String) -> Result<(), OpenError> {
+    if number < OLDEST {
+        return Err(OpenError::TooOld { version, oldest: OLDEST / 10_000 });
     }
     Ok(())
 }
@@ -70,5 +75,22 @@ pub(super) async fn may_write(client: &Client) -> Result<(), OpenError> {
             user: row.try_get(0).map_err(Error::from)?,
             table: row.try_get(1).map_err(Error::from)?,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_server_is_named_and_what_to_do() {
+        let of = |number, version: &str| is_new_enough(number, version.into());
+        let told = of(120_018, "12.18 (Debian 12.18-1)").unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "the database server is PostgreSQL 12.18 (Debian 12.18-1), and Counterfoil needs 13 or \
+             newer; upgrade the server"
+        );
+        assert!(of(130_000, "13.0").is_ok() && of(180_001, "18.1").is_ok());
     }
 }

@@ -134,7 +134,7 @@ async fn a_new_kind_is_written_once_all_nodes_know_it() {
     for refused in all {
         assert!(matches!(refused, Err(StoreError::OlderNodes)), "{refused:?}");
     }
-    let written = || cluster.run(&database, "SELECT count(*), max(number) FROM ledger, head");
+    let written = || cluster.run(&database, "SELECT count(*), max(head.number) FROM ledger, head");
     assert_eq!(written(), "2|2");
     cluster.run(&database, "DELETE FROM node WHERE knows = 0");
     store.commit(order(3)).await.unwrap();

@@ -23,8 +23,13 @@ fn earlier(postgres: &Postgres, count: usize, lease: u32) -> Nodes {
     Nodes::start_as(postgres, &urls, lease, |installation| installation.call(Release::Earlier))
 }
 
-/// What a balancer knows of a node: where it is, unless it is taken out.
-type Place = Mutex<Option<SocketAddr>>;
+/// What a balancer knows of a node.
+struct Place {
+    /// Held by whoever sends it a request, or replaces it.
+    address: Mutex<SocketAddr>,
+    /// No more requests are to begin: else whoever replaces it might never have its turn.
+    is_out: AtomicBool,
+}
 
 /// What clients know, and what they have seen.
 #[derive(Default)]
@@ -45,17 +50,15 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Shows a token that stays good to a node, and the one that was revoked last. Whoever takes the
-/// node out waits for the request that is under way.
+/// Shows a token that stays good to a node, and the one that was revoked last.
 fn show(place: &Place, live: &Token, doomed: &[Token], seen: &Seen) {
     while !seen.stop.load(Ordering::SeqCst) {
-        let place = place.lock().unwrap();
-        let Some(address) = *place else {
-            drop(place);
+        if place.is_out.load(Ordering::SeqCst) {
             thread::yield_now();
             continue;
-        };
-        let mut wire = Wire::<TcpStream>::connect(address).unwrap();
+        }
+        let address = place.address.lock().unwrap();
+        let mut wire = Wire::<TcpStream>::connect(*address).unwrap();
         let status = wire.exchange(judged(live)).unwrap().status;
         assert_eq!(status, 200, "a good token, at a node that is there");
         seen.accepted.fetch_add(1, Ordering::SeqCst);
@@ -97,8 +100,11 @@ fn nodes_are_replaced_one_by_one_while_everything_goes_on() {
     let live = nodes.issue(1).remove(0);
     let doomed = nodes.issue((NODES + 1) * EACH);
     let seen = Seen::default();
-    let places: Vec<Place> =
-        (0..NODES).map(|node| Mutex::new(Some(nodes.node(node).gateway))).collect();
+    let place = |node: usize| Place {
+        address: Mutex::new(nodes.node(node).gateway),
+        is_out: AtomicBool::new(false),
+    };
+    let places: Vec<Place> = (0..NODES).map(place).collect();
     let steps = || postgres.run(DATABASE, "SELECT count(*) FROM schema_step").parse::<usize>();
     assert_eq!(steps(), Ok(1));
     let brought_to = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres"));
@@ -117,9 +123,12 @@ fn nodes_are_replaced_one_by_one_while_everything_goes_on() {
                 nodes.is_taken_everywhere(&nodes.issue_at(node));
             }
             if round < NODES {
-                *places[round].lock().unwrap() = None;
+                let place = &places[round];
+                place.is_out.store(true, Ordering::SeqCst);
+                let mut address = place.address.lock().unwrap();
                 nodes.replace(round, Release::Present);
-                *places[round].lock().unwrap() = Some(nodes.node(round).gateway);
+                *address = nodes.node(round).gateway;
+                place.is_out.store(false, Ordering::SeqCst);
             }
         }
         drop(stop);
