@@ -72,7 +72,7 @@ impl App {
         directory: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-        let attempts = Arc::new(Attempts::new(clock::steady()));
+        let attempts = Arc::new(Attempts::new(clock::steady(), replica.nodes.clone()));
         let service = Arc::new(Service {
             waits: Waits::new(store.clone().nodes()),
             store: store.clone(),

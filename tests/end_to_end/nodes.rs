@@ -1,8 +1,10 @@
 //! Three nodes on one database: whatever happens to nodes, to the database and to what is
 //! between them, a token that was revoked is accepted by no request that comes later.
 
+mod guesses;
 mod one;
 mod outage;
+mod signing;
 mod storm;
 
 use crate::{
