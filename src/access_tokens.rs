@@ -89,7 +89,7 @@ impl AccessTokenKeys {
             self.ready.store(None);
             return Ok(());
         }
-        let policy = policy(config);
+        let policy = policy(config.signing.rotate);
         let ready = self.ready.load_full().filter(|ready| ready.signing.are_of(shared));
         let signing = if let Some(ready) = ready {
             // With the keys that there are, a full disk keeps no configuration away.
@@ -216,14 +216,14 @@ impl AccessTokens for AccessTokenKeys {
     }
 }
 
-/// How keys follow each other.
-pub(crate) fn policy(config: &Config) -> Policy {
-    Policy { rotate_every: config.signing.rotate, lead: LEAD, longest_lifetime: LONGEST }
+/// How keys follow each other, of which the next is made so long after one.
+pub(crate) fn policy(rotate_every: Seconds) -> Policy {
+    Policy { rotate_every, lead: LEAD, longest_lifetime: LONGEST }
 }
 
 /// The keys of a start, in the log.
 fn load(config: &Config, data: &Path, now: Timestamp) -> Result<SigningKeys, KeyFileError> {
-    let policy = policy(config);
+    let policy = policy(config.signing.rotate);
     let signing = if let Some(directory) = &config.signing.keys_directory {
         let in_use = config.apis.iter().filter_map(|protected| protected.api.access_tokens);
         let in_use: Vec<_> = in_use.map(|policy| policy.algorithm).collect();

@@ -32,6 +32,7 @@ mod variables;
 #[cfg(test)]
 pub(crate) use self::limiter::LimiterServer;
 pub(crate) use self::{
+    build::rotation,
     cors::{Cors, Origins},
     limiter::Limiter,
     mistake::Mistakes,

@@ -34,7 +34,10 @@ use counterfoil_core::{
 use key::Key;
 use published::Published;
 use shared::SharedKeys;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// The keys of this installation, in memory and on the disk. Signing and opening read one
 /// snapshot of them, and wait for nobody.
@@ -44,6 +47,8 @@ pub(crate) struct SigningKeys {
     published: ArcSwap<Published>,
     /// Held by whoever changes them.
     changing: Mutex<Told>,
+    /// How many files of shared keys cannot be used. Whoever asks does not wait for a disk.
+    mistakes: AtomicUsize,
 }
 
 /// Where keys come from.
@@ -60,8 +65,6 @@ enum Source {
 struct Told {
     complaints: Vec<String>,
     at: Option<Timestamp>,
-    /// How many of them are files that cannot be used.
-    mistakes: usize,
 }
 
 /// Something that was done to a key, for the log.
@@ -105,9 +108,14 @@ impl SigningKeys {
         policy: Policy,
     ) -> Result<(Self, Vec<Done>), KeyFileError> {
         let keys = files.load()?.into_iter().map(Arc::new).collect();
-        let published = ArcSwap::from_pointee(Published::new(keys, policy, None));
+        let published = Published::new(keys, policy, None);
         let source = Source::Own(files);
-        Self { source, published, changing: Mutex::default() }.begin(now, policy)
+        Self::of(source, published).begin(now, policy)
+    }
+
+    fn of(source: Source, published: Published) -> Self {
+        let published = ArcSwap::from_pointee(published);
+        Self { source, published, changing: Mutex::default(), mistakes: AtomicUsize::new(0) }
     }
 
     /// Where each algorithm has a key, a full disk is no reason to stop: the next tick tells.
@@ -231,7 +239,7 @@ impl SigningKeys {
 
     /// How many files of shared keys cannot be used.
     pub(crate) fn mistakes(&self) -> usize {
-        self.change().mistakes
+        self.mistakes.load(Ordering::Relaxed)
     }
 
     /// An access token that says this (RFC 9068), signed by the key whose turn it is now.

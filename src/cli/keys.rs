@@ -1,12 +1,13 @@
 //! `counterfoil keys`.
 
-use super::{Failure, Global, Listing, configuration, operator::Operator, output};
+use super::{Failure, Global, Listing, operator::Operator, output};
 use crate::{
-    access_tokens, clock,
+    access_tokens, clock, config,
     http::api::signing_keys::KeyView,
     signing::{self, MadeKeys},
 };
 use clap::Subcommand;
+use counterfoil_core::time::Seconds;
 use http::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -30,14 +31,17 @@ pub(crate) enum Command {
         /// Make the next ones, too, though they are not due
         #[arg(long)]
         early: bool,
+        /// How long after one key the next is due: what signing.rotate is at the nodes
+        #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = config::rotation)]
+        every: Seconds,
     },
 }
 
 const MAKE: &str = "\
 Where several nodes share a database, the keys are files that you hand to each of them \
 (signing.keys_directory). This makes the first keys, of each algorithm one, and later the next ones, \
-when signing.rotate in the configuration says so; at other times it does nothing, so that it may run \
-every day. It removes none, and names those that have done their work.
+once they are due; at other times it does nothing, so that it may run every day. It reads no \
+configuration, removes no key, and names those that have done their work.
 
 The first keys sign at once. Each later one signs a day after it was made: have it at every node by \
 then. Nodes read the directory every minute, and on SIGHUP.
@@ -61,7 +65,9 @@ Keys that several nodes share (signing.keys_directory) are files that no server 
 
 pub(crate) async fn run(global: &Global, command: &Command) -> Result<(), Failure> {
     let rotation = match command {
-        Command::Make { directory, early } => return make(global, directory, *early),
+        Command::Make { directory, early, every } => {
+            return make(global, directory, *early, *every);
+        }
         Command::List => None,
         Command::Rotate { at_once } => Some(*at_once),
     };
@@ -124,9 +130,8 @@ async fn rotate(global: &Global, operator: &Operator, at_once: bool) -> Result<(
     Ok(())
 }
 
-fn make(global: &Global, directory: &Path, early: bool) -> Result<(), Failure> {
-    let config = configuration::load(global)?;
-    let policy = access_tokens::policy(&config);
+fn make(global: &Global, directory: &Path, early: bool, every: Seconds) -> Result<(), Failure> {
+    let policy = access_tokens::policy(every);
     let done = signing::make_due(directory, policy, early, clock::now());
     let MadeKeys { made, keys, over } = done.map_err(anyhow::Error::from)?;
     let keys: Vec<KeyView> = keys.into_iter().map(KeyView::from).collect();

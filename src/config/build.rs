@@ -201,15 +201,18 @@ fn doors(settings: &settings::Doors, report: &mut Report<'_>) -> Result<Doors, N
 /// The shortest time between two keys: a key is published a day before it signs.
 const ROTATE: Seconds = Seconds::days(2);
 
+/// How long after one key the next is made.
+pub(crate) fn rotation(text: &str) -> Result<Seconds, String> {
+    let rotate = api::read_span(text)?;
+    if rotate < ROTATE {
+        return Err(format!("expected {ROTATE} at least"));
+    }
+    Ok(rotate)
+}
+
 fn signing(settings: &settings::Signing, report: &mut Report<'_>) -> Result<Signing, Noted> {
     let at = KeyPath::of(["signing"]);
-    let path = at.key("rotate");
-    let rotate = report.accept(&path, api::read_span(&settings.rotate)).and_then(|rotate| {
-        if rotate < ROTATE {
-            return Err(report.add(&path, format_args!("expected {ROTATE} at least")));
-        }
-        Ok(rotate)
-    });
+    let rotate = report.accept(&at.key("rotate"), rotation(&settings.rotate));
     let keys_directory = match settings.keys_directory.as_deref() {
         Some("") => Err(report.add(&at.key("keys_directory"), "expected a directory")),
         directory => Ok(directory.map(PathBuf::from)),

@@ -16,7 +16,6 @@ use super::{
     schedule::{self, Policy},
     told,
 };
-use arc_swap::ArcSwap;
 use counterfoil_core::{Timestamp, access_token::Algorithm, time::Seconds};
 use rustix::fs::OFlags;
 use std::{
@@ -26,7 +25,7 @@ use std::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, atomic::Ordering},
 };
 
 /// How often the directory is read again where it changes meanwhile.
@@ -171,11 +170,7 @@ impl SigningKeys {
             let (path, algorithm) = (directory.to_owned(), *algorithm);
             return Err(SharedKeyError::None { path, algorithm }.into());
         }
-        let this = Self {
-            source: Source::Shared(shared.clone()),
-            published: ArcSwap::from_pointee(published),
-            changing: Mutex::default(),
-        };
+        let this = Self::of(Source::Shared(shared.clone()), published);
         this.complain(&mut this.change(), &shared, Vec::new(), now);
         Ok(this)
     }
@@ -220,7 +215,7 @@ impl SigningKeys {
     ) {
         let published = self.published.load();
         let (mut errors, mut warnings) = (Vec::new(), Vec::new());
-        said.mistakes = mistakes.len();
+        self.mistakes.store(mistakes.len(), Ordering::Relaxed);
         errors.extend(mistakes.iter().map(ToString::to_string));
         for algorithm in Algorithm::ALL {
             let times = published.made(algorithm);

@@ -103,6 +103,21 @@ async fn no_session_begins_on_what_is_no_longer_so(kind: Kind) {
     // The old password had been found right just before.
     assert!(!keep(2, "old").await);
     assert!(keep(3, "new").await);
+    // Nor may one begin on the password alone where there is a second factor by now.
+    let twin = house.twin().await;
+    assert!(twin.keep_second_factor(factor(1, true, 7)).await.unwrap());
+    let with_code = async |n, code| {
+        let shown = Shown { password_hash: "new".into(), code };
+        house.store.keep_session(session(n, 1), Some(shown)).await.unwrap()
+    };
+    assert!(!with_code(5, false).await && with_code(5, true).await);
+    let half = StoredSession { is_complete: false, ..session(6, 1) };
+    let shown = Shown { password_hash: "new".into(), code: false };
+    assert!(house.store.keep_session(half, Some(shown)).await.unwrap());
+    twin.remove_second_factor(account).await.unwrap();
+    for n in [5, 6] {
+        assert!(house.store.end_session(session_id(n)).await.unwrap());
+    }
 
     let replace =
         async |n, by: StoredSession| house.store.replace_session(session_id(n), by).await.unwrap();
