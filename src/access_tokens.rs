@@ -21,6 +21,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// What an installation should know whose nodes would each have keys of their own.
+pub(crate) const OWN_KEYS_OF_MANY: &str = "\
+several nodes can share this database, and each makes signing keys of its own: an access token is \
+known at the node that issued it, and refused at all others. Give all of them the same keys \
+(signing.keys_directory, docs/many-nodes.md)";
+
 /// How long a key is published before it signs: longer than anybody keeps a list of keys.
 const LEAD: Seconds = Seconds::days(1);
 /// The longest that any API's access tokens may live.
@@ -75,27 +81,23 @@ impl AccessTokenKeys {
         let policies: BTreeMap<_, _> = policies.collect();
         let Some(directory) = self.directory.as_ref() else { return Ok(()) };
         // Who has never signed anything, is known by its having no keys.
-        let has_signed = KeyFiles::are_in(directory);
+        // Where keys are shared, others have signed.
+        let shared = config.signing.keys_directory.as_deref();
+        let has_signed = shared.is_some() || KeyFiles::are_in(directory);
         if policies.is_empty() {
             self.keep_lifetimes(directory, has_signed, &policies, now)?;
             self.ready.store(None);
             return Ok(());
         }
-        let policy =
-            Policy { rotate_every: config.signing.rotate, lead: LEAD, longest_lifetime: LONGEST };
-        let signing = if let Some(ready) = self.ready.load_full() {
+        let policy = policy(config.signing.rotate);
+        let ready = self.ready.load_full().filter(|ready| ready.signing.are_of(shared));
+        let signing = if let Some(ready) = ready {
             // With the keys that there are, a full disk keeps no configuration away.
             keep_up(&ready.signing, policy, now);
+            told(&ready.signing.look_again(policy, now));
             ready.signing.clone()
         } else {
-            let (signing, done) = SigningKeys::load(KeyFiles::open(directory)?, now, policy)?;
-            told(&done);
-            // What was done to keys while no server ran shows in which there are.
-            for key in signing.list(now) {
-                let algorithm = key.algorithm.name();
-                tracing::info!(algorithm, kid = %key.kid, standing = ?key.standing, "signing key");
-            }
-            Arc::new(signing)
+            Arc::new(load(config, directory, now)?)
         };
         self.keep_lifetimes(directory, has_signed, &policies, now)?;
         let issuer = config.server.public_url.clone().into();
@@ -121,6 +123,13 @@ impl AccessTokenKeys {
         let _configuring = self.configure_alone();
         let Some(ready) = self.ready.load_full() else { return };
         keep_up(&ready.signing, ready.policy, now);
+    }
+
+    /// Reads keys again that are shared; blocks.
+    pub(crate) fn look_again(&self, now: Timestamp) {
+        let _configuring = self.configure_alone();
+        let Some(ready) = self.ready.load_full() else { return };
+        told(&ready.signing.look_again(ready.policy, now));
     }
 
     /// All published keys (RFC 7517), as JSON; none where there are no access tokens.
@@ -173,6 +182,14 @@ impl AccessTokenKeys {
         self.lifetimes.load().last_end(api, at)
     }
 
+    /// For how many algorithms the schedule wants a key that is not there, and how many files of
+    /// shared keys cannot be used; none where there are no access tokens.
+    pub(crate) fn lacks(&self, now: Timestamp) -> Option<(usize, usize)> {
+        let ready = self.ready.load();
+        let signing = &ready.as_ref()?.signing;
+        Some((signing.due(now), signing.mistakes()))
+    }
+
     /// In whose name they sign.
     pub(crate) fn issuer(&self) -> Option<Box<str>> {
         self.ready.load().as_ref().map(|ready| ready.issuer.clone())
@@ -197,6 +214,34 @@ impl AccessTokens for AccessTokenKeys {
         let ready = ready.as_ref()?;
         ready.signing.open(text).filter(|access_token| access_token.issuer == ready.issuer)
     }
+}
+
+/// How keys follow each other, of which the next is made so long after one.
+pub(crate) fn policy(rotate_every: Seconds) -> Policy {
+    Policy { rotate_every, lead: LEAD, longest_lifetime: LONGEST }
+}
+
+/// The keys of a start, in the log.
+fn load(config: &Config, data: &Path, now: Timestamp) -> Result<SigningKeys, KeyFileError> {
+    let policy = policy(config.signing.rotate);
+    let signing = if let Some(directory) = &config.signing.keys_directory {
+        let in_use = config.apis.iter().filter_map(|protected| protected.api.access_tokens);
+        let in_use: Vec<_> = in_use.map(|policy| policy.algorithm).collect();
+        SigningKeys::share(directory, &in_use, policy, now)?
+    } else {
+        if config.database.server.is_some() {
+            tracing::warn!("{OWN_KEYS_OF_MANY}");
+        }
+        let (signing, done) = SigningKeys::load(KeyFiles::open(data)?, now, policy)?;
+        told(&done);
+        signing
+    };
+    // What was done to keys while no server ran shows in which there are.
+    for key in signing.list(now) {
+        let algorithm = key.algorithm.name();
+        tracing::info!(algorithm, kid = %key.kid, standing = ?key.standing, "signing key");
+    }
+    Ok(signing)
 }
 
 /// Does what is due, or tells why not.

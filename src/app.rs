@@ -72,7 +72,7 @@ impl App {
         directory: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-        let attempts = Arc::new(Attempts::new(clock::steady()));
+        let attempts = Arc::new(Attempts::new(clock::steady(), replica.nodes.clone()));
         let service = Arc::new(Service {
             waits: Waits::new(store.clone().nodes()),
             store: store.clone(),
@@ -85,10 +85,8 @@ impl App {
             attempts,
             requests: Requests::new(clock::steady()),
             lifetimes: ArcSwap::from_pointee(Lifetimes::from(&config.console)),
-            credentials: tokio::sync::Mutex::default(),
             post: Arc::new(Post::new(config)?),
             streams: Streams::default(),
-            initialising: tokio::sync::Mutex::default(),
             leaked: Leaked::default(),
             took: token_history::Took::default(),
             access_tokens: Arc::new(AccessTokenKeys::of(directory)),

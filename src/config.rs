@@ -32,6 +32,7 @@ mod variables;
 #[cfg(test)]
 pub(crate) use self::limiter::LimiterServer;
 pub(crate) use self::{
+    build::rotation,
     cors::{Cors, Origins},
     limiter::Limiter,
     mistake::Mistakes,
@@ -93,10 +94,12 @@ pub(crate) struct Doors {
 }
 
 /// How access tokens are signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Signing {
     /// How long after a key was made the next one is.
     pub(crate) rotate: Seconds,
+    /// Where keys are that nodes share; none: they are made in the data directory.
+    pub(crate) keys_directory: Option<PathBuf>,
 }
 
 /// Console, management API and OAuth.

@@ -1,6 +1,7 @@
 //! What the server does by itself, now and then.
 
 use crate::{
+    access_tokens::AccessTokenKeys,
     clock, refusals,
     replica::Replica,
     service::{Service, idempotency},
@@ -15,6 +16,9 @@ const HEAD_EVERY: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether a signing key is due.
 const KEYS_EVERY: Duration = Duration::from_mins(10);
+
+/// How often keys are read again that nodes share.
+const SHARED_KEYS_EVERY: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether a certificate was renewed, or is to be.
 const CERTIFICATES_EVERY: Duration = Duration::from_mins(1);
@@ -61,17 +65,21 @@ pub(crate) async fn keep_books(service: Arc<Service>, stop: CancellationToken) {
     }
 }
 
-/// Makes the next signing keys and removes those that have done their work, when it is time.
+/// Makes the next signing keys and removes those that have done their work, when it is time; or
+/// follows what the operator does to keys that are shared.
 pub(crate) async fn keep_keys(service: Arc<Service>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(KEYS_EVERY);
+    let mut looks = tokio::time::interval(SHARED_KEYS_EVERY);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
+        let keep = tokio::select! {
+            _ = ticks.tick() => AccessTokenKeys::tick,
+            _ = looks.tick() => AccessTokenKeys::look_again,
             () = stop.cancelled() => return,
-        }
+        };
         let service = service.clone();
-        // It writes files, and waits until they are on the disk.
-        let ticked = tokio::task::spawn_blocking(move || service.access_tokens.tick(clock::now()));
+        // It reads or writes files, and waits until they are on the disk.
+        let ticked =
+            tokio::task::spawn_blocking(move || keep(&service.access_tokens, clock::now()));
         if let Err(error) = ticked.await {
             tracing::error!(%error, "signing keys cannot be kept up");
         }

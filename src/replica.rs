@@ -15,7 +15,7 @@ use counterfoil_core::{
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Replica {
     hears_until: AtomicU64,
     /// The head behind the last change that the index has taken in.
     head: Mutex<Head>,
+    /// How many nodes there were when this one last looked, itself among them.
+    pub(crate) nodes: Arc<AtomicUsize>,
 }
 
 impl Default for Replica {
@@ -46,6 +48,7 @@ impl Default for Replica {
             lease: OnceLock::new(),
             hears_until: AtomicU64::new(0),
             head: Mutex::new(Head::EMPTY),
+            nodes: Arc::new(AtomicUsize::new(1)),
         }
     }
 }

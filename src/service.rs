@@ -43,7 +43,7 @@ use crate::{
     mail::{Letter, Post},
     refusals::{Refusals, StoredRefusal},
     replica::waits::{Spread, Waits},
-    store::{Once, Order, Standing, Store, StoreError},
+    store::{Ground, Once, Order, Standing, Store, StoreError},
     usage::Usage,
     watch::Watches,
 };
@@ -75,13 +75,8 @@ pub(crate) struct Service {
     pub(crate) door_passwords: Arc<door_passwords::DoorPasswords>,
     pub(crate) requests: links::Requests,
     pub(crate) lifetimes: ArcSwap<sessions::Lifetimes>,
-    /// What proves who somebody is, is changed by one at a time: what was proven must still
-    /// be so.
-    pub(crate) credentials: tokio::sync::Mutex<()>,
     pub(crate) post: Arc<Post>,
     pub(crate) streams: Streams,
-    /// Two first organizations made side by side would both be the first.
-    pub(crate) initialising: tokio::sync::Mutex<()>,
     pub(crate) leaked: Leaked,
     pub(crate) took: token_history::Took,
     pub(crate) access_tokens: Arc<AccessTokenKeys>,
@@ -237,10 +232,31 @@ impl Service {
         changes: impl IntoIterator<Item = Change>,
         once: Option<Once>,
     ) -> Result<u64, StoreError> {
+        self.order(asker.into(), Vec::new(), at, changes, once).await
+    }
+
+    /// The same of a change that rests on something else than who asks for it.
+    async fn append_on(
+        &self,
+        ground: Ground,
+        asker: impl Into<Asker>,
+        at: Timestamp,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<u64, StoreError> {
+        self.order(asker.into(), vec![ground], at, changes, None).await
+    }
+
+    async fn order(
+        &self,
+        Asker { actor, standing }: Asker,
+        grounds: Vec<Ground>,
+        at: Timestamp,
+        changes: impl IntoIterator<Item = Change>,
+        once: Option<Once>,
+    ) -> Result<u64, StoreError> {
         let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
-        let Asker { actor, standing } = asker.into();
-        let head = self.store.commit(Order { at, actor, standing, changes, once }).await?;
-        Ok(head.number)
+        let order = Order { at, actor, standing, grounds, changes, once };
+        Ok(self.store.commit(order).await?.number)
     }
 
     /// Decides and commits, again if need be, until both agree. `decide` gives

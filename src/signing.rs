@@ -13,6 +13,7 @@ mod key;
 mod opened;
 mod published;
 mod schedule;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use bare::AccessTokens;
 pub(crate) use files::{KeyFileError, KeyFiles};
 pub(crate) use published::CannotSign;
 pub(crate) use schedule::{Policy, Standing};
+pub(crate) use shared::{MadeKeys, make_due};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -31,16 +33,38 @@ use counterfoil_core::{
 };
 use key::Key;
 use published::Published;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use shared::SharedKeys;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// The keys of this installation, in memory and on the disk. Signing and opening read one
 /// snapshot of them, and wait for nobody.
 #[derive(Debug)]
 pub(crate) struct SigningKeys {
-    files: KeyFiles,
+    source: Source,
     published: ArcSwap<Published>,
     /// Held by whoever changes them.
-    changing: Mutex<()>,
+    changing: Mutex<Told>,
+    /// How many files of shared keys cannot be used. Whoever asks does not wait for a disk.
+    mistakes: AtomicUsize,
+}
+
+/// Where keys come from.
+#[derive(Debug)]
+enum Source {
+    /// They are made here, and nobody else has them.
+    Own(KeyFiles),
+    /// The operator makes them, for several nodes.
+    Shared(SharedKeys),
+}
+
+/// What the log has been told of shared keys.
+#[derive(Debug, Default)]
+struct Told {
+    complaints: Vec<String>,
+    at: Option<Timestamp>,
 }
 
 /// Something that was done to a key, for the log.
@@ -58,6 +82,10 @@ pub(crate) enum What {
     Made,
     /// It is not published any more, and its file is gone.
     Removed,
+    /// The operator has put it there, and it is published.
+    Found,
+    /// The operator has removed it, or it has done its work: it is not published any more.
+    Gone,
 }
 
 /// A published key, for people.
@@ -80,8 +108,14 @@ impl SigningKeys {
         policy: Policy,
     ) -> Result<(Self, Vec<Done>), KeyFileError> {
         let keys = files.load()?.into_iter().map(Arc::new).collect();
-        let published = ArcSwap::from_pointee(Published::new(keys, policy, None));
-        Self { files, published, changing: Mutex::new(()) }.begin(now, policy)
+        let published = Published::new(keys, policy, None);
+        let source = Source::Own(files);
+        Self::of(source, published).begin(now, policy)
+    }
+
+    fn of(source: Source, published: Published) -> Self {
+        let published = ArcSwap::from_pointee(published);
+        Self { source, published, changing: Mutex::default(), mistakes: AtomicUsize::new(0) }
     }
 
     /// Where each algorithm has a key, a full disk is no reason to stop: the next tick tells.
@@ -100,8 +134,10 @@ impl SigningKeys {
     }
 
     /// Does what is due by now: makes next keys, removes those that have done their work. What
-    /// could be done has been done, also where something else has failed.
+    /// could be done has been done, also where something else has failed. Keys that are shared
+    /// are the operator's to make and to remove.
     pub(crate) fn tick(&self, now: Timestamp, policy: Policy) -> Result<Vec<Done>, KeyFileError> {
+        let Source::Own(files) = &self.source else { return Ok(Vec::new()) };
         let _changing = self.change();
         let before = self.published.load_full();
         let (mut keys, mut over, mut made) = (Vec::new(), Vec::new(), Vec::new());
@@ -122,7 +158,7 @@ impl SigningKeys {
             over.extend_from_slice(old);
             keys.extend_from_slice(rest);
             if due.make {
-                match self.files.make(algorithm, schedule::next(&times, now)) {
+                match files.make(algorithm, schedule::next(&times, now)) {
                     Ok(key) => made.push(Arc::new(key)),
                     Err(error) => failure = Some(error),
                 }
@@ -133,19 +169,21 @@ impl SigningKeys {
             self.published.store(Arc::new(Published::new(keys, policy, Some(&before))));
         }
         // An old copy that is put back after a leak would have them back.
-        let withdrawn = if over.is_empty() { Ok(()) } else { self.files.withdraw(&over) };
-        self.remove(&over).and(withdrawn).and(failure.map_or(Ok(()), Err))?;
+        let withdrawn = if over.is_empty() { Ok(()) } else { files.withdraw(&over) };
+        remove(files, &over).and(withdrawn).and(failure.map_or(Ok(()), Err))?;
         Ok(told(What::Made, &made).chain(told(What::Removed, &over)).collect())
     }
 
     /// Makes the next key now, of each algorithm of which none waits already. It signs when it
     /// has been published for as long as the policy says.
     pub(crate) fn rotate(&self, now: Timestamp) -> Result<Vec<Done>, KeyFileError> {
+        let files = self.own()?;
         let _changing = self.change();
         let before = self.published.load_full();
         let policy = before.policy;
         let waits = |algorithm| schedule::is_waiting(&before.made(algorithm), now, policy);
-        let made = self.make(Algorithm::ALL.into_iter().filter(|at| !waits(*at)), &before, now)?;
+        let made = Algorithm::ALL.into_iter().filter(|at| !waits(*at));
+        let made = make(files, made, &before, now)?;
         let keys = before.keys.iter().chain(&made).cloned().collect();
         self.published.store(Arc::new(Published::new(keys, policy, Some(&before))));
         Ok(told(What::Made, &made).collect())
@@ -157,17 +195,18 @@ impl SigningKeys {
     /// Where a withdrawn key's file cannot be removed, it is withdrawn all the same, and no start
     /// reads it again: the error is [`KeyFileError::Left`] then.
     pub(crate) fn rotate_at_once(&self, now: Timestamp) -> Result<Vec<Done>, KeyFileError> {
+        let files = self.own()?;
         let _changing = self.change();
         let before = self.published.load_full();
-        let made = self.make(Algorithm::ALL, &before, now)?;
+        let made = make(files, Algorithm::ALL, &before, now)?;
         // Whatever happens from here on, no start reads the old ones.
-        if let Err(error) = self.files.withdraw(&before.keys) {
-            let _ = self.remove(&made);
+        if let Err(error) = files.withdraw(&before.keys) {
+            let _ = remove(files, &made);
             return Err(error);
         }
         let published = Published::new(made.clone(), before.policy, Some(&before));
         self.published.store(Arc::new(published));
-        self.remove(&before.keys).map_err(KeyFileError::left)?;
+        remove(files, &before.keys).map_err(KeyFileError::left)?;
         Ok(told(What::Made, &made).chain(told(What::Removed, &before.keys)).collect())
     }
 
@@ -186,19 +225,21 @@ impl SigningKeys {
 
     /// All published keys, and what each is there for.
     pub(crate) fn list(&self, now: Timestamp) -> Vec<Listed> {
+        self.published.load().list(now)
+    }
+
+    /// For how many algorithms the schedule wants a key that is not there.
+    pub(crate) fn due(&self, now: Timestamp) -> usize {
         let published = self.published.load();
-        let mut list = Vec::new();
-        for algorithm in Algorithm::ALL {
-            let made = published.made(algorithm);
-            let spells = schedule::spells(&made, now, published.policy);
-            list.extend(published.of(algorithm).iter().zip(spells).map(
-                |(key, (standing, until))| {
-                    let (kid, made_at) = (key.kid.clone(), key.made_at);
-                    Listed { algorithm, kid, made_at, standing, until }
-                },
-            ));
-        }
-        list
+        let is_due = |algorithm: &Algorithm| {
+            schedule::due(&published.made(*algorithm), now, published.policy).make
+        };
+        Algorithm::ALL.iter().filter(|algorithm| is_due(algorithm)).count()
+    }
+
+    /// How many files of shared keys cannot be used.
+    pub(crate) fn mistakes(&self) -> usize {
+        self.mistakes.load(Ordering::Relaxed)
     }
 
     /// An access token that says this (RFC 9068), signed by the key whose turn it is now.
@@ -220,35 +261,39 @@ impl SigningKeys {
         self.published.load().open(text)
     }
 
-    /// One of each of these algorithms, or none at all.
-    fn make(
-        &self,
-        algorithms: impl IntoIterator<Item = Algorithm>,
-        before: &Published,
-        now: Timestamp,
-    ) -> Result<Vec<Arc<Key>>, KeyFileError> {
-        let mut made = Vec::new();
-        for algorithm in algorithms {
-            let made_at = schedule::next(&before.made(algorithm), now);
-            match self.files.make(algorithm, made_at) {
-                Ok(key) => made.push(Arc::new(key)),
-                Err(error) => {
-                    // The first failure is the one to tell of.
-                    let _ = self.remove(&made);
-                    return Err(error);
-                }
-            }
+    /// The files, where they are this server's to change.
+    fn own(&self) -> Result<&KeyFiles, KeyFileError> {
+        match &self.source {
+            Source::Own(files) => Ok(files),
+            Source::Shared(shared) => Err(KeyFileError::OnlyRead(shared.directory().to_owned())),
         }
-        Ok(made)
     }
 
-    fn remove(&self, keys: &[Arc<Key>]) -> Result<(), KeyFileError> {
-        remove(&self.files, keys)
-    }
-
-    fn change(&self) -> MutexGuard<'_, ()> {
+    fn change(&self) -> MutexGuard<'_, Told> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One of each of these algorithms, or none at all.
+fn make(
+    files: &KeyFiles,
+    algorithms: impl IntoIterator<Item = Algorithm>,
+    before: &Published,
+    now: Timestamp,
+) -> Result<Vec<Arc<Key>>, KeyFileError> {
+    let mut made = Vec::new();
+    for algorithm in algorithms {
+        let made_at = schedule::next(&before.made(algorithm), now);
+        match files.make(algorithm, made_at) {
+            Ok(key) => made.push(Arc::new(key)),
+            Err(error) => {
+                // The first failure is the one to tell of.
+                let _ = remove(files, &made);
+                return Err(error);
+            }
+        }
+    }
+    Ok(made)
 }
 
 /// Removes the files of all of these; the first failure is told of, when all were tried.

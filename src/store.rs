@@ -14,7 +14,7 @@ mod written;
 
 pub(crate) use nodes::{Followed, Heard, Hint, Joining, Line, Nodes};
 pub(crate) use sign_in::{
-    Credentials, LinkPurpose, MOST_SESSIONS, SignInStore, StoredLink, StoredSecondFactor,
+    Credentials, LinkPurpose, MOST_SESSIONS, Shown, SignInStore, StoredLink, StoredSecondFactor,
     StoredSession,
 };
 pub(crate) use token_list::{LEAKED, TokenAfter, TokenList, TokenOrder};
@@ -37,7 +37,7 @@ use counterfoil_core::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Changes that are made together or not at all.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(crate) struct Order {
     pub(crate) actor: Actor,
     /// What somebody still has to be when they are made.
     pub(crate) standing: Option<Standing>,
+    /// What else still has to be so.
+    pub(crate) grounds: Vec<Ground>,
     /// The changes, each with the entropy of its commitment.
     pub(crate) changes: Vec<(Change, Salt)>,
     /// What is remembered with them, so that nobody asks twice for the same.
@@ -68,6 +70,29 @@ pub(crate) struct Standing {
     pub(crate) organization: OrganizationId,
     pub(crate) account: AccountId,
     pub(crate) rank: Rank,
+}
+
+/// What an order rests on beside who asks for it: where it is not so any more, whichever node has
+/// changed it, nothing is made, and that is a conflict.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// There is no organization. Of several orders that rest on it one is made.
+    NoOrganization,
+    /// The hash of an account's password is still this one.
+    Password(AccountId, String),
+    /// A link with this secret works. With the order it is used up.
+    Link(Digest),
+}
+
+impl fmt::Debug for Ground {
+    /// Without the hash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoOrganization => "NoOrganization",
+            Self::Password(..) => "Password",
+            Self::Link(_) => "Link",
+        })
+    }
 }
 
 /// A token that was asked for under a key: whoever asks again under that key is

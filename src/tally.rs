@@ -34,10 +34,15 @@ impl Tally {
 
     /// Counts one in both tables. None where both are full.
     pub(crate) fn add(&self, whom: &impl Hash, window: u64) -> Option<Added> {
+        self.add_up_to(self.most, whom, window)
+    }
+
+    /// The same up to so many.
+    pub(crate) fn add_up_to(&self, most: u32, whom: &impl Hash, window: u64) -> Option<Added> {
         let added = self.tables.each_ref().map(|table| {
             table.change(whom, |kept| {
                 let count = count(kept, window);
-                (count < u64::from(self.most)).then_some(window << 32 | (count + 1))
+                (count < u64::from(most)).then_some(window << 32 | (count + 1))
             })
         });
         added.contains(&true).then_some(Added(added))
@@ -51,11 +56,11 @@ impl Tally {
         }
     }
 
-    /// Whether there is no more to add.
-    pub(crate) fn is_full(&self, whom: &impl Hash, window: u64) -> bool {
+    /// Whether there are so many that there is no more to add.
+    pub(crate) fn has(&self, most: u32, whom: &impl Hash, window: u64) -> bool {
         self.tables.iter().all(|table| {
             let kept = table.slots[table.slot(whom)].load(Ordering::Acquire);
-            count(kept, window) >= u64::from(self.most)
+            count(kept, window) >= u64::from(most)
         })
     }
 }
@@ -90,15 +95,15 @@ mod tests {
     fn what_is_taken_back_can_be_added_again() {
         let tally = Tally::new(2);
         let first = tally.add(&"ada", 7).unwrap();
-        assert!(!tally.is_full(&"ada", 7));
+        assert!(!tally.has(2, &"ada", 7));
         let second = tally.add(&"ada", 7).unwrap();
-        assert!(tally.is_full(&"ada", 7) && tally.add(&"ada", 7).is_none());
-        assert!(!tally.is_full(&"ada", 8));
+        assert!(tally.has(2, &"ada", 7) && tally.add(&"ada", 7).is_none());
+        assert!(!tally.has(2, &"ada", 8));
         tally.take_back(&"ada", 7, first);
         assert!(tally.add(&"ada", 7).is_some() && tally.add(&"ada", 7).is_none());
         // Of another window there is nothing to take.
         tally.take_back(&"ada", 8, second);
-        assert!(tally.is_full(&"ada", 7));
+        assert!(tally.has(2, &"ada", 7));
     }
 
     #[test]
@@ -112,6 +117,6 @@ mod tests {
         tally.add(&0_u32, 7).unwrap();
         let added = tally.add(&other, 7).unwrap();
         tally.take_back(&other, 7, added);
-        assert!(tally.is_full(&0_u32, 7) && !tally.is_full(&other, 7));
+        assert!(tally.has(1, &0_u32, 7) && !tally.has(1, &other, 7));
     }
 }

@@ -1,10 +1,12 @@
 //! Logs and metrics.
 
+mod signing;
 mod upstreams;
 
 pub(crate) use upstreams::{UpGauge, UpstreamFailures, UpstreamMetrics};
 
 use crate::{
+    access_tokens::AccessTokenKeys,
     clock,
     config::{Log, LogFormat},
     latency::{Latency, LatencyCollector},
@@ -23,6 +25,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use signing::SigningCollector;
 use std::{
     io::IsTerminal as _,
     sync::{Arc, atomic::AtomicU64},
@@ -163,6 +166,13 @@ impl Metrics {
     #[must_use]
     pub(crate) fn watching(mut self, certificates: Vec<Arc<Certificate>>) -> Self {
         self.registry.register_collector(Box::new(CertificateCollector(certificates)));
+        self
+    }
+
+    /// The same, with what signing keys lack.
+    #[must_use]
+    pub(crate) fn signing(mut self, keys: Arc<AccessTokenKeys>) -> Self {
+        self.registry.register_collector(Box::new(SigningCollector(keys)));
         self
     }
 

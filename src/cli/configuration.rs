@@ -2,6 +2,7 @@
 
 use super::{Failure, Global, output};
 use crate::{
+    access_tokens::OWN_KEYS_OF_MANY,
     clock,
     config::{self, Config, Environment, Loaded, Source},
 };
@@ -110,7 +111,7 @@ fn read(source: Option<&Source>) -> Result<Loaded, Failure> {
         .map_err(|mistakes| Failure::Wrong(anyhow!("the configuration is wrong\n{mistakes}")))
 }
 
-/// What there is to know of certificates that are in order otherwise.
+/// What there is to know of what is in order otherwise: certificates, and keys.
 fn concerns(config: &Config) -> Vec<String> {
     let listeners = [
         ("server", &config.server.tls),
@@ -118,11 +119,16 @@ fn concerns(config: &Config) -> Vec<String> {
         ("forward_auth", &config.forward_auth.tls),
     ];
     let each = listeners.into_iter().filter_map(|(name, files)| Some((name, files.as_ref()?)));
-    each.flat_map(|(name, files)| {
+    let each = each.flat_map(|(name, files)| {
         let concerns = files.concerns(clock::now()).into_iter();
         concerns.map(move |(setting, why)| format!("{name}.tls.{}: {why}", setting.name()))
-    })
-    .collect()
+    });
+    let has_access_tokens =
+        config.apis.iter().any(|protected| protected.api.access_tokens.is_some());
+    let is_trap = has_access_tokens
+        && config.database.server.is_some()
+        && config.signing.keys_directory.is_none();
+    each.chain(is_trap.then(|| OWN_KEYS_OF_MANY.to_owned())).collect()
 }
 
 fn warn(warnings: &[String]) {

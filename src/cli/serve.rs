@@ -7,6 +7,7 @@ mod without_a_store;
 use super::{Failure, Global, configuration, demo, operator::lock, output, progress::progress};
 use crate::{
     app::App,
+    clock,
     config::{Config, Upstream},
     http::{
         api::Peer,
@@ -103,7 +104,8 @@ pub(crate) async fn run(global: &Global, demo: bool) -> Result<(), Failure> {
         app.limiter.share(limiter).await.map_err(Failure::Failed)?;
     }
     let metrics = Metrics::new(app.replica.clone(), app.limiter.clone());
-    let metrics = Arc::new(metrics.watching(certificates.all()));
+    let metrics = metrics.watching(certificates.all()).signing(app.service.access_tokens.clone());
+    let metrics = Arc::new(metrics);
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&config, &app, &metrics, None)?));
     let socket = operator::bind(&data)
         .with_context(|| format!("the operator's socket in {} cannot be made", data.display()))?;
@@ -318,8 +320,9 @@ impl Reloading {
                         error = format!("{error:#}"),
                         "the configuration stays as it was"
                     );
-                    // Whoever renews certificates need not know of the rest.
+                    // Whoever renews certificates, or withdraws a key, need not know of the rest.
                     self.certificates.look();
+                    self.app.service.access_tokens.look_again(clock::now());
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::{
     tls, url,
 };
 use counterfoil_core::{network::Network, time::Seconds};
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use tracing_subscriber::EnvFilter;
 
 /// The configuration that `settings`, which were read from `document`, describe.
@@ -201,13 +201,23 @@ fn doors(settings: &settings::Doors, report: &mut Report<'_>) -> Result<Doors, N
 /// The shortest time between two keys: a key is published a day before it signs.
 const ROTATE: Seconds = Seconds::days(2);
 
-fn signing(settings: &settings::Signing, report: &mut Report<'_>) -> Result<Signing, Noted> {
-    let at = KeyPath::of(["signing", "rotate"]);
-    let rotate = report.accept(&at, api::read_span(&settings.rotate))?;
+/// How long after one key the next is made.
+pub(crate) fn rotation(text: &str) -> Result<Seconds, String> {
+    let rotate = api::read_span(text)?;
     if rotate < ROTATE {
-        return Err(report.add(&at, format_args!("expected {ROTATE} at least")));
+        return Err(format!("expected {ROTATE} at least"));
     }
-    Ok(Signing { rotate })
+    Ok(rotate)
+}
+
+fn signing(settings: &settings::Signing, report: &mut Report<'_>) -> Result<Signing, Noted> {
+    let at = KeyPath::of(["signing"]);
+    let rotate = report.accept(&at.key("rotate"), rotation(&settings.rotate));
+    let keys_directory = match settings.keys_directory.as_deref() {
+        Some("") => Err(report.add(&at.key("keys_directory"), "expected a directory")),
+        directory => Ok(directory.map(PathBuf::from)),
+    };
+    Ok(Signing { rotate: rotate?, keys_directory: keys_directory? })
 }
 
 /// A secret's prefix says which API it is for.

@@ -100,6 +100,7 @@ from = "Counterfoil <tokens@example.com>"
 
 [signing]
 rotate = "30d"
+keys_directory = "/etc/counterfoil/keys"
 
 [doors]
 unproven = "600/60s"

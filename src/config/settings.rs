@@ -12,6 +12,7 @@ mod doors;
 mod forwarded;
 mod limiter;
 mod one_or_more;
+mod signing;
 mod tls;
 mod upstream;
 
@@ -22,6 +23,7 @@ pub(super) use self::{
     doors::Doors,
     limiter::Limiter,
     one_or_more::OneOrMore,
+    signing::Signing,
     tls::Tls,
     upstream::{Health, Timeouts, UpstreamTls},
 };
@@ -59,21 +61,13 @@ pub(super) struct Settings {
     /// How mail is sent: links that reset a password, invitations, and word of what was
     /// changed on an account. Without it, links are handed over by hand.
     pub(super) mail: Mail,
-    /// How access tokens are signed. The keys are files in the data directory.
+    /// How access tokens are signed.
     pub(super) signing: Signing,
     /// One protected API; as many of these tables as there are APIs. The name is
     /// 1 to 63 characters of a-z, 0-9 and -, and begins with a letter. `refusals`
     /// and `counterfoil` are taken.
     #[schemars(extend("x-key" = "NAME"))]
     pub(super) api: BTreeMap<String, Api>,
-}
-
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Signing {
-    /// How long after one key the next is made; `"2d"` at least. A key is published a day
-    /// before it signs, and until nothing is alive that it has signed.
-    pub(super) rotate: String,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -626,12 +620,6 @@ impl Default for Console {
             session: "12h".into(),
             session_max: "30d".into(),
         }
-    }
-}
-
-impl Default for Signing {
-    fn default() -> Self {
-        Self { rotate: "30d".into() }
     }
 }
 

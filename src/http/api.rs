@@ -10,7 +10,7 @@ pub(crate) mod ledger;
 mod lines;
 pub(crate) mod organizations;
 mod refusals;
-mod signing_keys;
+pub(crate) mod signing_keys;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 

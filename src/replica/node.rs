@@ -9,7 +9,11 @@ use counterfoil_core::{
     lease::{Alarm, BootTime, Next, NodeId, Renewed, Rows, Step, Tailed},
     ledger::KNOWS,
 };
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
@@ -304,6 +308,7 @@ impl Driver {
                 machine.acknowledged(acknowledge, found);
             }
             (Step::Watch(watch), Answer::Rows(rows)) => {
+                self.replica.nodes.store(rows.iter().count(), Ordering::Relaxed);
                 machine.watched(watch, &rows, clock::boot());
             }
             (Step::StrikeOff(strike), Answer::Done) => {

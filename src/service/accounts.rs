@@ -7,7 +7,7 @@ use super::{
 use crate::{
     clock, entropy,
     mail::letters,
-    store::{AccountFilter, OrganizationFilter, Page, StoredAccount},
+    store::{AccountFilter, Ground, OrganizationFilter, Page, StoreError, StoredAccount},
 };
 use counterfoil_core::{
     Timestamp,
@@ -97,17 +97,7 @@ impl Service {
         password: Option<Zeroizing<String>>,
     ) -> Result<Initialised, ServiceError> {
         caller.is_operator()?;
-        let _alone = self.initialising.lock().await;
-        let any =
-            self.store.organizations(OrganizationFilter::default(), Page { after: None, limit: 1 });
-        let any = any.await?;
-        if let Some(first) = any.first() {
-            return Err(ServiceError::Conflict(format!(
-                "this installation has been set up already, with the organization {:?}; \
-                 use `account create` to add people",
-                first.name
-            )));
-        }
+        self.check_is_new().await?;
         let at = clock::now();
         let organization = new_organization(at, organization, None)?;
         let new = NewAccount {
@@ -119,8 +109,28 @@ impl Service {
             organization: Some((organization.id, Rank::Administrator)),
         };
         let (account, changes) = self.prepare_account(at, new, Some(&organization.name)).await?;
-        self.commit(caller, at, [organization.created()].into_iter().chain(changes)).await?;
+        let changes = [organization.created()].into_iter().chain(changes);
+        let made = self.append_on(Ground::NoOrganization, caller, at, changes).await;
+        if matches!(made, Err(StoreError::Conflict)) {
+            // Perhaps somebody else was first, here or at another node.
+            self.check_is_new().await?;
+        }
+        self.waits.wait(made?, None).await;
         Ok(Initialised { organization: organization.id, account })
+    }
+
+    /// Passes where there is no organization yet.
+    async fn check_is_new(&self) -> Result<(), ServiceError> {
+        let one = Page { after: None, limit: 1 };
+        let any = self.store.organizations(OrganizationFilter::default(), one).await?;
+        match any.first() {
+            None => Ok(()),
+            Some(first) => Err(ServiceError::Conflict(format!(
+                "this installation has been set up already, with the organization {:?}; \
+                 use `account create` to add people",
+                first.name
+            ))),
+        }
     }
 
     /// Makes an account, and its membership where one is asked for.
@@ -334,7 +344,6 @@ impl Service {
         check_may_have_password(&account)?;
         let names: Vec<&str> = names(&account).collect();
         let hash = self.passwords.hash(password, &names).await?;
-        let _alone = self.credentials.lock().await;
         let change = Change::PasswordSet { account: account.id, hash, by_mail: false };
         self.commit(caller, clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));

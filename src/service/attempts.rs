@@ -22,6 +22,10 @@
 //! Codes come after the password, so whoever is wrong at them has it: 5 a session, which
 //! ends then, and 10 an account. The way out is a new password, after which the other gets
 //! no further than that.
+//!
+//! Where there are several nodes each counts for itself, and lets its part of each of these
+//! through: of `n` nodes one in `n`, but three at least, since whoever mistypes may come to the
+//! same node each time.
 
 use crate::{
     entropy,
@@ -31,7 +35,10 @@ use counterfoil_core::id::AccountId;
 use std::{
     hash::{DefaultHasher, Hash, Hasher as _},
     net::IpAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -51,12 +58,16 @@ const SITE: u32 = 8;
 const CODES: u32 = 10;
 /// Wrong codes in a session.
 const CODES_OF_SESSION: u32 = 5;
+/// How many a node lets through at least, however many nodes there are.
+const LEAST: u32 = 3;
 /// How many places of sign-ins are remembered; a later one may take an earlier one's slot.
 const PLACES: usize = 1 << 16;
 
 /// All that is counted.
 pub(crate) struct Attempts {
     began: Instant,
+    /// How many nodes there are, as far as this one knows.
+    nodes: Arc<AtomicUsize>,
     key: [u8; 16],
     /// By account and network.
     pairs: Tally,
@@ -96,10 +107,11 @@ pub(crate) enum NoCode {
 }
 
 impl Attempts {
-    /// Nothing is counted yet.
-    pub(crate) fn new(now: Instant) -> Self {
+    /// Nothing is counted yet, by one of so many nodes.
+    pub(crate) fn new(now: Instant, nodes: Arc<AtomicUsize>) -> Self {
         Self {
             began: now,
+            nodes,
             key: entropy::bytes(),
             pairs: Tally::new(FROM_ONE_NETWORK),
             accounts: Tally::new(FROM_EVERYWHERE),
@@ -122,14 +134,15 @@ impl Attempts {
         let Whence { account, network, site, place } = self.whence(email, client);
         let is_known = self.places[slot(place)].load(Ordering::Acquire) == place;
         let counts = [
-            Some((&self.pairs, self.digest(&(account, network)))),
-            (!is_known).then_some((&self.accounts, account)),
-            site.map(|site| (&self.sites, site)),
-            client.map(|_| (&self.addresses, network)),
+            Some((&self.pairs, FROM_ONE_NETWORK, self.digest(&(account, network)))),
+            (!is_known).then_some((&self.accounts, FROM_EVERYWHERE, account)),
+            site.map(|site| (&self.sites, OF_ADDRESS * SITE, site)),
+            client.map(|_| (&self.addresses, OF_ADDRESS, network)),
         ];
         let mut counted = Counted::new();
-        for (tally, whom) in counts.into_iter().flatten() {
-            if let Err(left) = counted.add(tally, whom, self.window(WINDOW, now)) {
+        for (tally, most, whom) in counts.into_iter().flatten() {
+            let window = self.window(WINDOW, now);
+            if let Err(left) = counted.add(tally, self.part(most), whom, window) {
                 counted.take_back();
                 return Err(left);
             }
@@ -153,16 +166,24 @@ impl Attempts {
     ) -> Result<CodeAttempt<'_>, NoCode> {
         let session = self.digest(session);
         let window @ (of_session, _) = self.window(SESSION_WINDOW, now);
+        let most = self.part(CODES_OF_SESSION);
         let mut counted = Counted::new();
-        if counted.add(&self.sessions, session, window).is_err() {
+        if counted.add(&self.sessions, most, session, window).is_err() {
             return Err(NoCode::SessionOver);
         }
         let window = self.window(WINDOW, now);
-        if let Err(left) = counted.add(&self.codes, self.digest(&account), window) {
+        if let Err(left) = counted.add(&self.codes, self.part(CODES), self.digest(&account), window)
+        {
             counted.take_back();
             return Err(NoCode::Wait(left));
         }
-        Ok(CodeAttempt { counted, is_last: self.sessions.is_full(&session, of_session) })
+        Ok(CodeAttempt { counted, is_last: self.sessions.has(most, &session, of_session) })
+    }
+
+    /// What this node lets through of what all of them may together.
+    fn part(&self, of: u32) -> u32 {
+        let nodes = u32::try_from(self.nodes.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        of.div_ceil(nodes.max(1)).max(LEAST.min(of))
     }
 
     fn whence(&self, email: &str, client: Option<IpAddr>) -> Whence {
@@ -236,10 +257,11 @@ impl<'a> Counted<'a> {
     fn add(
         &mut self,
         tally: &'a Tally,
+        most: u32,
         whom: u64,
         (window, left): (u64, Duration),
     ) -> Result<(), Duration> {
-        let added = tally.add(&whom, window).ok_or(left)?;
+        let added = tally.add_up_to(most, &whom, window).ok_or(left)?;
         self.0.push((tally, whom, window, added));
         Ok(())
     }
@@ -260,6 +282,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// One that has no others beside it.
+    fn alone(start: Instant) -> Attempts {
+        Attempts::new(start, Arc::new(AtomicUsize::new(1)))
+    }
+
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
@@ -276,7 +303,7 @@ mod tests {
     #[test]
     fn ten_an_account_from_one_network() {
         let start = Instant::now();
-        let attempts = Attempts::new(start);
+        let attempts = alone(start);
         let at = |seconds| start + Duration::from_secs(seconds);
         let here = ip("192.0.2.7");
         assert_eq!(wrong(&attempts, "ada@example.com", here, at(60)), 10);
@@ -293,7 +320,7 @@ mod tests {
     #[test]
     fn thirty_an_address_whatever_succeeds() {
         let start = Instant::now();
-        let attempts = Attempts::new(start);
+        let attempts = alone(start);
         let here = ip("192.0.2.7");
         let names = (0..60).map(|n| format!("{n}@example.com"));
         let taken = names.filter(|name| {
@@ -310,7 +337,7 @@ mod tests {
     #[test]
     fn a_site_of_ipv6_is_not_65536_addresses() {
         let start = Instant::now();
-        let attempts = Attempts::new(start);
+        let attempts = alone(start);
         let site = u128::from("2001:db8::".parse::<std::net::Ipv6Addr>().unwrap());
         let taken: usize = (0..1000_u128)
             .map(|n| {
@@ -325,7 +352,7 @@ mod tests {
     #[test]
     fn whoever_has_many_networks_gets_a_hundred_and_locks_nobody_out_at_home() {
         let start = Instant::now();
-        let attempts = Attempts::new(start);
+        let attempts = alone(start);
         let (home, email) = (ip("198.51.100.1"), "ada@example.com");
         attempts.password(email, Some(home), start).unwrap().succeeded();
         for round in 0..50 {
@@ -343,7 +370,7 @@ mod tests {
     #[test]
     fn whoever_is_nowhere_is_counted_too() {
         let start = Instant::now();
-        let attempts = Attempts::new(start);
+        let attempts = alone(start);
         let names = (0..300).map(|n| format!("{n}@example.com"));
         let taken = names.filter(|name| attempts.password(name, None, start).is_ok());
         assert_eq!(taken.count(), (OF_ADDRESS * SITE) as usize);
@@ -352,7 +379,7 @@ mod tests {
     #[test]
     fn a_refused_attempt_takes_nothing_from_anybody() {
         let start = Instant::now();
-        let attempts = Attempts::new(start);
+        let attempts = alone(start);
         let here = ip("192.0.2.7");
         assert_eq!(wrong(&attempts, "ada@example.com", here, start), 10);
         for _ in 0..100 {
@@ -364,7 +391,7 @@ mod tests {
     #[test]
     fn codes() {
         let start = Instant::now();
-        let attempts = Attempts::new(start);
+        let attempts = alone(start);
         let account = AccountId::from_bytes([1; 16]);
         let try_at = |session: u8, now| attempts.code(account, &[session; 32], now);
         let try_one = |session| try_at(session, start);
@@ -386,6 +413,29 @@ mod tests {
         assert!(!try_at(3, later).ok().unwrap().is_last);
     }
 
+    /// However many nodes there are, guessing is bounded nearly as at one of them, and nobody is
+    /// locked out for having mistyped once or twice.
+    #[test]
+    fn nodes_let_their_part_through() {
+        let start = Instant::now();
+        let here = ip("192.0.2.7");
+        for (count, each, of_address) in [(1, 10, 30), (2, 5, 15), (3, 4, 10), (50, 3, 3)] {
+            let nodes = Arc::new(AtomicUsize::new(count));
+            let attempts = Attempts::new(start, nodes.clone());
+            assert_eq!(wrong(&attempts, "ada@example.com", here, start), each, "{count}");
+            let names = (0..60).map(|n| format!("{n}@example.com"));
+            let others = names.filter(|name| attempts.password(name, Some(here), start).is_ok());
+            assert_eq!(others.count() + each, of_address.max(each), "{count}");
+            let account = AccountId::from_bytes([1; 16]);
+            let code = |session: u8| attempts.code(account, &[session; 32], start);
+            let tries = (1..9).take_while(|_| code(1).is_ok()).count();
+            assert_eq!(tries, 5_usize.div_ceil(count).max(3), "{count}");
+            // Where one has gone, the others let more through.
+            nodes.store(1, Ordering::Relaxed);
+            assert_eq!(wrong(&attempts, "ada@example.com", here, start), 10 - each, "{count}");
+        }
+    }
+
     proptest! {
         /// However successes, failures and refusals mix: so many wrong ones, and no more.
         #[test]
@@ -393,7 +443,7 @@ mod tests {
             steps in prop::collection::vec((0..3_u8, 0..4_u32, 0..3_u8, 0..900_u64), 1..400),
         ) {
             let start = Instant::now();
-            let attempts = Attempts::new(start);
+            let attempts = alone(start);
             let mut steps = steps;
             steps.sort_by_key(|step| step.3);
             let (mut pairs, mut addresses) = ([[0; 4]; 3], [0; 4]);

@@ -268,7 +268,8 @@ impl Service {
         if outcome.tokens > 0 && !import.dry_run {
             let changes = changes.into_iter().map(|change| (change, entropy::bytes())).collect();
             let (actor, standing) = (caller.into(), caller.standing());
-            let order = Order { at: now, actor, standing, changes, once: None };
+            let order =
+                Order { at: now, actor, standing, grounds: Vec::new(), changes, once: None };
             let made = self.store.commit_large(order, writing).await;
             let head = made.map_err(|error| match error {
                 // Somebody left, or somebody else imported, between the look and the commit.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock, entropy,
     service::accounts::NAME,
-    store::{EntryFilter, InvitationFilter, Page, Standing, StoreError, StoredInvitation},
+    store::{EntryFilter, InvitationFilter, Page, Shown, Standing, StoreError, StoredInvitation},
 };
 use counterfoil_core::{
     Timestamp,
@@ -264,7 +264,8 @@ impl Service {
             Change::PasswordSet { account, hash: hash.clone(), by_mail: false },
         ];
         self.join(actor, at, &opened, account, first).await?;
-        if !self.store.keep_session(begun.session.clone(), Some(hash)).await? {
+        let shown = Shown { password_hash: hash, code: false };
+        if !self.store.keep_session(begun.session.clone(), Some(shown)).await? {
             return Err(ServiceError::Conflict("you belong here now; sign in".into()));
         }
         Ok(begun)

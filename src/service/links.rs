@@ -10,7 +10,9 @@ use super::{
 use crate::{
     clock,
     mail::letters,
-    store::{LinkPurpose, OrganizationFilter, Page, StoredAccount, StoredLink},
+    store::{
+        Ground, LinkPurpose, OrganizationFilter, Page, Shown, StoreError, StoredAccount, StoredLink,
+    },
     tally::Tally,
 };
 use counterfoil_core::{
@@ -244,26 +246,31 @@ impl Service {
         let Some(account) = self.reset_of(code).await? else { return Ok(None) };
         let names: Vec<&str> = names(&account).collect();
         let hash = self.passwords.hash(password, &names).await?;
-        let _alone = self.credentials.lock().await;
         let Some(person) = self.store.credentials(account.id).await? else { return Ok(None) };
         let begun = self.prepare_session(&person, client).await?;
-        if self.store.take_link(Digest::of(code), clock::now()).await?.is_none() {
-            return Ok(None);
-        }
         let session = begun.as_ref().map(|begun| begun.session.id);
         let actor = session.map(|session| Actor::Session { account: account.id, session });
         let change = Change::PasswordSet { account: account.id, hash: hash.clone(), by_mail: true };
         // Where nobody gets in, nobody of ours acts: the link is the operator's.
-        self.commit(actor.unwrap_or(Actor::Operator), clock::now(), [change]).await?;
+        let actor = actor.unwrap_or(Actor::Operator);
+        let ground = Ground::Link(Digest::of(code));
+        let number = match self.append_on(ground, actor, clock::now(), [change]).await {
+            Ok(number) => number,
+            // Somebody was quicker, with this link or with another password.
+            Err(StoreError::Conflict) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         self.send_later(account.email.as_ref().map(letters::password_changed));
         // Whoever reads their mail is no stranger where they are.
         if let Some(email) = &account.email {
             self.attempts.remember(email.as_str(), client.address);
         }
-        match begun {
-            Some(begun) => self.keep(begun, hash).await.map(Some),
-            None => Ok(Some(SignedIn::Wrong)),
-        }
+        let kept = match begun {
+            Some(begun) => self.keep(begun, Shown { password_hash: hash, code: false }).await,
+            None => Ok(SignedIn::Wrong),
+        };
+        self.waits.wait(number, None).await;
+        kept.map(Some)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock,
     mail::letters,
-    store::{StoreError, StoredAccount, StoredOrganization, StoredSecondFactor},
+    store::{Ground, Shown, StoreError, StoredAccount, StoredOrganization, StoredSecondFactor},
 };
 use counterfoil_core::{ledger::Change, token::Digest};
 use std::time::Duration;
@@ -68,15 +68,16 @@ impl Service {
         let before = self.prove_own_password(here, current, client).await?;
         let names: Vec<&str> = names(account).collect();
         let hash = self.passwords.hash(new, &names).await?;
-        let _alone = self.credentials.lock().await;
-        self.check_own_password_is(here, &before).await?;
         let others = self.own_sessions(here, clock::now()).await?.len().saturating_sub(1);
         let begun = self.new_session(clock::now(), account.id, client, true);
         let change =
             Change::PasswordSet { account: account.id, hash: hash.clone(), by_mail: false };
-        self.commit(here.actor(), clock::now(), [change]).await?;
+        let ground = Ground::Password(account.id, before);
+        let number = self.append_on(ground, here.actor(), clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));
-        Ok((self.keep(begun, hash).await?, others))
+        let kept = self.keep(begun, Shown { password_hash: hash, code: true }).await;
+        self.waits.wait(number, None).await;
+        Ok((kept?, others))
     }
 
     /// The hash of somebody's own password, if they show it.
@@ -91,16 +92,6 @@ impl Service {
             Proof::Right { person, hash } if person.account == here.account.id => Ok(hash),
             Proof::Right { .. } | Proof::Wrong => Err(Unproven::Password),
             Proof::Later(left) => Err(Unproven::Later(left)),
-        }
-    }
-
-    /// Passes where the password that was shown is still the one.
-    async fn check_own_password_is(&self, here: &Here, hash: &str) -> Result<(), ServiceError> {
-        let now = self.store.credentials(here.account.id).await?;
-        if now.and_then(|now| now.password_hash).as_deref() == Some(hash) {
-            Ok(())
-        } else {
-            Err(StoreError::Conflict.into())
         }
     }
 
@@ -201,11 +192,6 @@ impl Service {
         let Some(step) = secret.verify(code, clock::now(), None) else {
             return Err(Unproven::Code);
         };
-        let _alone = self.credentials.lock().await;
-        self.check_own_password_is(here, &hash).await?;
-        if self.own_factor(here).await?.is_some() {
-            return Err(has_one().into());
-        }
         let codes = RecoveryCode::set();
         let factor = StoredSecondFactor {
             account,
@@ -219,13 +205,21 @@ impl Service {
             return Err(has_one().into());
         }
         let begun = self.new_session(clock::now(), account, client, true);
-        self.commit(here.actor(), clock::now(), [Change::SecondFactorSet { account }]).await?;
+        let ground = Ground::Password(account, hash.clone());
+        let change = Change::SecondFactorSet { account };
+        let made = self.append_on(ground, here.actor(), clock::now(), [change]).await;
+        if matches!(made, Err(StoreError::Conflict)) {
+            // Whoever has set another password is not asked for what was set with this one.
+            self.store.remove_second_factor(account).await?;
+        }
+        let number = made?;
         self.send_later(here.account.email.as_ref().map(letters::second_factor_set));
         // Without one the codes are shown all the same: this is the one time.
-        let begun = match self.keep(begun, hash).await {
+        let begun = match self.keep(begun, Shown { password_hash: hash, code: true }).await {
             Ok(SignedIn::Wholly(begun)) => Some(begun),
             _ => None,
         };
+        self.waits.wait(number, None).await;
         Ok((codes.into(), begun))
     }
 
@@ -236,14 +230,16 @@ impl Service {
         code: &str,
     ) -> Result<Vec<RecoveryCode>, Unproven> {
         self.prove_own_code(here, code).await?;
-        let _alone = self.credentials.lock().await;
-        let factor = self.store.second_factor(here.account.id).await?;
+        let account = here.account.id;
+        let factor = self.store.second_factor(account).await?;
         let Some(factor) = factor.filter(|factor| factor.is_confirmed) else {
             return Err(has_none().into());
         };
         let codes = RecoveryCode::set();
         let recovery = codes.iter().map(|code| Digest::from_bytes(code.digest())).collect();
-        self.store.keep_second_factor(StoredSecondFactor { recovery, ..factor }).await?;
+        if !self.store.renew_recovery(account, factor.secret, recovery).await? {
+            return Err(has_none().into());
+        }
         Ok(codes.into())
     }
 
@@ -258,14 +254,16 @@ impl Service {
         if self.own_factor(here).await?.is_none() {
             return Err(has_none().into());
         }
-        self.prove_own_password(here, password, client).await?;
+        let hash = self.prove_own_password(here, password, client).await?;
         self.prove_own_code(here, code).await?;
-        let _alone = self.credentials.lock().await;
-        let change = Change::SecondFactorRemoved { account: here.account.id };
-        self.commit(here.actor(), clock::now(), [change]).await?;
-        self.store.remove_second_factor(here.account.id).await?;
+        let account = here.account.id;
+        let change = Change::SecondFactorRemoved { account };
+        let ground = Ground::Password(account, hash);
+        let number = self.append_on(ground, here.actor(), clock::now(), [change]).await?;
+        let removed = self.store.remove_second_factor(account).await;
         self.send_later(here.account.email.as_ref().map(letters::second_factor_removed));
-        Ok(())
+        self.waits.wait(number, None).await;
+        Ok(removed?)
     }
 
     /// Removes the second factor of somebody who has lost everything that shows codes.
@@ -276,15 +274,16 @@ impl Service {
     ) -> Result<StoredAccount, ServiceError> {
         caller.is_operator()?;
         let account = self.stored_account(name).await?;
-        let _alone = self.credentials.lock().await;
         let factor = self.store.second_factor(account.id).await?;
         let is_asked = factor.is_some_and(|factor| factor.is_confirmed);
         if !is_asked && !account.has_second_factor {
             return Err(has_none());
         }
         let change = Change::SecondFactorRemoved { account: account.id };
-        self.commit(caller, clock::now(), [change]).await?;
-        self.store.remove_second_factor(account.id).await?;
+        let number = self.append(caller, clock::now(), [change], None).await?;
+        let removed = self.store.remove_second_factor(account.id).await;
+        self.waits.wait(number, None).await;
+        removed?;
         self.send_later(account.email.as_ref().map(letters::second_factor_removed));
         Ok(StoredAccount { has_second_factor: false, ..account })
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock, config, entropy,
-    store::{Credentials, MembershipFilter, Page, StoredAccount, StoredSession},
+    store::{Credentials, MembershipFilter, Page, Shown, StoredAccount, StoredSession},
 };
 use counterfoil_core::{
     Timestamp,
@@ -172,7 +172,7 @@ impl Service {
         let Some(begun) = self.prepare_session(&person, client).await? else {
             return Ok(SignedIn::Wrong);
         };
-        self.keep(begun, hash).await
+        self.keep(begun, Shown { password_hash: hash, code: false }).await
     }
 
     /// Whether this is the password of the person with this address.
@@ -231,9 +231,9 @@ impl Service {
         Ok(Some(self.new_session(clock::now(), person.account, client, !is_asked)))
     }
 
-    /// Keeps a session that begins with the password of this hash.
-    pub(super) async fn keep(&self, begun: Begun, hash: String) -> Result<SignedIn, ServiceError> {
-        if !self.store.keep_session(begun.session.clone(), Some(hash)).await? {
+    /// Keeps a session that begins with what was shown.
+    pub(super) async fn keep(&self, begun: Begun, shown: Shown) -> Result<SignedIn, ServiceError> {
+        if !self.store.keep_session(begun.session.clone(), Some(shown)).await? {
             return Ok(SignedIn::Wrong);
         }
         Ok(if begun.session.is_complete { SignedIn::Wholly(begun) } else { SignedIn::Half(begun) })

@@ -6,7 +6,7 @@
 use super::{Caller, Service, ServiceError};
 use crate::{
     clock,
-    signing::{Done, Listed, What},
+    signing::{Done, KeyFileError, Listed, What},
 };
 
 /// What a rotation has done.
@@ -50,7 +50,10 @@ impl Service {
                     .into(),
             )
         })?;
-        let done = done.map_err(|error| ServiceError::Unavailable(error.to_string()))?;
+        let done = done.map_err(|error| match error {
+            KeyFileError::OnlyRead(_) => ServiceError::Conflict(error.to_string()),
+            other => ServiceError::Unavailable(other.to_string()),
+        })?;
         let of = |wanted| {
             let done = done.iter().filter(move |done: &&Done| done.what == wanted);
             done.map(|done| done.kid.clone()).collect()

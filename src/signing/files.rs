@@ -6,7 +6,10 @@
 //! Beside their directory stands which keys have been removed, by their names in tokens: one that
 //! is found again, as a failed removal or an old copy leaves it, is removed and not read.
 
-use super::key::{Key, NoRandomness};
+use super::{
+    key::{Key, NoRandomness},
+    shared::SharedKeyError,
+};
 use counterfoil_core::Timestamp;
 use counterfoil_core::access_token::Algorithm;
 use rustix::fs::OFlags;
@@ -76,6 +79,13 @@ pub(crate) enum KeyFileError {
     Left { path: PathBuf, why: io::Error },
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    #[error(transparent)]
+    Shared(#[from] SharedKeyError),
+    #[error(
+        "the signing keys are files in {0}, which this server only reads: `counterfoil keys make` \
+         makes the next ones there, and a key is withdrawn by removing its file, at every node"
+    )]
+    OnlyRead(PathBuf),
 }
 
 impl KeyFileError {
@@ -177,23 +187,7 @@ impl KeyFiles {
         algorithm: Algorithm,
         made_at: Timestamp,
     ) -> Result<Key, KeyFileError> {
-        let path = self.path(algorithm, made_at);
-        let pkcs8 = Key::generate(algorithm)?;
-        let key = Key::from_pkcs8(algorithm, made_at, pkcs8.as_ref()).map_err(|why| {
-            let (algorithm, why) = (algorithm.name(), why.to_string());
-            KeyFileError::NotAKey { path: path.clone(), algorithm, why }
-        })?;
-        self.write(&path, pkcs8.as_ref()).map_err(|why| KeyFileError::Io { path, why })?;
-        Ok(key)
-    }
-
-    fn write(&self, path: &Path, pkcs8: &[u8]) -> io::Result<()> {
-        // Mode 0600, and removed again where this fails.
-        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.directory)?;
-        file.write_all(pkcs8)?;
-        file.as_file().sync_all()?;
-        file.persist_noclobber(path)?;
-        sync(&self.directory)
+        make(&self.directory, algorithm, made_at)
     }
 
     /// Removes a key; it is gone from the disk when this returns.
@@ -213,12 +207,37 @@ impl KeyFiles {
     }
 }
 
-fn name(algorithm: Algorithm, made_at: Timestamp) -> String {
+/// Makes a key in a directory; it is on the disk when this returns.
+pub(super) fn make(
+    directory: &Path,
+    algorithm: Algorithm,
+    made_at: Timestamp,
+) -> Result<Key, KeyFileError> {
+    let path = directory.join(name(algorithm, made_at));
+    let pkcs8 = Key::generate(algorithm)?;
+    let key = Key::from_pkcs8(algorithm, made_at, pkcs8.as_ref()).map_err(|why| {
+        let (algorithm, why) = (algorithm.name(), why.to_string());
+        KeyFileError::NotAKey { path: path.clone(), algorithm, why }
+    })?;
+    let write = || {
+        // Mode 0600, and removed again where this fails.
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
+        file.write_all(pkcs8.as_ref())?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(&path)?;
+        sync(directory)
+    };
+    write().map_err(|why: io::Error| KeyFileError::Io { path: path.clone(), why })?;
+    Ok(key)
+}
+
+/// What a key's file is called.
+pub(super) fn name(algorithm: Algorithm, made_at: Timestamp) -> String {
     format!("{}-{}{SUFFIX}", algorithm.name(), made_at.as_millis())
 }
 
 /// What [`name`] has made this of.
-fn read_name(text: &str) -> Option<(Algorithm, Timestamp)> {
+pub(super) fn read_name(text: &str) -> Option<(Algorithm, Timestamp)> {
     let (algorithm, millis) = text.strip_suffix(SUFFIX)?.split_once('-')?;
     let algorithm = Algorithm::ALL.into_iter().find(|known| known.name() == algorithm)?;
     let made_at = Timestamp::from_millis(millis.parse().ok()?);
@@ -243,9 +262,14 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
     check_private(path, &metadata, 0o600)?;
+    read_whole(file).map_err(failed)
+}
+
+/// As much as a key can have.
+pub(super) fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
     // With all its room from the beginning: what grows leaves a copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * 512));
-    file.take(LONGEST).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(LONGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -1,6 +1,7 @@
 //! The keys as they are at a moment: what signs, what is verified with, what the world is told.
 
 use super::{
+    Listed,
     claims::Claims,
     key::{Key, NoRandomness, Signature},
     opened::Opened,
@@ -69,6 +70,20 @@ impl Published {
     /// When they were made.
     pub(super) fn made(&self, algorithm: Algorithm) -> Vec<Timestamp> {
         self.of(algorithm).iter().map(|key| key.made_at).collect()
+    }
+
+    /// All of them, and what each is there for.
+    pub(super) fn list(&self, now: Timestamp) -> Vec<Listed> {
+        let mut list = Vec::new();
+        for algorithm in Algorithm::ALL {
+            let made = self.made(algorithm);
+            let spells = schedule::spells(&made, now, self.policy);
+            list.extend(self.of(algorithm).iter().zip(spells).map(|(key, (standing, until))| {
+                let (kid, made_at) = (key.kid.clone(), key.made_at);
+                Listed { algorithm, kid, made_at, standing, until }
+            }));
+        }
+        list
     }
 
     /// Signs a payload with the key whose turn it is.

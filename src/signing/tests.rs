@@ -208,12 +208,8 @@ fn a_start_that_cannot_write_goes_on_with_the_keys_that_there_are() {
     let (keys, done) = keys.begin(after(90), POLICY).unwrap();
     assert_eq!((signs(&keys, after(90)), done), (first, vec![]));
     // Without any there is nothing to go on with.
-    let files = KeyFiles::open(data.path()).unwrap();
-    let none = SigningKeys {
-        files,
-        published: ArcSwap::from_pointee(Published::new(vec![], POLICY, None)),
-        changing: Mutex::new(()),
-    };
+    let source = Source::Own(KeyFiles::open(data.path()).unwrap());
+    let none = SigningKeys::of(source, Published::new(vec![], POLICY, None));
     std::fs::remove_dir(data.path().join("keys")).unwrap();
     assert!(none.begin(NOW, POLICY).is_err());
 }

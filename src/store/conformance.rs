@@ -3,6 +3,7 @@
 mod audit;
 mod by_hand;
 mod changes;
+mod grounds;
 mod house;
 mod import;
 mod invitations;
@@ -13,8 +14,8 @@ mod standing;
 mod usage;
 
 use super::{
-    AccountFilter, EntryFilter, MembershipFilter, Once, Order, OrganizationFilter, Page, Standing,
-    StoreError, StoredToken, TokenFilter, TokenState,
+    AccountFilter, EntryFilter, Ground, MembershipFilter, Once, Order, OrganizationFilter, Page,
+    Standing, StoreError, StoredToken, TokenFilter, TokenState,
 };
 use crate::refusals::StoredRefusal;
 use counterfoil_core::{

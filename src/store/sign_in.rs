@@ -29,6 +29,15 @@ pub(crate) struct Credentials {
     pub(crate) has_second_factor: bool,
 }
 
+/// What somebody has shown who begins a session.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The hash of the password that was right.
+    pub(crate) password_hash: String,
+    /// Whether a code of the second factor was right, too, or is not asked for.
+    pub(crate) code: bool,
+}
+
 /// Somebody's session in the console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredSession {
@@ -97,15 +106,15 @@ pub(crate) trait SignInStore: Send + Sync + 'static {
     /// The same for the account with this address.
     async fn credentials_by_email(&self, email: Email) -> Result<Option<Credentials>, StoreError>;
 
-    /// Keeps a new session, unless its account is disabled or, where `password_hash` says
-    /// which password was right, has another by now: a password that is set ends all
-    /// sessions, and none that began with the old one may come behind that. Of all but the
-    /// newest [`MOST_SESSIONS`] of the account, wholly begun or half as this one, it takes the
-    /// place. Whether it was kept.
+    /// Keeps a new session, unless its account is disabled or, where it is said what was
+    /// `shown`, has another password by now, or a second factor of which no code was: what is
+    /// set ends all sessions, and none that began without it may come behind that. Of all but
+    /// the newest [`MOST_SESSIONS`] of the account, wholly begun or half as this one, it takes
+    /// the place. Whether it was kept.
     async fn keep_session(
         &self,
         session: StoredSession,
-        password_hash: Option<String>,
+        shown: Option<Shown>,
     ) -> Result<bool, StoreError>;
     /// Ends a session of the same account and keeps a new one instead, both or neither: not
     /// where it has ended already, or the account is disabled. Whether it was done.
@@ -182,9 +191,9 @@ pub(crate) trait SignInStore: Send + Sync + 'static {
         &self,
         account: AccountId,
     ) -> Result<Option<StoredSecondFactor>, StoreError>;
-    /// Keeps a second factor instead of whatever there was; but one that is not confirmed is
-    /// not kept where one is, or whoever has a session could take it away. Of the same secret
-    /// the later last step stays. Whether it was kept.
+    /// Keeps a second factor, unless a confirmed one of another secret is there, or whoever
+    /// has a session could take it away; nor is one that is not confirmed kept instead of one
+    /// that is. Of the same secret the later last step stays. Whether it was kept.
     ///
     /// A confirmed one is kept before the ledger's change is made, and one that is removed
     /// goes after it. What is asked for is what is kept here: so after a crash in between
@@ -192,6 +201,14 @@ pub(crate) trait SignInStore: Send + Sync + 'static {
     /// is gone. Never is one not asked for that the ledger tells of. To set or remove it
     /// once more puts it right, for both changes can be made again.
     async fn keep_second_factor(&self, factor: StoredSecondFactor) -> Result<bool, StoreError>;
+    /// Has other recovery codes for the confirmed second factor of this secret, where that is
+    /// still there.
+    async fn renew_recovery(
+        &self,
+        account: AccountId,
+        secret: Vec<u8>,
+        recovery: Vec<Digest>,
+    ) -> Result<bool, StoreError>;
     /// Removes an account's second factor, its recovery codes with it.
     async fn remove_second_factor(&self, account: AccountId) -> Result<(), StoreError>;
     /// Uses the password of this step, unless that or a later one has been used.

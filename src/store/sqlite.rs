@@ -7,6 +7,7 @@
 mod change;
 mod data_directory;
 mod find_tokens;
+mod grounds;
 mod inspect;
 mod invitations;
 mod ledger;

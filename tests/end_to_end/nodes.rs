@@ -2,8 +2,10 @@
 //! between them, a token that was revoked is accepted by no request that comes later.
 
 mod alike;
+mod guesses;
 mod one;
 mod outage;
+mod signing;
 mod storm;
 mod streams;
 mod upgrade;

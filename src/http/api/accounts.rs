@@ -172,14 +172,8 @@ async fn initialise(
     Asking(caller): Asking,
     Json(body): Json<InitialiseBody>,
 ) -> Result<Created<InitialisedView>, Problem> {
-    // Alone in its task: were it dropped with its request, the next first set-up
-    // could begin before this one has ended.
-    let work = tokio::spawn(async move {
-        service.initialise(&caller, &body.organization, body.email, None, body.password).await
-    });
-    let made = work.await.map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
-    })??;
+    let InitialiseBody { organization, email, password } = body;
+    let made = service.initialise(&caller, &organization, email, None, password).await?;
     Ok(Created(InitialisedView { organization: made.organization, account: made.account.into() }))
 }
 

@@ -34,7 +34,8 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                      made. With `at_once` new keys sign now and all others are withdrawn: what \
                      they have signed is refused here when this is answered, and elsewhere once \
                      the list of keys has been read again. Where no API has access tokens, \
-                     `at_once` withdraws what keys there are, and makes none.",
+                     `at_once` withdraws what keys there are, and makes none. Keys that nodes \
+                     share (`signing.keys_directory`) are files that no server changes: 409.",
                 )
                 .for_the_operator()
                 .fails(&[StatusCode::CONFLICT]),
@@ -44,7 +45,7 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SigningKey")]
-struct KeyView {
+pub(crate) struct KeyView {
     /// What tokens and lists of keys call it: the thumbprint of RFC 7638.
     kid: Box<str>,
     /// As JOSE calls it: `EdDSA` or `ES256`.

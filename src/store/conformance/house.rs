@@ -125,9 +125,45 @@ impl House {
         changes: &[Change],
     ) -> Result<Head, StoreError> {
         let changes = changes.iter().map(|change| (change.clone(), [7; 16])).collect();
-        let at = super::at(1000);
-        let order = Order { at, actor: Actor::Operator, standing, changes, once: None };
+        let (at, grounds) = (super::at(1000), Vec::new());
+        let order = Order { at, actor: Actor::Operator, standing, grounds, changes, once: None };
         let made = self.store.commit(order).await;
+        self.follow().await;
+        made
+    }
+
+    /// What another node has: a store of its own on the same database. Where one process has
+    /// that to itself, the same one.
+    pub(super) async fn twin(&self) -> Arc<dyn Store> {
+        match &self.ground {
+            Ground::Sqlite(_) => self.store.clone(),
+            Ground::Postgres(database) => {
+                let settings = database.settings();
+                Arc::new(Postgres::open(&settings, Box::new(|_| {})).await.unwrap())
+            }
+        }
+    }
+
+    /// Makes what rests on something else.
+    pub(super) async fn make_on(
+        &self,
+        ground: crate::store::Ground,
+        changes: &[Change],
+    ) -> Result<Head, StoreError> {
+        self.make_at(&self.store, ground, changes).await
+    }
+
+    /// The same at a node.
+    pub(super) async fn make_at(
+        &self,
+        store: &Arc<dyn Store>,
+        ground: crate::store::Ground,
+        changes: &[Change],
+    ) -> Result<Head, StoreError> {
+        let changes = changes.iter().map(|change| (change.clone(), [7; 16])).collect();
+        let (at, actor, grounds) = (super::at(1000), Actor::Operator, vec![ground]);
+        let order = Order { at, actor, standing: None, grounds, changes, once: None };
+        let made = store.commit(order).await;
         self.follow().await;
         made
     }
@@ -148,6 +184,7 @@ impl House {
                     at: stored.entry.at,
                     actor: stored.entry.actor,
                     standing: None,
+                    grounds: Vec::new(),
                     changes: vec![(stored.change.clone().unwrap(), [0; 16])],
                     once: None,
                 };

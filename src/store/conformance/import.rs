@@ -136,7 +136,14 @@ fn accounts(name: &str, count: u16) -> Order {
         (change, [7; 16])
     };
     let changes = (0..count).map(create).collect();
-    Order { at: at(1000), actor: Actor::Operator, standing: None, changes, once: None }
+    Order {
+        at: at(1000),
+        actor: Actor::Operator,
+        standing: None,
+        grounds: Vec::new(),
+        changes,
+        once: None,
+    }
 }
 
 on_every_store!(

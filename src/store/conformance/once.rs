@@ -8,7 +8,14 @@ async fn under_one_key_something_is_made_once(kind: Kind) {
     let make = async |millis, n, once| {
         let changes = vec![(issue(n, 1, 1), [7; 16])];
         let once = Some(once);
-        let order = Order { at: at(millis), actor: Actor::Operator, standing: None, changes, once };
+        let order = Order {
+            at: at(millis),
+            actor: Actor::Operator,
+            standing: None,
+            grounds: Vec::new(),
+            changes,
+            once,
+        };
         house.store.commit(order).await
     };
     make(1000, 1, once(1, 1)).await.unwrap();

@@ -1,7 +1,9 @@
 //! Sessions, one-time links, second factors.
 
 use super::*;
-use crate::store::{LinkPurpose, MOST_SESSIONS, StoredLink, StoredSecondFactor, StoredSession};
+use crate::store::{
+    LinkPurpose, MOST_SESSIONS, Shown, StoredLink, StoredSecondFactor, StoredSession,
+};
 use counterfoil_core::id::SessionId;
 
 #[expect(clippy::cast_possible_truncation, reason = "a number of sessions that a byte holds")]
@@ -91,7 +93,8 @@ async fn no_session_begins_on_what_is_no_longer_so(kind: Kind) {
     let set = |hash: &str| Change::PasswordSet { account, hash: hash.into(), by_mail: false };
     house.made(set("old")).await;
     let keep = async |n, hash: &str| {
-        house.store.keep_session(session(n, 1), Some(hash.to_owned())).await.unwrap()
+        let shown = Shown { password_hash: hash.to_owned(), code: false };
+        house.store.keep_session(session(n, 1), Some(shown)).await.unwrap()
     };
     assert!(keep(1, "old").await);
     house.made(set("new")).await;
@@ -100,6 +103,21 @@ async fn no_session_begins_on_what_is_no_longer_so(kind: Kind) {
     // The old password had been found right just before.
     assert!(!keep(2, "old").await);
     assert!(keep(3, "new").await);
+    // Nor may one begin on the password alone where there is a second factor by now.
+    let twin = house.twin().await;
+    assert!(twin.keep_second_factor(factor(1, true, 7)).await.unwrap());
+    let with_code = async |n, code| {
+        let shown = Shown { password_hash: "new".into(), code };
+        house.store.keep_session(session(n, 1), Some(shown)).await.unwrap()
+    };
+    assert!(!with_code(5, false).await && with_code(5, true).await);
+    let half = StoredSession { is_complete: false, ..session(6, 1) };
+    let shown = Shown { password_hash: "new".into(), code: false };
+    assert!(house.store.keep_session(half, Some(shown)).await.unwrap());
+    twin.remove_second_factor(account).await.unwrap();
+    for n in [5, 6] {
+        assert!(house.store.end_session(session_id(n)).await.unwrap());
+    }
 
     let replace =
         async |n, by: StoredSession| house.store.replace_session(session_id(n), by).await.unwrap();
@@ -223,12 +241,22 @@ async fn a_second_factor_is_not_taken_away_by_another_that_nobody_has_used(kind:
     // New recovery codes do not let a password be used again.
     let fewer = StoredSecondFactor { recovery: vec![digest(3, 102)], ..factor(2, true, 5) };
     assert!(keep(fewer.clone()).await);
-    assert_eq!(find().await, Some(StoredSecondFactor { last_step: 7, ..fewer }));
-    assert!(keep(factor(4, true, 5)).await);
-    assert_eq!(find().await, Some(factor(4, true, 5)));
+    assert_eq!(find().await, Some(StoredSecondFactor { last_step: 7, ..fewer.clone() }));
+    // Of two who confirm at once, each another one, the first has it.
+    assert!(!keep(factor(4, true, 5)).await);
+    let other = vec![4; 20];
+    let renew = async |secret: &[u8]| {
+        let codes = vec![digest(4, 102)];
+        house.store.renew_recovery(account(1), secret.to_vec(), codes).await.unwrap()
+    };
+    assert!(!renew(&other).await);
+    assert!(renew(&fewer.secret).await);
+    let renewed = StoredSecondFactor { recovery: vec![digest(4, 102)], last_step: 7, ..fewer };
+    assert_eq!(find().await, Some(renewed.clone()));
     house.store.remove_second_factor(account(1)).await.unwrap();
+    assert!(!renew(&renewed.secret).await, "it is not brought back");
     assert_eq!(find().await, None);
-    assert!(!house.store.use_recovery(account(1), digest(1, 102)).await.unwrap());
+    assert!(!house.store.use_recovery(account(1), digest(4, 102)).await.unwrap());
     assert!(!format!("{:?}", factor(77, true, 5)).contains("77"));
 }
 
@@ -302,7 +330,8 @@ async fn an_address_is_proven_by_the_operator_or_by_mail(kind: Kind) {
     let set = |n, by_mail| Change::PasswordSet { account: account(n), hash: "h".into(), by_mail };
     let make = async |actor, change| {
         let changes = vec![(change, [7; 16])];
-        let order = Order { at: at(1000), actor, standing: None, changes, once: None };
+        let order =
+            Order { at: at(1000), actor, standing: None, grounds: Vec::new(), changes, once: None };
         house.store.commit(order).await.unwrap();
     };
     let is_proven =
@@ -349,7 +378,8 @@ async fn addresses_from_before_are_proven_by_the_ledger() {
         ),
     ] {
         let changes = vec![(change, [7; 16])];
-        let order = Order { at: at(1000), actor, standing: None, changes, once: None };
+        let order =
+            Order { at: at(1000), actor, standing: None, grounds: Vec::new(), changes, once: None };
         house.store.commit(order).await.unwrap();
     }
     let step = include_str!("../../../migrations/sqlite/0012_addresses.sql");

@@ -3,7 +3,7 @@
 //! still is when the group is committed.
 
 use super::change::{Rows, Statement, bytes, given};
-use crate::store::{Order, Standing};
+use crate::store::{Ground, Order, Standing};
 use counterfoil_core::ledger::Change;
 use std::collections::BTreeSet;
 use tokio_postgres::types::ToSql;
@@ -28,6 +28,9 @@ impl<K: Ord> Keys<K> {
 
 #[derive(Default)]
 struct Locks {
+    /// Whether something rests on there being nothing yet. The one row of `cluster` stands for
+    /// that: what is not there cannot be locked.
+    beginning: bool,
     organizations: Keys<[u8; 16]>,
     accounts: Keys<[u8; 16]>,
     memberships: Keys<([u8; 16], [u8; 16])>,
@@ -41,6 +44,14 @@ pub(super) fn locks<'o>(orders: impl IntoIterator<Item = &'o Order>) -> Vec<Stat
     for order in orders {
         if let Some(Standing { organization, account, .. }) = order.standing {
             locks.live(*organization.as_bytes(), *account.as_bytes());
+        }
+        for ground in &order.grounds {
+            match ground {
+                Ground::NoOrganization => locks.beginning = true,
+                Ground::Password(account, _) => locks.accounts.rest_on(*account.as_bytes()),
+                // To use it up is to lock it.
+                Ground::Link(_) => {}
+            }
         }
         for (change, _) in &order.changes {
             locks.change(change);
@@ -108,6 +119,10 @@ impl Locks {
 
     fn statements(&self) -> Vec<Statement> {
         let mut statements = Vec::new();
+        if self.beginning {
+            let sql = "SELECT FROM cluster FOR NO KEY UPDATE";
+            statements.push(Statement::of(Rows::Any, sql, given![]));
+        }
         lock(
             &mut statements,
             &self.organizations,

@@ -7,7 +7,7 @@ use super::{
     change::{Rows, Statement, bytes, given, json, stand, statements, text},
     error::Error,
 };
-use crate::store::{Once, Order, Standing, StoreError};
+use crate::store::{Ground, Once, Order, Standing, StoreError};
 use counterfoil_core::{Timestamp, account::Rank, ledger::Change, token::Token};
 use std::collections::HashSet;
 
@@ -29,6 +29,10 @@ pub(super) fn plan<'o>(
         }
         // Once for all of them, and before: an administrator may well end their own rank.
         plan.pending.standing.extend(order.standing);
+        if !order.grounds.is_empty() {
+            plan.issue()?;
+            plan.statements.extend(order.grounds.iter().map(|ground| holds(order.at, ground)));
+        }
         for (change, _) in &order.changes {
             plan.change(order, change)?;
         }
@@ -109,6 +113,25 @@ fn all_know(version: u32) -> Statement {
     let sql = "SELECT FROM node WHERE knows < $1";
     let otherwise = StoreError::OlderNodes;
     Statement { otherwise, ..Statement::of(Rows::Exactly(0), sql, given![i64::from(version)]) }
+}
+
+/// Passes where it is so; a link is used up.
+fn holds(at: Timestamp, ground: &Ground) -> Statement {
+    match ground {
+        Ground::NoOrganization => {
+            Statement::of(Rows::Exactly(0), "SELECT FROM organization LIMIT 1", given![])
+        }
+        Ground::Password(account, hash) => Statement::of(
+            Rows::Exactly(1),
+            "SELECT FROM account WHERE id = $1 AND password_hash = $2",
+            given![bytes(account.as_bytes()), hash.clone()],
+        ),
+        Ground::Link(digest) => Statement::of(
+            Rows::Exactly(1),
+            "DELETE FROM link WHERE digest = $1 AND expires_at > $2",
+            given![bytes(digest.as_bytes()), at.as_millis()],
+        ),
+    }
 }
 
 /// Each of them once.

@@ -9,8 +9,8 @@ use crate::store::{StoredSecondFactor, written::to_sql};
 use counterfoil_core::{id::AccountId, token::Digest};
 use deadpool_postgres::{GenericClient, Transaction};
 
-/// One that is not confirmed does not take the place of one that is; and a password that was
-/// used stays used. Whoever comes second waits for the row, and then looks at what is there.
+/// None takes the place of a confirmed one of another secret, nor one that is not confirmed of
+/// one that is; and a password that was used stays used. Whoever comes second waits for the row, and then looks at what is there.
 pub(super) async fn keep(
     transaction: &Transaction<'_>,
     factor: &StoredSecondFactor,
@@ -24,18 +24,43 @@ pub(super) async fn keep(
             is_confirmed = excluded.is_confirmed,
             last_step = CASE WHEN kept.secret = excluded.secret
                 THEN greatest(kept.last_step, excluded.last_step) ELSE excluded.last_step END
-         WHERE excluded.is_confirmed OR NOT kept.is_confirmed",
+         WHERE NOT kept.is_confirmed
+            OR (excluded.is_confirmed AND kept.secret = excluded.secret)",
         &[&account, &factor.secret, &factor.is_confirmed, &to_sql(factor.last_step)],
     )
     .await?;
     if kept == 0 {
         return Ok(false);
     }
-    run(transaction, "DELETE FROM recovery_code WHERE account = $1", &[&account]).await?;
-    let codes: Vec<&[u8]> = factor.recovery.iter().map(|code| code.as_bytes().as_slice()).collect();
-    let sql = "INSERT INTO recovery_code (account, digest) SELECT $1, unnest($2::bytea[])";
-    run(transaction, sql, &[&account, &codes]).await?;
+    keep_recovery(transaction, factor.account, &factor.recovery).await?;
     Ok(true)
+}
+
+pub(super) async fn renew(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+    secret: &[u8],
+    recovery: &[Digest],
+) -> Result<bool, Error> {
+    let sql = "SELECT FROM second_factor WHERE account = $1 AND secret = $2 AND is_confirmed
+         FOR NO KEY UPDATE";
+    let is_there = run(transaction, sql, &[&account.as_bytes().as_slice(), &secret]).await? == 1;
+    if is_there {
+        keep_recovery(transaction, account, recovery).await?;
+    }
+    Ok(is_there)
+}
+
+async fn keep_recovery(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+    codes: &[Digest],
+) -> Result<(), Error> {
+    let account = account.as_bytes().as_slice();
+    run(transaction, "DELETE FROM recovery_code WHERE account = $1", &[&account]).await?;
+    let codes: Vec<&[u8]> = codes.iter().map(|code| code.as_bytes().as_slice()).collect();
+    let sql = "INSERT INTO recovery_code (account, digest) SELECT $1, unnest($2::bytea[])";
+    run(transaction, sql, &[&account, &codes]).await.map(drop)
 }
 
 pub(super) async fn find(

@@ -9,7 +9,7 @@ use super::{
     row::{address, bytes, get, kind, optional_bytes, time},
 };
 use crate::store::{
-    Credentials, MOST_SESSIONS, Page, StoredLink, StoredSession,
+    Credentials, MOST_SESSIONS, Page, Shown, StoredLink, StoredSession,
     written::{parse_purpose, purpose_name},
 };
 use counterfoil_core::{
@@ -56,12 +56,17 @@ fn credentials_row(row: &Row) -> Result<Credentials, Error> {
 pub(super) async fn keep(
     transaction: &Transaction<'_>,
     session: &StoredSession,
-    password_hash: Option<&str>,
+    shown: Option<&Shown>,
 ) -> Result<bool, Error> {
     let account = session.account.as_bytes().as_slice();
+    let hash = shown.map(|shown| &shown.password_hash);
+    let lacks_code = session.is_complete && shown.is_some_and(|shown| !shown.code);
+    // First of all: what is looked at afterwards is as whoever had the lock before has left it.
+    lock(transaction, session.account).await?;
     let may_begin = "SELECT FROM account WHERE id = $1 AND disabled_at IS NULL
-         AND password_hash IS NOT DISTINCT FROM coalesce($2, password_hash) FOR NO KEY UPDATE";
-    if one(transaction, may_begin, &[&account, &password_hash], |_| Ok(())).await?.is_none() {
+         AND password_hash IS NOT DISTINCT FROM coalesce($2, password_hash)
+         AND NOT ($3 AND EXISTS (SELECT FROM second_factor WHERE account = $1 AND is_confirmed))";
+    if one(transaction, may_begin, &[&account, &hash, &lacks_code], |_| Ok(())).await?.is_none() {
         return Ok(false);
     }
     run(

@@ -2,7 +2,8 @@
 
 use super::{Postgres, second_factors, sessions};
 use crate::store::{
-    Credentials, Page, SignInStore, StoreError, StoredLink, StoredSecondFactor, StoredSession,
+    Credentials, Page, Shown, SignInStore, StoreError, StoredLink, StoredSecondFactor,
+    StoredSession,
 };
 use async_trait::async_trait;
 use counterfoil_core::{
@@ -32,12 +33,10 @@ impl SignInStore for Postgres {
     async fn keep_session(
         &self,
         session: StoredSession,
-        password_hash: Option<String>,
+        shown: Option<Shown>,
     ) -> Result<bool, StoreError> {
         self.together(move |transaction| {
-            Box::pin(async move {
-                sessions::keep(transaction, &session, password_hash.as_deref()).await
-            })
+            Box::pin(async move { sessions::keep(transaction, &session, shown.as_ref()).await })
         })
         .await
     }
@@ -174,6 +173,20 @@ impl SignInStore for Postgres {
     async fn keep_second_factor(&self, factor: StoredSecondFactor) -> Result<bool, StoreError> {
         self.together(move |transaction| {
             Box::pin(async move { second_factors::keep(transaction, &factor).await })
+        })
+        .await
+    }
+
+    async fn renew_recovery(
+        &self,
+        account: AccountId,
+        secret: Vec<u8>,
+        recovery: Vec<Digest>,
+    ) -> Result<bool, StoreError> {
+        self.together(move |transaction| {
+            Box::pin(async move {
+                second_factors::renew(transaction, account, &secret, &recovery).await
+            })
         })
         .await
     }

@@ -5,8 +5,8 @@ use crate::store::{StoredSecondFactor, written::to_sql};
 use counterfoil_core::{id::AccountId, token::Digest};
 use rusqlite::{Connection, Error, OptionalExtension as _, params};
 
-/// One that is not confirmed does not take the place of one that is; and a password that was
-/// used stays used.
+/// None takes the place of a confirmed one of another secret, nor one that is not confirmed of
+/// one that is; and a password that was used stays used.
 pub(super) fn keep(connection: &Connection, factor: &StoredSecondFactor) -> Result<bool, Error> {
     let account = factor.account.as_bytes();
     let kept = run(
@@ -16,21 +16,49 @@ pub(super) fn keep(connection: &Connection, factor: &StoredSecondFactor) -> Resu
             is_confirmed = excluded.is_confirmed,
             last_step = iif(secret = excluded.secret,
                 max(last_step, excluded.last_step), excluded.last_step)
-         WHERE excluded.is_confirmed OR NOT second_factor.is_confirmed",
+         WHERE NOT second_factor.is_confirmed
+            OR (excluded.is_confirmed AND secret = excluded.secret)",
         params![account, factor.secret, factor.is_confirmed, to_sql(factor.last_step)],
     )?;
     if kept == 0 {
         return Ok(false);
     }
+    keep_recovery(connection, factor.account, &factor.recovery)?;
+    Ok(true)
+}
+
+pub(super) fn renew(
+    connection: &Connection,
+    account: AccountId,
+    secret: &[u8],
+    recovery: &[Digest],
+) -> Result<bool, Error> {
+    let is_there = connection
+        .prepare_cached(
+            "SELECT 1 FROM second_factor WHERE account = ? AND secret = ? AND is_confirmed",
+        )?
+        .exists(params![account.as_bytes(), secret])?;
+    if is_there {
+        keep_recovery(connection, account, recovery)?;
+    }
+    Ok(is_there)
+}
+
+fn keep_recovery(
+    connection: &Connection,
+    account: AccountId,
+    codes: &[Digest],
+) -> Result<(), Error> {
+    let account = account.as_bytes();
     run(connection, "DELETE FROM recovery_code WHERE account = ?", params![account])?;
-    for code in &factor.recovery {
+    for code in codes {
         run(
             connection,
             "INSERT INTO recovery_code (account, digest) VALUES (?, ?)",
             params![account, code.as_bytes()],
         )?;
     }
-    Ok(true)
+    Ok(())
 }
 
 pub(super) fn find(

@@ -5,7 +5,7 @@ use super::{
     read::{Query, kind, one, time, unreadable},
 };
 use crate::store::{
-    Credentials, MOST_SESSIONS, Page, StoredLink, StoredSession,
+    Credentials, MOST_SESSIONS, Page, Shown, StoredLink, StoredSession,
     written::{parse_purpose, purpose_name},
 };
 use counterfoil_core::{
@@ -51,14 +51,17 @@ fn credentials_row(row: &Row<'_>) -> Result<Credentials, Error> {
 pub(super) fn keep(
     connection: &Connection,
     session: &StoredSession,
-    password_hash: Option<&str>,
+    shown: Option<&Shown>,
 ) -> Result<bool, Error> {
+    let lacks_code = session.is_complete && shown.is_some_and(|shown| !shown.code);
     let kept = run(
         connection,
         "INSERT INTO session (digest, id, account, organization, created_at, last_seen_at,
             expires_at, address, user_agent, is_complete)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS (SELECT 1 FROM account
-            WHERE id = ?3 AND disabled_at IS NULL AND password_hash IS coalesce(?11, password_hash))",
+            WHERE id = ?3 AND disabled_at IS NULL AND password_hash IS coalesce(?11, password_hash))
+            AND NOT (?12 AND EXISTS (SELECT 1 FROM second_factor
+                WHERE account = ?3 AND is_confirmed))",
         params![
             session.digest.as_bytes(),
             session.id.as_bytes(),
@@ -70,7 +73,8 @@ pub(super) fn keep(
             session.address.map(|address| address.to_string()),
             session.user_agent,
             session.is_complete,
-            password_hash,
+            shown.map(|shown| &shown.password_hash),
+            lacks_code,
         ],
     )?;
     // A half one takes no whole one's place: whoever knows the password alone would end them.

@@ -2,7 +2,8 @@
 
 use super::{Sqlite, second_factors, sessions};
 use crate::store::{
-    Credentials, Page, SignInStore, StoreError, StoredLink, StoredSecondFactor, StoredSession,
+    Credentials, Page, Shown, SignInStore, StoreError, StoredLink, StoredSecondFactor,
+    StoredSession,
 };
 use async_trait::async_trait;
 use counterfoil_core::{
@@ -28,12 +29,9 @@ impl SignInStore for Sqlite {
     async fn keep_session(
         &self,
         session: StoredSession,
-        password_hash: Option<String>,
+        shown: Option<Shown>,
     ) -> Result<bool, StoreError> {
-        self.beside(move |connection| {
-            sessions::keep(connection, &session, password_hash.as_deref())
-        })
-        .await
+        self.beside(move |connection| sessions::keep(connection, &session, shown.as_ref())).await
     }
 
     async fn replace_session(
@@ -143,6 +141,18 @@ impl SignInStore for Sqlite {
 
     async fn keep_second_factor(&self, factor: StoredSecondFactor) -> Result<bool, StoreError> {
         self.beside(move |connection| second_factors::keep(connection, &factor)).await
+    }
+
+    async fn renew_recovery(
+        &self,
+        account: AccountId,
+        secret: Vec<u8>,
+        recovery: Vec<Digest>,
+    ) -> Result<bool, StoreError> {
+        self.beside(move |connection| {
+            second_factors::renew(connection, account, &secret, &recovery)
+        })
+        .await
     }
 
     async fn remove_second_factor(&self, account: AccountId) -> Result<(), StoreError> {

@@ -3,7 +3,9 @@
 use super::{
     Follower,
     change::{ApplyError, apply, run, stands},
-    describe, once, refusals,
+    describe,
+    grounds::holds,
+    once, refusals,
 };
 use crate::refusals::StoredRefusal;
 use crate::store::{Order, Progress, StoreError};
@@ -343,6 +345,11 @@ fn make(connection: &Connection, mut head: Head, watched: &Watched) -> Result<He
     {
         return Err(MakeError::Outranked);
     }
+    for ground in &order.grounds {
+        if !holds(connection, order.at, ground)? {
+            return Err(MakeError::Conflict);
+        }
+    }
     let total = order.changes.len() as u64;
     for (done, (change, salt)) in (0u64..).zip(&order.changes) {
         if done > 0 && done.is_multiple_of(PROGRESS_EVERY) {
@@ -391,7 +398,14 @@ mod tests {
             external_id: None,
         };
         let changes = numbers.iter().map(|number| (change(number), [0; 16])).collect();
-        let order = Order { at, actor: Actor::Operator, standing: None, changes, once: None };
+        let order = Order {
+            at,
+            actor: Actor::Operator,
+            standing: None,
+            grounds: Vec::new(),
+            changes,
+            once: None,
+        };
         Watched { order, progress: Box::new(|_, _| {}) }
     }
 

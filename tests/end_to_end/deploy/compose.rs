@@ -16,6 +16,10 @@ use toml::Table;
 /// Where containers have their secrets.
 const SECRETS: &str = "/run/secrets/";
 
+/// Where nodes have the keys that sign access tokens, and where those are made.
+pub(super) const KEYS: &str = "/run/signing-keys";
+const MADE: &str = "/var/lib/counterfoil";
+
 /// A copy of the directory, with secrets that were made by its own script.
 pub(super) struct Made {
     directory: TempDir,
@@ -36,6 +40,17 @@ impl Made {
 
     pub(super) fn secrets(&self) -> PathBuf {
         self.directory.path().join("secrets")
+    }
+
+    /// The keys that its service makes, once.
+    pub(super) fn keys(&self) -> PathBuf {
+        let directory = self.directory.path().join("keys");
+        let compose = compose();
+        let command = texts(&compose["services"]["keys"]["command"]);
+        let here = directory.to_str().unwrap();
+        let command = command.iter().map(|word| if *word == MADE { here } else { word });
+        Installation::without_configuration().cli(command).done();
+        directory
     }
 
     pub(super) fn secret(&self, name: &str) -> String {
@@ -104,6 +119,15 @@ fn what_is_said_twice_is_the_same() {
         let url = configuration[listener]["public_url"].as_str().unwrap();
         let name = url.strip_prefix("https://").unwrap();
         assert!(nginx.contains(&format!("server_name {name};")), "{name}");
+    }
+    // All have the keys that are made before.
+    assert_eq!(configuration["signing"]["keys_directory"].as_str(), Some(KEYS));
+    assert_eq!(texts(&compose["services"]["keys"]["volumes"]), [format!("keys:{MADE}")]);
+    for name in &nodes {
+        let service = &compose["services"][name];
+        assert!(texts(&service["volumes"]).contains(&&*format!("keys:{KEYS}:ro")), "{name}");
+        let waits = &service["depends_on"]["keys"]["condition"];
+        assert_eq!(waits, "service_completed_successfully", "{name}");
     }
     // Where there is a node, there is what it reads.
     for (variable, path) in [

@@ -111,6 +111,14 @@ fn what_is_said_twice_is_the_same() {
     assert_eq!(secrets, set(["database-password", "limiter-password"]));
     let certificate = names_after(&text, &mounted("tls"));
     assert_eq!(certificate, set(["tls.crt", "tls.key"]));
+    let keys = configuration["signing"]["keys_directory"].as_str().unwrap();
+    assert_eq!(format!("{keys}/"), mounted("signing-keys"));
+    // Others may read none of the secrets: of signing keys a node would say so.
+    for volume in pod["volumes"].as_array().unwrap() {
+        if let Some(mode) = volume["secret"].get("defaultMode") {
+            assert_eq!(*mode, 0o440, "{volume}");
+        }
+    }
     let names = |list: &Value| -> BTreeSet<String> {
         let names = list.as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap());
         names.map(str::to_owned).collect()

@@ -20,9 +20,10 @@ use std::{net::TcpListener, path::Path, time::Instant};
 const NODES: usize = 3;
 
 fn start(made: &Made, postgres: &str, limiter: &str, upstream: &Upstream) -> Server {
-    let secrets = made.secrets().join("");
+    let (secrets, keys) = (made.secrets().join(""), made.keys());
     let configuration = text("compose/counterfoil.toml")
         .replace("/run/secrets/", secrets.to_str().unwrap())
+        .replace(compose::KEYS, keys.to_str().unwrap())
         .replace("172.30.0.2", "127.0.0.1");
     let mut installation = Installation::new(&configuration);
     installation.set("COUNTERFOIL_DATABASE_URL", postgres);

@@ -1,8 +1,9 @@
 //! One node stands still, or is cut off: nobody waits for it for longer than a lease, and it
 //! judges nothing that it could not hear of.
 
-use super::{DATABASE, Nodes, judged, url_through, wait_until};
-use crate::{postgres::Postgres, valve::Valve, wire::Wire};
+use super::{DATABASE, NODES, Nodes, installation, judged, url_through, wait_until};
+use crate::{installation::ADA, postgres::Postgres, upstream::Upstream, valve::Valve, wire::Wire};
+use serde_json::json;
 use std::net::TcpStream;
 
 #[test]
@@ -82,4 +83,23 @@ fn a_node_that_is_cut_off_is_waited_for_no_longer_than_it_can_judge() {
         wait_until("it judges again", || nodes.judge(2, token) == 401);
     }
     nodes.is_sound();
+}
+
+#[test]
+fn of_first_organizations_that_nodes_make_at_once_there_is_one() {
+    let postgres = Postgres::start();
+    let upstream = Upstream::start();
+    let nodes = [(); NODES].map(|()| installation(&upstream, &postgres.url_of(DATABASE)).start());
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let asked = nodes.each_ref().map(|node| {
+            scope.spawn(|| {
+                let body = json!({"email": ADA, "organization": "First"}).to_string();
+                node.operator().unwrap().call("POST", "/v1/init", &body).unwrap().status
+            })
+        });
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [201, 409].contains(status)), "{statuses:?}");
+    assert_eq!(postgres.run(DATABASE, "SELECT count(*) FROM organization"), "1");
 }

@@ -4,8 +4,8 @@ use crate::{
     refusals::StoredRefusal,
     store::{
         AccountFilter, Credentials, EntryFilter, Inspection, InvitationFilter, Link,
-        MembershipFilter, Once, Order, OrganizationFilter, OriginKind, Page, Progress, SignInStore,
-        Store, StoreError, StoredAccount, StoredEntry, StoredInvitation, StoredLink,
+        MembershipFilter, Once, Order, OrganizationFilter, OriginKind, Page, Progress, Shown,
+        SignInStore, Store, StoreError, StoredAccount, StoredEntry, StoredInvitation, StoredLink,
         StoredMembership, StoredOrganization, StoredSecondFactor, StoredSession, StoredToken,
         TokenFilter, TokenList, UsageFilter, UsageKey,
     },
@@ -234,7 +234,7 @@ impl SignInStore for Untouchable {
         self.touched("credentials_by_email")
     }
 
-    async fn keep_session(&self, _: StoredSession, _: Option<String>) -> Result<bool, StoreError> {
+    async fn keep_session(&self, _: StoredSession, _: Option<Shown>) -> Result<bool, StoreError> {
         self.touched("keep_session")
     }
 
@@ -319,6 +319,15 @@ impl SignInStore for Untouchable {
 
     async fn keep_second_factor(&self, _: StoredSecondFactor) -> Result<bool, StoreError> {
         self.touched("keep_second_factor")
+    }
+
+    async fn renew_recovery(
+        &self,
+        _: AccountId,
+        _: Vec<u8>,
+        _: Vec<Digest>,
+    ) -> Result<bool, StoreError> {
+        self.touched("renew_recovery")
     }
 
     async fn remove_second_factor(&self, _: AccountId) -> Result<(), StoreError> {
