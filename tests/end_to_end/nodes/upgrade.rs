@@ -151,7 +151,8 @@ fn a_release_that_does_not_know_the_tables_does_not_start() {
     let nodes = earlier(&postgres, 1, 30);
     let live = nodes.issue(1).remove(0);
     // As a release to come will leave it behind.
-    postgres.run(DATABASE, "INSERT INTO schema_step VALUES (99, 1)");
+    let steps = "INSERT INTO schema_step SELECT step, 1 FROM generate_series(90, 99) AS step";
+    postgres.run(DATABASE, steps);
     // What runs goes on, as it does in an upgrade.
     assert_eq!(nodes.judge(0, &live), 200);
     let mut installation = nodes.servers.into_iter().flatten().next().unwrap().stop();
