@@ -146,6 +146,7 @@ pub fn append(
 /// what comes from outside only metadata could: nested deeper than JSON is read.
 pub fn draft(at: Timestamp, actor: Actor, change: &Change, salt: Salt) -> Result<Draft, Unfit> {
     const NUMBER: &[u8] = b"\"number\":";
+    debug_assert!((1..=KNOWS).contains(&change.since()), "{} is of no version", change.kind());
     let detail = serde_json::to_vec(change).map_err(Unfit::Unreadable)?;
     let entry = Entry {
         form: FORM,

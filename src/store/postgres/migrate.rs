@@ -95,6 +95,10 @@ async fn make(client: &mut Client, migrations: &[&str]) -> Result<(), Error> {
     // Other nodes go on meanwhile, and must not be kept from it by whoever keeps this one.
     transaction.batch_execute("SET LOCAL lock_timeout = '1s'").await?;
     for (step, sql) in (1i32..).zip(migrations).skip(found) {
+        if found > 0 {
+            let of = migrations.len();
+            tracing::info!(step, of, "the database is brought up to date");
+        }
         apply(&transaction, step, sql).await?;
     }
     transaction.commit().await?;

@@ -34,13 +34,13 @@ fn of_changes_side_by_side_one_order_holds_everywhere() {
 
         // Both notes cannot be the one that was changed last; both changes may be made.
         let notes = ["one", "two"].map(|note| json!({"note": note}));
-        let patch = path("");
-        let answers = at_once(&servers, &notes.map(|note| ("PATCH", &*patch, note)));
+        let itself = path("");
+        let answers = at_once(&servers, &notes.map(|note| ("PATCH", &*itself, note)));
         assert!(answers.iter().all(|it| [200, 409].contains(&it.status)), "{answers:?}");
         let shown: HashSet<String> = servers
             .iter()
             .map(|server| {
-                let shown = server.operator().unwrap().call("GET", &patch, "").unwrap().json();
+                let shown = server.operator().unwrap().call("GET", &itself, "").unwrap().json();
                 shown["note"].as_str().unwrap().to_owned()
             })
             .collect();
@@ -57,12 +57,12 @@ fn of_changes_side_by_side_one_order_holds_everywhere() {
             })
             .collect();
         assert!(!secrets.is_empty(), "{answers:?}");
-        let taken = |server: &Server| {
-            let taken = secrets.iter().filter(|token| judged(server, token) == 200);
-            taken.map(|token| token.secret.clone()).collect::<Vec<_>>()
+        let accepted = |server: &Server| {
+            let good = secrets.iter().filter(|it| judged(server, it) == 200);
+            good.map(|it| it.secret.clone()).collect::<Vec<_>>()
         };
-        let present = taken(&servers[0]);
-        assert_eq!((present.len(), &taken(&servers[1])), (1, &present));
+        let present = accepted(&servers[0]);
+        assert_eq!((present.len(), &accepted(&servers[1])), (1, &present));
         assert_eq!(judged(&servers[1], &token), 401);
 
         // Revoked once, whoever asks how often.

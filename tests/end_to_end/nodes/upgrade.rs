@@ -112,7 +112,7 @@ fn nodes_are_replaced_one_by_one_while_everything_goes_on() {
         let clients: Vec<_> =
             places.iter().map(|place| scope.spawn(|| show(place, &live, &doomed, &seen))).collect();
         let stop = Stop(&seen);
-        for round in 0..=NODES {
+        for (round, place) in places.iter().map(Some).chain([None]).enumerate() {
             // Revoked at nodes of both releases, and what is issued at either is taken at both.
             for turn in 0..EACH {
                 let number = round * EACH + turn;
@@ -122,8 +122,7 @@ fn nodes_are_replaced_one_by_one_while_everything_goes_on() {
             for node in [round % NODES, (round + NODES - 1) % NODES] {
                 nodes.is_taken_everywhere(&nodes.issue_at(node));
             }
-            if round < NODES {
-                let place = &places[round];
+            if let Some(place) = place {
                 place.is_out.store(true, Ordering::SeqCst);
                 let mut address = place.address.lock().unwrap();
                 nodes.replace(round, Release::Present);
@@ -151,7 +150,8 @@ fn a_release_that_does_not_know_the_tables_does_not_start() {
     let nodes = earlier(&postgres, 1, 30);
     let live = nodes.issue(1).remove(0);
     // As a release to come will leave it behind.
-    postgres.run(DATABASE, "INSERT INTO schema_step VALUES (99, 1)");
+    let steps = "INSERT INTO schema_step SELECT step, 1 FROM generate_series(90, 99) AS step";
+    postgres.run(DATABASE, steps);
     // What runs goes on, as it does in an upgrade.
     assert_eq!(nodes.judge(0, &live), 200);
     let mut installation = nodes.servers.into_iter().flatten().next().unwrap().stop();
