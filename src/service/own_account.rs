@@ -296,3 +296,110 @@ fn has_one() -> ServiceError {
 fn has_none() -> ServiceError {
     ServiceError::Conflict("there is no second factor".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        app::App,
+        config::{Config, Environment},
+        replica::Replica,
+        store::{
+            SignInStore as _,
+            sqlite::{DataDirectory, Sqlite},
+        },
+    };
+    use std::{path::Path, sync::Arc};
+
+    const ADA: &str = "ada@example.com";
+    const PASSWORD: &str = "correct horse";
+
+    /// Two services on one store, as two nodes have it, and Ada's session.
+    struct Stage {
+        _directory: tempfile::TempDir,
+        store: Arc<Sqlite>,
+        nodes: [App; 2],
+        here: Here,
+    }
+
+    impl Stage {
+        async fn set() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let locked = Arc::new(DataDirectory::lock(directory.path()).unwrap());
+            let store = Sqlite::open(locked, Path::new("test.db"), Box::new(|_, _| {})).unwrap();
+            let store = Arc::new(store);
+            let config = Config::load(None, &Environment::default()).unwrap().config;
+            let node =
+                || App::on(&config, store.clone(), Arc::new(Replica::default()), None).unwrap();
+            let nodes = [node(), node()];
+            let service = &nodes[0].service;
+            let (email, password) = (ADA.parse().unwrap(), Some(password()));
+            service.initialise(&Caller::Operator, "Acme", email, None, password).await.unwrap();
+            let begun = service.sign_in(ADA, self::password(), &Client::default()).await;
+            let Ok(SignedIn::Wholly(begun)) = begun else { panic!("not signed in") };
+            let here = service.still_here(begun.session.id, clock::now()).await.unwrap().unwrap();
+            Self { _directory: directory, store, nodes, here }
+        }
+    }
+
+    fn password() -> Zeroizing<String> {
+        Zeroizing::new(PASSWORD.to_owned())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_two_new_passwords_at_two_nodes_one_is_set() {
+        let stage = Stage::set().await;
+        let client = Client::default();
+        let change = async |node: usize, new: &str| {
+            let new = Zeroizing::new(new.to_owned());
+            let service = &stage.nodes[node].service;
+            service.change_own_password(&stage.here, password(), new, &client).await.is_ok()
+        };
+        let new = ["a battery staple", "another battery staple"];
+        let made = tokio::join!(change(0, new[0]), change(1, new[1]));
+        assert!(made.0 != made.1, "{made:?}");
+        for (new, is_it) in new.into_iter().zip([made.0, made.1]) {
+            let new = Zeroizing::new(new.to_owned());
+            let begun = stage.nodes[0].service.sign_in(ADA, new, &client).await.unwrap();
+            assert_eq!(matches!(begun, SignedIn::Wholly(_)), is_it);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_two_second_factors_at_two_nodes_one_is_set() {
+        let stage = Stage::set().await;
+        let client = Client::default();
+        let secrets = [TotpSecret::new(), TotpSecret::new()];
+        let confirm = async |node: usize| {
+            let (service, secret) = (&stage.nodes[node].service, &secrets[node]);
+            let code = secret.shown_at(clock::now());
+            service.confirm_second_factor(&stage.here, secret, password(), &code, &client).await
+        };
+        let made = tokio::join!(confirm(0), confirm(1));
+        assert!(made.0.is_ok() != made.1.is_ok());
+        let kept = stage.store.second_factor(stage.here.account.id).await.unwrap().unwrap();
+        let winner = if made.0.is_ok() { &secrets[0] } else { &secrets[1] };
+        assert_eq!(kept.secret, winner.bytes());
+    }
+
+    /// Whoever has found the password out just before it was changed sets no factor by it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_second_factor_rests_on_the_password_that_was_shown() {
+        let stage = Stage::set().await;
+        let client = Client::default();
+        let (secret, new) = (TotpSecret::new(), Zeroizing::new("a battery staple".to_owned()));
+        let code = secret.shown_at(clock::now());
+        let [one, other] = stage.nodes.each_ref().map(|node| &node.service);
+        let (changed, set) = tokio::join!(
+            one.change_own_password(&stage.here, password(), new, &client),
+            other.confirm_second_factor(&stage.here, &secret, password(), &code, &client),
+        );
+        let factor = stage.store.second_factor(stage.here.account.id).await.unwrap();
+        // One after the other is in order, whichever comes first; and whatever was refused has
+        // left nothing behind.
+        assert!(changed.is_ok() || set.is_ok());
+        assert_eq!(factor.is_some(), set.is_ok());
+        let account = one.store.account(stage.here.account.id).await.unwrap().unwrap();
+        assert_eq!(account.has_second_factor, set.is_ok());
+    }
+}

@@ -108,6 +108,13 @@ impl TotpSecret {
         found
     }
 
+    /// What an authenticator shows at `now`.
+    #[cfg(test)]
+    pub(super) fn shown_at(&self, now: Timestamp) -> String {
+        let step = u64::try_from(now.as_millis()).unwrap() / 1000 / STEP;
+        String::from_utf8(self.code(step).to_vec()).unwrap()
+    }
+
     /// The code of a step (RFC 4226 §5.3).
     fn code(&self, step: u64) -> [u8; DIGITS] {
         let mac =

@@ -171,7 +171,7 @@ impl SigningKeys {
             return Err(SharedKeyError::None { path, algorithm }.into());
         }
         let this = Self::of(Source::Shared(shared.clone()), published);
-        this.complain(&mut this.change(), &shared, Vec::new(), now);
+        this.complain(&mut this.change(), &shared, &[], now);
         Ok(this)
     }
 
@@ -201,7 +201,7 @@ impl SigningKeys {
         if !new.is_empty() || !gone.is_empty() || policy != before.policy {
             self.published.store(Arc::new(Published::new(keys, policy, Some(&before))));
         }
-        self.complain(&mut changing, shared, mistakes, now);
+        self.complain(&mut changing, shared, &mistakes, now);
         told(What::Found, &new).chain(told(What::Gone, &gone)).collect()
     }
 
@@ -210,7 +210,7 @@ impl SigningKeys {
         &self,
         said: &mut Told,
         SharedKeys(directory): &SharedKeys,
-        mistakes: Vec<SharedKeyError>,
+        mistakes: &[SharedKeyError],
         now: Timestamp,
     ) {
         let published = self.published.load();
@@ -354,7 +354,7 @@ fn read(
     let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
     let file = match opened {
         Ok(file) => file,
-        Err(_) if path.symlink_metadata().is_err_and(is_gone) => return Ok(None),
+        Err(_) if is_gone(path) => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
     let metadata = file.metadata().map_err(failed)?;
@@ -375,8 +375,9 @@ fn read(
     Ok(Some(key))
 }
 
-fn is_gone(error: io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
+fn is_gone(path: &Path) -> bool {
+    let found = path.symlink_metadata();
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn check_directory(path: &Path, metadata: &Metadata) -> Result<(), SharedKeyError> {

@@ -177,12 +177,12 @@ fn keys_are_what_the_operator_hands_out() {
         let why = stage.nodes[0].cli(arguments).failed(1);
         assert!(why.contains("`counterfoil keys make`"), "{why}");
     }
-    let make = |arguments: &[&str]| {
+    let keys_make = |arguments: &[&str]| {
         let first = ["keys", "make", made.to_str().unwrap(), "--json"];
         stage.nodes[0].cli(first.iter().chain(arguments)).done().json()
     };
-    assert_eq!(make(&[])["made"], json!([]), "none is due");
-    assert_eq!(make(&["--early"])["made"].as_array().unwrap().len(), 2);
+    assert_eq!(keys_make(&[])["made"], json!([]), "none is due");
+    assert_eq!(keys_make(&["--early"])["made"].as_array().unwrap().len(), 2);
     assert_eq!(stage.all(kids), old);
     stage.hand_out();
     let both = stage.all(kids);
