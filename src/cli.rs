@@ -8,6 +8,7 @@ mod accounts;
 mod audit;
 mod configuration;
 mod demo;
+mod denials;
 mod import;
 mod invitations;
 mod keys;

@@ -1,6 +1,7 @@
 //! Three nodes on one database: whatever happens to nodes, to the database and to what is
 //! between them, a token that was revoked is accepted by no request that comes later.
 
+mod denied;
 mod one;
 mod outage;
 mod storm;
