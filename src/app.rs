@@ -20,7 +20,7 @@ use crate::{
     store::{
         Progress, Store,
         postgres::Postgres,
-        sqlite::{DataDirectory, Sqlite},
+        sqlite::{DataDirectory, Sqlite, check_whole, remove_leftovers},
     },
     usage::Usage,
 };
@@ -59,6 +59,8 @@ impl App {
             let store = Arc::new(Postgres::open(server, Box::new(|_| {})).await?);
             return Self::on(config, store, replica, Some(path));
         }
+        check_whole(&directory)?;
+        remove_leftovers(&directory);
         let store = Arc::new(Sqlite::open(
             directory,
             &config.database.file,

@@ -250,7 +250,7 @@ pub(crate) async fn lock(data: &Path) -> Result<DataDirectory, DirectoryError> {
 }
 
 /// Whether a server runs on the data directory.
-async fn runs_on(data: &Path) -> Result<bool, Failure> {
+pub(crate) async fn runs_on(data: &Path) -> Result<bool, Failure> {
     match operator::connect(data).await {
         Ok(_) => Ok(true),
         // None was there ever, or none is there now.

@@ -3,6 +3,7 @@
 pub(crate) mod access_tokens;
 pub(crate) mod accounts;
 pub(crate) mod audit;
+mod backups;
 pub(crate) mod denials;
 mod field;
 pub(crate) mod import;
@@ -105,6 +106,7 @@ pub(crate) fn calls() -> Calls<Arc<Service>> {
         .merge(invitations::calls())
         .merge(refusals::calls())
         .merge(ledger::calls())
+        .merge(backups::calls())
         .merge(signing_keys::calls())
         .merge(audit::calls())
         .merge(usage::calls())

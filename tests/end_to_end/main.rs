@@ -25,6 +25,7 @@ mod nodes;
 mod oauth;
 mod passwords;
 mod reload;
+mod restore;
 mod rows;
 mod sample;
 mod secrets;
