@@ -56,6 +56,8 @@ impl Plan {
         store: &dyn Store,
         progress: Progress,
     ) -> Result<(), StoreError> {
+        // First, so that whoever has to begin anew can: the ledger is as it was.
+        store.end_all_sessions().await?;
         if !self.changes.is_empty() {
             let changes =
                 self.changes.into_iter().map(|change| (change, entropy::bytes())).collect();
@@ -63,7 +65,7 @@ impl Plan {
             let order = Order { at, actor, standing: None, changes, once: None };
             store.commit_large(order, progress).await?;
         }
-        store.end_all_sessions().await
+        Ok(())
     }
 }
 

@@ -271,7 +271,7 @@ fn what_is_no_whole_copy_takes_nobodys_place() {
     assert_eq!(fs::read(database(&installation)).unwrap(), before);
     let names = installation.data().read_dir().unwrap().map(|file| file.unwrap().file_name());
     let left: Vec<_> =
-        names.filter(|name| name.to_string_lossy().starts_with("restore-")).collect();
+        names.filter(|name| name.to_string_lossy().starts_with(".restore-")).collect();
     assert!(left.is_empty(), "{left:?}");
 
     // One that was broken off halfway is no database to go on with.

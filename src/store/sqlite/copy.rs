@@ -9,7 +9,7 @@ use rusqlite::{
 use std::{fs::File, io, path::Path};
 
 /// How a copy's name begins and ends: what is left of one is removed at the next start.
-pub(super) const NAME: (&str, &str) = ("backup-", ".db");
+pub(super) const NAME: (&str, &str) = (".backup-", ".db");
 
 /// How many pages are copied at a time, after which it is told.
 const PAGES: i32 = 4096;

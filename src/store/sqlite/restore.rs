@@ -12,7 +12,7 @@ use std::{
 };
 
 /// How a candidate's name begins and ends.
-const NAME: (&str, &str) = ("restore-", ".db");
+const NAME: (&str, &str) = (".restore-", ".db");
 /// There while the database is being exchanged: what lies there then may be half of it.
 const UNDER_WAY: &str = "restore-under-way";
 /// What SQLite keeps beside a database.
@@ -156,6 +156,10 @@ impl Candidate {
     fn exchange(self, file: &Path, moment: &str) -> io::Result<Option<PathBuf>> {
         let directory = self.directory.path();
         let sync = || File::open(directory)?.sync_all();
+        let log = with(&self.path, "-wal");
+        if log.metadata().is_ok_and(|log| log.len() > 0) {
+            return Err(io::Error::other("its log could not be folded in"));
+        }
         File::open(&self.path)?.sync_all()?;
         let place = directory.join(file);
         let aside = with(&place, &format!(".before-restore-{moment}"));
@@ -207,5 +211,31 @@ fn bring(from: &Path, to: &Path, progress: &Progress) -> io::Result<()> {
         to.write_all(&piece[..read])?;
         done += read as u64;
         progress(done, of);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_behind_is_removed_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::lock(home.path()).unwrap();
+        let left = [".backup-a1.db", ".restore-b2.db", ".restore-b2.db-wal", ".restore-b2.db-shm"];
+        let kept = [
+            "counterfoil.db",
+            "counterfoil.db-wal",
+            "counterfoil.db.before-restore-1",
+            "backup-of-mine.db",
+            "restore-notes.txt",
+            UNDER_WAY,
+        ];
+        for name in left.iter().chain(&kept) {
+            std::fs::write(home.path().join(name), "").unwrap();
+        }
+        remove_leftovers(&directory);
+        assert!(left.iter().all(|name| !home.path().join(name).exists()));
+        assert!(kept.iter().all(|name| home.path().join(name).exists()));
     }
 }
