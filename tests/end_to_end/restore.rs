@@ -16,6 +16,8 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 const BOB: &str = "bob@example.com";
@@ -208,6 +210,49 @@ fn whoever_accepts_it_has_everything_work_again() {
     let server = installation.start();
     assert_eq!(judge(&server, &token.secret), 200);
     server.cli(["ledger", "verify"]).done();
+
+    // Where there was nothing before, too.
+    let elsewhere = self::installation(&upstream);
+    restore(&elsewhere, &copy, &["--accept-resurrection"]).done();
+    assert_eq!(judge(&elsewhere.start(), &token.secret), 200);
+}
+
+#[test]
+fn a_copy_is_of_one_moment_however_much_goes_on() {
+    let upstream = Upstream::start();
+    let server = installation(&upstream).set_up().start();
+    let stop = AtomicBool::new(false);
+    let copies = thread::scope(|scope| {
+        let issuing = scope.spawn(|| {
+            let mut operator = server.operator().unwrap();
+            let body = json!({"api": "orders", "owner": ADA}).to_string();
+            let mut issued = 0;
+            while !stop.load(Ordering::Relaxed) {
+                assert_eq!(operator.call("POST", "/v1/tokens", &body).unwrap().status, 201);
+                issued += 1;
+            }
+            issued
+        });
+        let copies = [1, 2, 3, 4].map(|n| {
+            let copy = server.home().join(format!("{n}.db"));
+            let said = server.cli(["backup", copy.to_str().unwrap(), "--json"]).done().json();
+            (copy, said)
+        });
+        stop.store(true, Ordering::Relaxed);
+        assert!(issuing.join().unwrap() > 0);
+        copies
+    });
+    let elsewhere = installation(&upstream);
+    let mut before = 0;
+    for (copy, said) in copies {
+        let looked = restore(&elsewhere, &copy, &["--accept-resurrection", "--dry-run", "--json"]);
+        let looked = looked.done().json();
+        assert_eq!((&looked["entries"], &looked["head"]), (&said["entries"], &said["head"]));
+        let entries = looked["entries"].as_u64().unwrap();
+        assert!(entries > before, "{entries} after {before}");
+        before = entries;
+    }
+    assert!(!database(&elsewhere).exists());
 }
 
 #[test]

@@ -11,8 +11,10 @@ use std::{
 };
 
 /// A set of tokens, which hardly ever holds any. While it is empty it costs whoever asks one
-/// load; while it is not, a lock that is held for as long as it takes to add or remove one.
+/// load, of a cache line that nobody writes; while it is not, a lock that is held for as long as
+/// it takes to add or remove one.
 #[derive(Default)]
+#[repr(align(128))]
 pub(super) struct Denied {
     any: AtomicBool,
     tokens: RwLock<HashSet<TokenId, ByTail>>,
