@@ -35,8 +35,7 @@ impl Revoke<'_> {
         for _ in 0..self.count {
             let (status, token) = nodes[0].post("/v1/tokens", self.caller, self.body)?;
             ensure!(status == 201, "issuing was answered {status}: {token}");
-            issued
-                .push(token["token"]["id"].as_str().context("an answer without an id")?.to_owned());
+            issued.push(token["token"]["id"].as_str().context("an answer without an id")?.to_owned());
         }
         let (every, mut times) = (nodes.len(), Vec::new());
         for (turn, id) in issued.iter().enumerate() {
