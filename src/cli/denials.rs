@@ -21,13 +21,13 @@ pub(super) struct Which {
 pub(super) async fn run(
     global: &Global,
     which: Which,
-    lift: bool,
-    list: bool,
+    takes_back: bool,
+    lists: bool,
 ) -> Result<(), Failure> {
     let operator = Operator::of_server(global).await?;
     match which {
-        _ if list => self::list(global, &operator).await,
-        Which { id: Some(id), .. } if lift => self::lift(global, &operator, &id).await,
+        _ if lists => list(global, &operator).await,
+        Which { id: Some(id), .. } if takes_back => lift(global, &operator, &id).await,
         which => deny(global, &operator, which).await,
     }
 }

@@ -112,7 +112,7 @@ async fn here(
 ) -> Result<(), Failure> {
     remove_leftovers(&directory);
     let (bar, moved) = tell_progress(global, "bytes");
-    let candidate = Candidate::bring(directory.clone(), file, &moved);
+    let candidate = Candidate::bring(&directory, file, &moved);
     bar.finish_and_clear();
     let candidate = candidate.map_err(|error| Failure::Failed(error.into()))?;
     let store = Sqlite::open(directory, candidate.name(), Box::new(|_, _| {}));

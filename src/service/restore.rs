@@ -6,11 +6,13 @@ use crate::{
     clock, entropy,
     store::{MembershipFilter, Order, Page, Progress, Store, StoreError},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use counterfoil_core::{
     account::Rank,
     id::{AccountId, OrganizationId, TokenId},
     ledger::{Actor, Change, Take, Taking, Undone},
 };
+use std::fmt::Display;
 use zeroize::Zeroizing;
 
 /// What stands in the ledger as the reason of a token's end.
@@ -186,13 +188,12 @@ impl Planner<'_> {
         if found.email.is_some() && !found.address_proven {
             return self.disable(id, because).await;
         }
-        let hash = match &self.nobodys_password {
-            Some(hash) => hash.clone(),
-            None => {
-                let password = Zeroizing::new(hex(&entropy::bytes::<32>()));
-                let hash = Passwords::new(1).hash(password, &[]).await?;
-                self.nobodys_password.insert(hash).clone()
-            }
+        let hash = if let Some(hash) = &self.nobodys_password {
+            hash.clone()
+        } else {
+            let password = Zeroizing::new(BASE64.encode(entropy::bytes::<32>()));
+            let hash = Passwords::new(1).hash(password, &[]).await?;
+            self.nobodys_password.insert(hash).clone()
         };
         let change = Change::PasswordSet { account: id, hash, by_mail: false };
         let name = self.name_of(id).await?;
@@ -227,7 +228,7 @@ impl Planner<'_> {
         &mut self,
         change: Change,
         what: &'static str,
-        id: impl ToString,
+        id: impl Display,
         name: String,
         done: &'static str,
         because: &'static str,
@@ -235,8 +236,4 @@ impl Planner<'_> {
         self.plan.changes.push(change);
         self.plan.told.push(Told { what, id: id.to_string(), name, done, because });
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -36,7 +36,7 @@ async fn finish(
     store: Arc<Postgres>,
     export: Option<Export>,
 ) -> Result<Option<(Outcome, Epoch)>, Failure> {
-    let began = clock::boot();
+    let asked = clock::boot();
     let (plan, outcome) = decide(global, &*store, export).await?;
     if restore.dry_run {
         outcome.preview(global)?;
@@ -58,7 +58,7 @@ async fn finish(
         if let Some(alive) = seen.as_ref().and_then(|seen| alive(seen, &rows)) {
             break Err(is_alive(alive));
         }
-        let passed = clock::boot().since(began);
+        let passed = clock::boot().since(asked);
         moved(passed.as_secs(), whole.as_secs());
         seen = Some(rows);
         if passed >= whole {
@@ -86,7 +86,7 @@ fn alive<'r>(seen: &[Row], rows: &'r [Row]) -> Option<&'r Row> {
 fn is_alive(row: &Row) -> Failure {
     Failure::Failed(anyhow!(
         "the node {} is alive: it has renewed its lease just now; stop all nodes first (each logs \
-         its name when it joins), nothing was done",
+         its id when it joins); nothing was done",
         row.id.node
     ))
 }

@@ -89,7 +89,7 @@ impl Candidate {
     /// Brings `file` into the data directory, its log too, and looks whether it is a whole
     /// database of Counterfoil's. `file` itself is only read.
     pub(crate) fn bring(
-        directory: Arc<DataDirectory>,
+        directory: &Arc<DataDirectory>,
         file: &Path,
         progress: &Progress,
     ) -> Result<Self, RestoreError> {
