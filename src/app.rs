@@ -7,6 +7,7 @@ use crate::{
     access_tokens::AccessTokenKeys,
     clock,
     config::Config,
+    denials::Denials,
     limiter::Limiter,
     mail::Post,
     refusals::Refusals,
@@ -19,7 +20,7 @@ use crate::{
     store::{
         Progress, Store,
         postgres::Postgres,
-        sqlite::{DataDirectory, Sqlite},
+        sqlite::{DataDirectory, Sqlite, check_whole, remove_leftovers},
     },
     usage::Usage,
 };
@@ -32,6 +33,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) replica: Arc<Replica>,
+    /// What the operator has this node deny.
+    pub(crate) denials: Arc<Denials>,
     /// What keeps the replica in step with a database that others change, too.
     pub(crate) node: Option<Node>,
     /// What counts goes on counting when the configuration is read again.
@@ -56,6 +59,8 @@ impl App {
             let store = Arc::new(Postgres::open(server).await?);
             return Self::on(config, store, replica, Some(path));
         }
+        check_whole(&directory)?;
+        remove_leftovers(&directory);
         let store = Arc::new(Sqlite::open(
             directory,
             &config.database.file,
@@ -71,6 +76,7 @@ impl App {
         replica: Arc<Replica>,
         directory: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
+        let denials = Arc::new(Denials::of(replica.clone(), directory.clone()));
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let attempts = Arc::new(Attempts::new(clock::steady(), replica.nodes.clone()));
         let service = Arc::new(Service {
@@ -95,7 +101,8 @@ impl App {
         });
         service.access_tokens.configure(config)?;
         let (stop, tunnels) = (CancellationToken::new(), TaskTracker::new());
-        Ok(Self { service, replica, node: None, limiter: Arc::default(), stop, tunnels })
+        let limiter = Arc::default();
+        Ok(Self { service, replica, denials, node: None, limiter, stop, tunnels })
     }
 
     /// Has operations know the APIs of a configuration that was read again, the mail server,
@@ -135,6 +142,7 @@ impl App {
             }
             None => app.replica.load(&*app.service.store, progress).await?,
         }
+        app.denials.resume()?;
         Ok(app)
     }
 

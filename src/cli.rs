@@ -6,8 +6,10 @@
 mod access_tokens;
 mod accounts;
 mod audit;
+mod backup;
 mod configuration;
 mod demo;
+mod denials;
 mod import;
 mod invitations;
 mod keys;
@@ -16,6 +18,7 @@ mod operator;
 mod organizations;
 mod output;
 mod progress;
+mod restore;
 mod sample;
 mod serve;
 mod tokens;
@@ -148,6 +151,10 @@ enum Command {
     /// The log of every change
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Copy the database while the server runs, or without one
+    Backup(backup::Backup),
+    /// Put a backup back, and take away again what was taken away since
+    Restore(restore::Restore),
     /// The keys that sign access tokens
     #[command(subcommand)]
     Keys(keys::Command),
@@ -249,6 +256,8 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Why { request_id } => wait_for(why::run(global, &request_id)),
         Command::Audit(audit) => wait_for(audit::run(global, audit)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
+        Command::Backup(backup) => wait_for(backup::run(global, &backup)),
+        Command::Restore(restore) => wait_for(restore::run(global, restore)),
         Command::Keys(command) => wait_for(keys::run(global, &command)),
         Command::Sample(command) => wait_for(sample::run(global, command)),
     }

@@ -8,6 +8,7 @@ mod app;
 mod cli;
 mod clock;
 mod config;
+mod denials;
 mod entropy;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

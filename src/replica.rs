@@ -127,6 +127,11 @@ impl Replica {
         self.lease.get()?.read(clock::boot, || &*self.index)
     }
 
+    /// The index, trusted or not: for what judges nobody by it.
+    pub(crate) fn unjudged(&self) -> &Index {
+        &self.index
+    }
+
     /// For how much longer it may be trusted as things are; none, where that has no end.
     pub(crate) fn lease_left(&self) -> Option<Duration> {
         let term = self.lease.get().map(|lease| lease.term());

@@ -37,7 +37,7 @@ use counterfoil_core::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
 /// Changes that are made together or not at all.
 #[derive(Debug)]
@@ -401,6 +401,14 @@ pub(crate) struct Inspection {
     pub(crate) findings: Vec<String>,
 }
 
+/// A copy of all that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Copied {
+    pub(crate) file: PathBuf,
+    /// The ledger's head there.
+    pub(crate) head: Head,
+}
+
 /// Called now and then with how much is done, and of how much.
 pub(crate) type Progress = Box<dyn Fn(u64, u64) + Send>;
 
@@ -544,6 +552,12 @@ pub(crate) trait Store: SignInStore {
 
     /// Recomputes the chain and replays it against the state.
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError>;
+
+    /// Makes a copy of all that is stored, from one snapshot, in a file beside the database; none
+    /// of a database that is not this process's to copy.
+    async fn copy(&self, _progress: Progress) -> Result<Option<Copied>, StoreError> {
+        Ok(None)
+    }
 
     /// What a node asks of it, where several share it.
     fn nodes(self: Arc<Self>) -> Option<Arc<dyn Nodes>> {

@@ -261,6 +261,11 @@ impl Collector for ReplicaCollector {
                 "The number of the last change that the index has taken in",
                 i64::try_from(self.0.head().number).unwrap_or(i64::MAX),
             ),
+            (
+                "tokens_denied",
+                "Tokens that the operator has this node deny",
+                count(self.0.unjudged().denied_count()),
+            ),
             ("ready", "Whether this node may verify tokens", i64::from(self.0.index().is_some())),
         ];
         for (name, help, value) in gauges {

@@ -57,6 +57,18 @@ impl Operator {
         Self::reach_for(global, Need::Verification).await
     }
 
+    /// The server that runs on the data directory: for what only a server can do.
+    pub(crate) async fn of_server(global: &Global) -> Result<Self, Failure> {
+        let data = global.data();
+        if runs_on(&data).await? {
+            return Ok(Self::Server(data));
+        }
+        Err(Failure::Failed(anyhow!(
+            "no server runs on {}; name another directory with --data",
+            data.display()
+        )))
+    }
+
     async fn reach_for(global: &Global, need: Need) -> Result<Self, Failure> {
         let data = global.data();
         if runs_on(&data).await? {
@@ -103,7 +115,8 @@ impl Operator {
         let verifier = Arc::new(Verifier::new(&config, &common));
         let desk = Arc::new(Desk::new(&config, &common, app.service.clone()));
         let (service, replica) = (app.service.clone(), app.replica.clone());
-        let operator = api::for_operator(service, verifier, desk, replica);
+        let denials = app.denials.clone();
+        let operator = api::for_operator(service, verifier, desk, denials, replica);
         Ok(Self::Here(operator, app))
     }
 
@@ -237,7 +250,7 @@ pub(crate) async fn lock(data: &Path) -> Result<DataDirectory, DirectoryError> {
 }
 
 /// Whether a server runs on the data directory.
-async fn runs_on(data: &Path) -> Result<bool, Failure> {
+pub(crate) async fn runs_on(data: &Path) -> Result<bool, Failure> {
     match operator::connect(data).await {
         Ok(_) => Ok(true),
         // None was there ever, or none is there now.

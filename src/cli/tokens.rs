@@ -1,7 +1,7 @@
 //! `counterfoil token`.
 
 use super::{
-    Failure, Global, Listing, Part, access_tokens,
+    Failure, Global, Listing, Part, access_tokens, denials,
     operator::{Operator, read_secret, segment, with_query},
     output,
 };
@@ -11,6 +11,7 @@ use counterfoil_core::token::{Digest, Prefix};
 use http::Method;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -55,6 +56,23 @@ pub(crate) enum Command {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    /// Refuse a token at this node alone, at once and without the database
+    #[command(after_help = DENY)]
+    Deny {
+        /// The token's id
+        #[arg(required_unless_present_any = ["secret_file", "list"])]
+        id: Option<String>,
+        /// A file with the token's secret (its first line), which is not sent; - reads standard
+        /// input
+        #[arg(long, value_name = "FILE", conflicts_with = "id")]
+        secret_file: Option<PathBuf>,
+        /// Take it back
+        #[arg(long, conflicts_with = "secret_file")]
+        lift: bool,
+        /// List the tokens that this node denies
+        #[arg(long, conflicts_with_all = ["id", "secret_file", "lift"])]
+        list: bool,
+    },
     /// Exchange a token for an access token, which is good for a while: as POST /authenticate
     Exchange {
         /// A file with the secret (its first line); - reads standard input [default: -]
@@ -71,6 +89,12 @@ pub(crate) enum Command {
         file: Option<PathBuf>,
     },
 }
+
+const DENY: &str = "\
+For the day on which a token has leaked and the database is gone, so that nothing can be revoked. \
+The server in whose data directory this runs refuses the token from then on, as it refuses a \
+revoked one, and remembers that when it is started again. Other servers know nothing of it: run it \
+at each. It ends with --lift, or by itself once the token is revoked, which is still to be done.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {
@@ -143,6 +167,10 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
         Command::Exchange { secret_file, scope } => {
             access_tokens::exchange(global, secret_file, scope).await
         }
+        Command::Deny { id, secret_file, lift, list } => {
+            let which = denials::Which { id, secret_file };
+            denials::run(global, which, lift, list).await
+        }
         Command::Decode { file } => access_tokens::decode(global, file).await,
         command => run_as_operator(global, command).await,
     }
@@ -163,8 +191,8 @@ async fn run_as_operator(global: &Global, command: Command) -> Result<(), Failur
             rotated.and_then(|rotated| reveal(global, &rotated, "Rotated"))
         }
         Command::Revoke { id, reason } => revoke(global, &operator, &id, &reason).await,
-        // They need to verify, too.
-        Command::Exchange { .. } | Command::Decode { .. } => Ok(()),
+        // They are done elsewhere: they need to verify, too, or a server.
+        Command::Exchange { .. } | Command::Decode { .. } | Command::Deny { .. } => Ok(()),
     };
     operator.close().await;
     result
@@ -268,21 +296,30 @@ async fn list(global: &Global, operator: &Operator, list: List) -> Result<(), Fa
 
 /// What leaves this process is a digest.
 async fn find(global: &Global, operator: &Operator, file: &Path) -> Result<(), Failure> {
-    let secret = read_secret(file)?;
-    let secret = secret.trim();
-    if secret.is_empty() || secret.contains(char::is_whitespace) {
-        let why = "that is not a secret alone: give it without the words around it";
-        return Err(Failure::Wrong(anyhow!("{why}")));
-    }
-    let digest = json!(Digest::of(secret));
+    let secret = read_whole_secret(file)?;
+    let digest = json!(Digest::of(&secret));
     let query = with_query("/v1/tokens", &[("digest", Some(output::text(&digest)))]);
     let found = operator.call(Method::GET, &query, None).await?;
     if let Some([token]) = found["items"].as_array().map(Vec::as_slice) {
         return show_with_addresses(global, operator, &output::text(&token["id"])).await;
     }
-    let hint =
-        if is_mistyped(secret) { "; its checksum is wrong: it is mistyped or cut off" } else { "" };
+    let hint = if is_mistyped(&secret) {
+        "; its checksum is wrong: it is mistyped or cut off"
+    } else {
+        ""
+    };
     Err(Failure::Failed(anyhow!("no token has this secret, or ever had it{hint}")))
+}
+
+/// Reads a token's secret, and makes sure that there is nothing around it.
+pub(super) fn read_whole_secret(file: &Path) -> Result<Zeroizing<String>, Failure> {
+    let read = Zeroizing::new(read_secret(file)?);
+    let secret = read.trim();
+    if secret.is_empty() || secret.contains(char::is_whitespace) {
+        let why = "that is not a secret alone: give it without the words around it";
+        return Err(Failure::Wrong(anyhow!("{why}")));
+    }
+    Ok(Zeroizing::new(secret.to_owned()))
 }
 
 /// Whether it looks like a secret that we minted, but for its checksum.

@@ -3,6 +3,8 @@
 pub(crate) mod access_tokens;
 pub(crate) mod accounts;
 pub(crate) mod audit;
+mod backups;
+pub(crate) mod denials;
 mod field;
 pub(crate) mod import;
 mod invitations;
@@ -26,7 +28,9 @@ use super::{
     verify::{self, Verifier},
 };
 use crate::{
-    clock, entropy,
+    clock,
+    denials::Denials,
+    entropy,
     replica::Replica,
     service::{Caller, Member, Service, Via, sessions::Client},
 };
@@ -55,11 +59,13 @@ pub(crate) fn for_operator(
     service: Arc<Service>,
     verifier: Arc<Verifier>,
     desk: Arc<Desk>,
+    denials: Arc<Denials>,
     replica: Arc<Replica>,
 ) -> Router {
     changing(service)
         .merge(verify::calls().with_state(verifier))
         .merge(access_tokens::calls().with_state(desk))
+        .merge(denials::calls().with_state(denials))
         .layer(Extension(Caller::Operator))
         .merge(openapi::calls().with_state(()))
         .fallback(problem::no_such_path)
@@ -72,12 +78,14 @@ pub(crate) fn for_tokens(
     service: Arc<Service>,
     verifier: Arc<Verifier>,
     desk: Arc<Desk>,
+    denials: Arc<Denials>,
     protection: Arc<Protection>,
     public_url: String,
 ) -> Router {
     let routes = changing(service.clone())
         .merge(verify::calls().with_state(verifier))
-        .merge(access_tokens::calls().with_state(desk));
+        .merge(access_tokens::calls().with_state(desk))
+        .merge(denials::calls().with_state(denials));
     let entrance = Arc::new(Entrance { protection, service, public_url });
     routes.layer(middleware::from_fn_with_state(entrance, authenticate))
 }
@@ -98,6 +106,7 @@ pub(crate) fn calls() -> Calls<Arc<Service>> {
         .merge(invitations::calls())
         .merge(refusals::calls())
         .merge(ledger::calls())
+        .merge(backups::calls())
         .merge(signing_keys::calls())
         .merge(audit::calls())
         .merge(usage::calls())

@@ -200,6 +200,9 @@ impl Desk {
                 match token {
                     None => "its token is not here",
                     Some(token) if token.state() == State::Revoked => "its token is revoked",
+                    Some(_) if index.is_some_and(|index| index.denies(says.token)) => {
+                        "the operator has this node deny its token"
+                    }
                     Some(_) => {
                         "the secret that it was obtained with was replaced by a rotation, or its \
                          token was handed over"

@@ -88,6 +88,7 @@ impl Live {
                 app.service.clone(),
                 verifier.clone(),
                 desk.clone(),
+                app.denials.clone(),
                 protection.clone(),
                 config.server.public_url.clone(),
             ))
@@ -104,7 +105,13 @@ impl Live {
                 protection,
                 replica: replica.clone(),
             }),
-            operator: api::for_operator(app.service.clone(), verifier, desk, replica.clone()),
+            operator: api::for_operator(
+                app.service.clone(),
+                verifier,
+                desk,
+                app.denials.clone(),
+                replica.clone(),
+            ),
             unproven: common.unproven.clone(),
             _retires: retires,
         })

@@ -108,6 +108,7 @@ fn written() -> String {
         oauth::exchange_calls().described(),
         oauth::calls().described(),
         api::access_tokens::calls().described(),
+        api::denials::calls().described(),
         status::calls().described(),
         calls().described(),
     ];

@@ -4,7 +4,7 @@ use super::{Progress, StoreError};
 use async_trait::async_trait;
 use counterfoil_core::{
     index::Index,
-    lease::{Lengths, Loaded, Renewed, Row, RowId},
+    lease::{Epoch, Lengths, Loaded, Renewed, Row, RowId},
 };
 use std::sync::Arc;
 
@@ -14,6 +14,10 @@ use std::sync::Arc;
 pub(crate) trait Nodes: Send + Sync {
     /// Fills an empty index, all of it from one snapshot, and tells what else that snapshot had.
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Loaded, StoreError>;
+
+    /// Begins a new epoch and forgets every node, as long as their rows are `seen`; whether they
+    /// were. Nobody may hold a lease of the epoch before any more.
+    async fn begin_epoch(&self, seen: Vec<Row>) -> Result<Option<Epoch>, StoreError>;
 
     /// A connection of one's own. Each time that `listens` may have come to pass, `heard` is
     /// called; what comes to pass may also go by unheard.

@@ -175,6 +175,10 @@ pub(crate) trait SignInStore: Send + Sync + 'static {
     /// whether there may be more.
     async fn forget_sessions(&self, now: Timestamp, most: u32) -> Result<bool, StoreError>;
 
+    /// Ends every session and every link, of whomever: those that there are have come back with
+    /// an older state.
+    async fn end_all_sessions(&self) -> Result<(), StoreError>;
+
     /// Keeps a link; what was kept for the same purpose is good for nothing any more.
     async fn keep_link(&self, link: StoredLink) -> Result<(), StoreError>;
     /// The link with this secret, unless it is over at `now`.

@@ -5,6 +5,7 @@
 //! large order has its transaction for itself.
 
 mod change;
+mod copy;
 mod data_directory;
 mod find_tokens;
 mod grounds;
@@ -18,6 +19,7 @@ mod once;
 mod read;
 mod refusals;
 pub(super) mod replay;
+mod restore;
 mod second_factors;
 mod sessions;
 mod sign_in;
@@ -25,12 +27,13 @@ mod usage;
 mod write;
 
 pub(crate) use data_directory::{DataDirectory, DirectoryError};
+pub(crate) use restore::{Candidate, check_whole, remove_leftovers};
 
 use super::{
-    AccountFilter, EntryFilter, Follower, Inspection, InvitationFilter, Link, MembershipFilter,
-    Once, Order, OrganizationFilter, OriginKind, Page, Progress, Store, StoreError, StoredAccount,
-    StoredEntry, StoredInvitation, StoredMembership, StoredOrganization, StoredToken, TokenFilter,
-    TokenList, UsageFilter, UsageKey,
+    AccountFilter, Copied, EntryFilter, Follower, Inspection, InvitationFilter, Link,
+    MembershipFilter, Once, Order, OrganizationFilter, OriginKind, Page, Progress, Store,
+    StoreError, StoredAccount, StoredEntry, StoredInvitation, StoredMembership, StoredOrganization,
+    StoredToken, TokenFilter, TokenList, UsageFilter, UsageKey,
 };
 use crate::{
     refusals::StoredRefusal,
@@ -81,7 +84,7 @@ pub(crate) struct Sqlite {
     idle_readers: Mutex<Vec<Connection>>,
     lookout: look::Lookout,
     writer: write::Writer,
-    _directory: Arc<DataDirectory>,
+    directory: Arc<DataDirectory>,
 }
 
 /// Why a database cannot be opened.
@@ -124,7 +127,7 @@ impl Sqlite {
         })?;
         let lookout = look::Lookout::start(path.clone()).map_err(OpenError::Thread)?;
         let idle_readers = Mutex::new(Vec::new());
-        Ok(Self { path, idle_readers, lookout, writer, _directory: directory })
+        Ok(Self { path, idle_readers, lookout, writer, directory })
     }
 
     /// Runs `work` on a connection that cannot write, off the async threads.
@@ -350,6 +353,11 @@ impl Store for Sqlite {
 
     async fn inspect_ledger(&self, progress: Progress) -> Result<Inspection, StoreError> {
         self.read(move |connection| inspect::inspect(connection, &progress)).await
+    }
+
+    async fn copy(&self, progress: Progress) -> Result<Option<Copied>, StoreError> {
+        let directory = self.directory.path().to_owned();
+        self.read(move |connection| copy::copy(connection, &directory, &progress)).await.map(Some)
     }
 
     async fn close(&self) {

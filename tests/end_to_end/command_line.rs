@@ -3,6 +3,7 @@
 mod access_tokens;
 mod accounts;
 mod configuration;
+mod deny;
 mod find;
 mod first_steps;
 mod invocation;

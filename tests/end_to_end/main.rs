@@ -26,6 +26,7 @@ mod nodes;
 mod oauth;
 mod passwords;
 mod reload;
+mod restore;
 mod rows;
 mod sample;
 mod secrets;

@@ -4,6 +4,7 @@
 //! to a reader by one store, and the number of changes, read before and after, tells
 //! whether one came in between. Then the reader looks again.
 
+mod denied;
 pub(crate) mod hash;
 mod holders;
 mod locators;
@@ -23,6 +24,7 @@ use crate::{
     network::Network,
     token::{Digest, Grant, Mark, Previous, State, Token},
 };
+use denied::Denied;
 use hash::ByTail;
 use holders::{Registry, RegistryContents};
 use locators::Locators;
@@ -48,6 +50,8 @@ pub struct Index {
     holders: Slab<Holder>,
     terms: Slab<Terms>,
     tokens: AtomicUsize,
+    /// Beside all that follows the ledger.
+    denied: Denied,
     writer: Mutex<Writer>,
 }
 
@@ -313,7 +317,11 @@ impl Index {
             }
             Change::TokenPaused { token, .. } => self.set_state(writer, *token, State::Paused)?,
             Change::TokenResumed { token, .. } => self.set_state(writer, *token, State::Active)?,
-            Change::TokenRevoked { token, .. } => self.set_state(writer, *token, State::Revoked)?,
+            Change::TokenRevoked { token, .. } => {
+                self.set_state(writer, *token, State::Revoked)?;
+                // It is refused for good.
+                self.denied.remove(*token);
+            }
             Change::TokenHandedOver { token, organization, owner } => {
                 self.hand_over(writer, *token, *organization, *owner)?;
             }
@@ -336,7 +344,37 @@ impl Index {
         Ok(())
     }
 
-    /// Everything it holds, in a form that can be compared with another's.
+    /// Has this node refuse a token, known or not, from now on and whatever the ledger says;
+    /// whether it did not yet.
+    ///
+    /// It is for the operator, on a day on which nothing can be revoked: it only takes away, it
+    /// holds here alone, and it ends when the ledger says that the token is revoked.
+    pub fn deny(&self, token: TokenId) -> bool {
+        self.denied.add(token)
+    }
+
+    /// Takes that back; whether there was anything to take back.
+    pub fn lift(&self, token: TokenId) -> bool {
+        self.denied.remove(token)
+    }
+
+    /// Whether this node is to refuse a token.
+    #[inline]
+    pub fn denies(&self, token: TokenId) -> bool {
+        self.denied.holds(token)
+    }
+
+    /// The tokens that it is to refuse.
+    pub fn denied(&self) -> Vec<TokenId> {
+        self.denied.all()
+    }
+
+    /// How many those are.
+    pub fn denied_count(&self) -> usize {
+        self.denied.count()
+    }
+
+    /// Everything that it holds of the ledger, in a form that can be compared with another's.
     pub fn contents(&self) -> Contents {
         let writer = self.write();
         let rows: Vec<Row> = self.tables.rows(&self.space).collect();

@@ -4,8 +4,10 @@
 //! full lies in a detail beside it, which can be erased without breaking the chain.
 
 mod change;
+mod undone;
 
 pub use change::{Actor, Change, ImportSource, Subject};
+pub use undone::{Take, Taking, Undone, UnknownKind};
 
 use crate::{Timestamp, id::OrganizationId, token::Digest};
 use serde::{Deserialize, Serialize};
@@ -473,6 +475,8 @@ mod tests {
                 check(Head::EMPTY, &stored.entry, &stored.head.hash.0, detail).unwrap();
             assert_eq!((head, read.as_ref()), (stored.head, Some(&change)));
             assert_eq!(&*entry.kind, change.kind());
+            // Whether it has taken something away is known of every kind.
+            Undone::default().note(&entry).unwrap();
             let detail: serde_json::Value = serde_json::from_slice(&stored.detail).unwrap();
             assert_eq!(detail["kind"], change.kind());
 

@@ -126,10 +126,10 @@ impl Grounds {
             if now >= expires_at {
                 return Err(of(Refusal::new(Code::Expired), &entry));
             }
-            return accept(&entry, now, || Ok(())).map_err(|refusal| of(refusal, &entry));
+            return accept(index, &entry, now, || Ok(())).map_err(|refusal| of(refusal, &entry));
         }
         let Some(entry) = entry else { return refuse(Code::UnknownToken) };
-        accept(&entry, now, || match owner {
+        accept(index, &entry, now, || match owner {
             Some(owner) if owner != entry.holder().account => refuse(Code::OwnerMismatch),
             _ => Ok(()),
         })
@@ -295,7 +295,7 @@ pub fn verify<'i, H: Headers>(
         return verify_password(api, index, question, &credential);
     };
 
-    prove(api, &entry, &credential, now)
+    prove(api, index, &entry, &credential, now)
         .and_then(|()| allow(api, &entry, None, question))
         .map_err(|refusal| of(refusal, &entry))?;
     let names_owner = matches!(credential, Credential::Basic(_) | Credential::Password(_));
@@ -371,7 +371,7 @@ fn verify_access_token<'i, H>(
     if now >= access_token.expires_at {
         return Err(of(Refusal::new(Code::Expired), &entry));
     }
-    prove(api, &entry, credential, now)
+    prove(api, index, &entry, credential, now)
         .and_then(|()| allow(api, &entry, Some(&access_token), question))
         .map_err(|refusal| of(refusal, &entry))?;
     let secret = access_token.secret;
@@ -388,6 +388,7 @@ fn of(refusal: Refusal, entry: &Entry<'_>) -> Refusal {
 /// Whether the credential proves a token of this API that is accepted now.
 fn prove(
     api: &Api,
+    index: &Index,
     entry: &Entry<'_>,
     credential: &Credential<'_>,
     now: Timestamp,
@@ -397,7 +398,7 @@ fn prove(
     if *entry.terms().api != *api.name {
         return refuse(Code::WrongApi);
     }
-    accept(entry, now, || match credential {
+    accept(index, entry, now, || match credential {
         Credential::Basic(pair) | Credential::Password(pair)
             if !entry.holder().is_reached_at(pair.email()) =>
         {
@@ -410,9 +411,13 @@ fn prove(
     })
 }
 
+/// Why a token is refused that the ledger has not revoked.
+const DENIED: &str = "the operator has this node deny it";
+
 /// Whether a token is accepted now, by itself and by what the credential `adds`.
 #[inline]
 fn accept(
+    index: &Index,
     entry: &Entry<'_>,
     now: Timestamp,
     adds: impl FnOnce() -> Result<(), Refusal>,
@@ -425,6 +430,7 @@ fn accept(
     adds()?;
     match entry.state() {
         State::Revoked => return refuse(Code::Revoked),
+        _ if index.denies(entry.id()) => return Err(Refusal::known(Code::Revoked, DENIED)),
         State::Paused => return refuse(Code::Paused),
         State::Active => {}
     }

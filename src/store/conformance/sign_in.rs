@@ -391,6 +391,29 @@ async fn addresses_from_before_are_proven_by_the_ledger() {
     house.is_sound().await;
 }
 
+async fn all_sessions_and_links_can_be_ended(kind: Kind) {
+    let house = House::with_member(kind).await;
+    house.made(create_account(3)).await;
+    for (n, a) in [(1, 1), (2, 1), (3, 3)] {
+        assert!(house.begins(session(n, a)).await);
+    }
+    let link = StoredLink {
+        digest: digest(7, 7),
+        purpose: LinkPurpose::Reset(account(1)),
+        expires_at: at(9000),
+    };
+    house.store.keep_link(link).await.unwrap();
+    let head = house.replica.head();
+    house.store.end_all_sessions().await.unwrap();
+    for n in 1..=3 {
+        assert_eq!(house.session(n).await, None);
+    }
+    assert_eq!(house.store.link(digest(7, 7), at(1000)).await.unwrap(), None);
+    // Whoever signs in anew begins another.
+    assert!(house.begins(session(4, 1)).await);
+    assert_eq!(house.replica.head(), head);
+}
+
 async fn an_account_has_so_many_sessions_at_most(kind: Kind) {
     let house = House::with_member(kind).await;
     house.made(create_account(3)).await;
@@ -419,6 +442,7 @@ on_every_store!(
     an_organization_sees_the_sessions_of_its_members,
     what_is_over_is_forgotten_bit_by_bit,
     a_link_works_once,
+    all_sessions_and_links_can_be_ended,
     a_second_factor_is_not_taken_away_by_another_that_nobody_has_used,
     of_a_second_factor_everything_is_used_once,
     who_signs_in_is_found_with_what_proves_it,

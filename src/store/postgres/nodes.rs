@@ -53,6 +53,8 @@ const STRIKE_OFF: &str = "DELETE FROM node WHERE node = $1 AND joined = $2 AND r
 
 const LEAVE: &str = "DELETE FROM node WHERE node = $1 AND joined <= $2";
 
+const BEGIN_EPOCH: &str = "UPDATE cluster SET epoch = epoch + 1 RETURNING epoch";
+
 const BEHIND: &str = "SELECT ledger.entry, ledger.hash, ledger_detail.salt, ledger_detail.detail
      FROM ledger LEFT JOIN ledger_detail ON ledger_detail.number = ledger.number
      WHERE ledger.number > $1 AND ledger.number <= $2 ORDER BY ledger.number LIMIT $3";
@@ -64,6 +66,28 @@ pub(super) const CLUSTER: &str = "SELECT epoch, lease_seconds, wait_seconds FROM
 impl Nodes for Postgres {
     async fn load(&self, index: Arc<Index>, progress: Progress) -> Result<Loaded, StoreError> {
         self.load_all(index, progress).await
+    }
+
+    async fn begin_epoch(&self, seen: Vec<Row>) -> Result<Option<Epoch>, StoreError> {
+        self.together(move |transaction| {
+            Box::pin(async move {
+                // Nobody renews meanwhile.
+                transaction.batch_execute("LOCK TABLE node IN EXCLUSIVE MODE").await?;
+                let found = transaction.query(ALL_ROWS, &[]).await?;
+                let found = found.iter().filter_map(|row| node(row).transpose());
+                let found = found.collect::<Result<Vec<_>, Error>>()?;
+                let is_seen = |row: &Row| {
+                    seen.iter().any(|it| (it.id, it.renewals) == (row.id, row.renewals))
+                };
+                if !found.iter().all(is_seen) {
+                    return Ok(None);
+                }
+                transaction.execute("DELETE FROM node", &[]).await?;
+                let begun = transaction.query_one(BEGIN_EPOCH, &[]).await?;
+                epoch(&begun, 0).map(Some)
+            })
+        })
+        .await
     }
 
     async fn line(&self, listens: Hint, heard: Heard) -> Result<Box<dyn Line>, StoreError> {

@@ -216,6 +216,9 @@ pub(super) async fn end_all(
 }
 
 /// Whether there may be more to forget.
+/// Every session and every link.
+pub(super) const END_EVERYBODYS: &str = "DELETE FROM session; DELETE FROM link";
+
 pub(super) async fn forget(
     client: &impl GenericClient,
     now: Timestamp,

@@ -141,6 +141,13 @@ impl SignInStore for Postgres {
             .await
     }
 
+    async fn end_all_sessions(&self) -> Result<(), StoreError> {
+        self.ask(|client| {
+            Box::pin(async move { Ok(client.batch_execute(sessions::END_EVERYBODYS).await?) })
+        })
+        .await
+    }
+
     async fn keep_link(&self, link: StoredLink) -> Result<(), StoreError> {
         self.ask(move |client| Box::pin(async move { sessions::keep_link(client, &link).await }))
             .await

@@ -197,6 +197,9 @@ pub(super) fn end_all(
     Ok(ended as u64)
 }
 
+/// Every session and every link.
+pub(super) const END_EVERYBODYS: &str = "DELETE FROM session; DELETE FROM link";
+
 pub(super) fn forget(connection: &Connection, now: Timestamp, most: u32) -> Result<bool, Error> {
     let mut more = false;
     for sql in [

@@ -116,6 +116,10 @@ impl SignInStore for Sqlite {
         self.beside(move |connection| sessions::forget(connection, now, most)).await
     }
 
+    async fn end_all_sessions(&self) -> Result<(), StoreError> {
+        self.beside(|connection| connection.execute_batch(sessions::END_EVERYBODYS)).await
+    }
+
     async fn keep_link(&self, link: StoredLink) -> Result<(), StoreError> {
         self.beside(move |connection| sessions::keep_link(connection, &link)).await
     }

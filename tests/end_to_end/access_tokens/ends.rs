@@ -51,6 +51,17 @@ fn with_its_token_its_owner_and_its_organization() {
     server.cli(["token", "revoke", &token.id]).done();
     stage.all_answer(&bearer, 401, "revoked");
 
+    // Denied at this node, which revokes nothing.
+    let (token, bearer) = stage.of_bob();
+    server.cli(["token", "deny", &token.id]).done();
+    for secret in [&bearer, &token.secret] {
+        stage.all_answer(secret, 401, "revoked");
+    }
+    let words = server.cli_reading(&bearer, ["token", "decode"]).done().out;
+    assert!(words.contains("the operator has this node deny its token"), "{words}");
+    server.cli(["token", "deny", "--lift", &token.id]).done();
+    stage.all_answer(&bearer, 200, "");
+
     let (_, bearer) = stage.of_bob();
     server.cli(["account", "disable", BOB]).done();
     stage.all_answer(&bearer, 401, "account_disabled");

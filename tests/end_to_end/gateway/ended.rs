@@ -105,7 +105,7 @@ fn is_cut((mut client, mut upstream): Ends, what: &str) {
 #[test]
 fn a_download_ends_with_its_token() {
     let stage = Stage::set();
-    let [revoked, paused, rotated, overlapped, other] = [(); 5].map(|()| stage.token());
+    let [revoked, denied, paused, rotated, overlapped, other] = [(); 6].map(|()| stage.token());
     let organization = &other.organization;
     for who in [BOB, CAROL] {
         stage.cli(&["account", "create", "--email", who]);
@@ -123,6 +123,7 @@ fn a_download_ends_with_its_token() {
         ("expires", &expires.secret),
         ("of_revoked", &of_revoked),
         ("revoked", &revoked.secret),
+        ("denied", &denied.secret),
         ("paused", &paused.secret),
         ("rotated", &rotated.secret),
         ("overlapped", &overlapped.secret),
@@ -135,6 +136,7 @@ fn a_download_ends_with_its_token() {
     let stay = stays.map(|(target, secret)| stage.download(target, secret));
     for arguments in [
         &["token", "revoke", &revoked.id][..],
+        &["token", "deny", &denied.id],
         &["token", "pause", &paused.id],
         &["token", "rotate", &rotated.id],
         &["token", "rotate", &overlapped.id, "--overlap", "1s"],

@@ -180,8 +180,9 @@ proptest! {
 #[test]
 fn each_way_ends_as_it_should() {
     type End = fn(&mut Scene);
-    let ends: [(End, Code, &[Way]); 6] = [
+    let ends: [(End, Code, &[Way]); 7] = [
         (|scene| scene.revoke(), Code::Revoked, &WAYS[..7]),
+        (|scene| assert!(scene.index.deny(scene.token.id)), Code::Revoked, &WAYS[..7]),
         (|scene| scene.now = EXPIRY, Code::Expired, &WAYS[..7]),
         (|scene| scene.now = NOW.plus(Seconds(600)), Code::Expired, &[Way::AccessToken]),
         (|scene| scene.now = OVERLAP, Code::Expired, &[Way::AccessToken, Way::Previous]),

@@ -5,6 +5,7 @@
 mod access_tokens;
 mod challenges;
 mod concurrency;
+mod denied;
 mod error_format;
 mod grounds;
 mod hostile_input;

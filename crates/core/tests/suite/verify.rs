@@ -89,6 +89,21 @@ fn what_can_be_wrong_with_the_token() {
         s.revoke();
         s.present(2);
     });
+    wrong(Code::Revoked, "denied by the operator", deny);
+    wrong(Code::Revoked, "denied and replaced, the new secret", |s| {
+        deny(s);
+        s.rotate(2, None);
+        s.present(2);
+    });
+    admits(&SCHEMES, "denied and lifted", |s| {
+        deny(s);
+        assert!(s.index.lift(s.token.id));
+    });
+    admits(&SCHEMES, "another one denied", |s| assert!(s.index.deny(token_id(2))));
+}
+
+fn deny(s: &mut Scene) {
+    assert!(s.index.deny(s.token.id));
 }
 
 #[test]

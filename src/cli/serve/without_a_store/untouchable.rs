@@ -301,6 +301,10 @@ impl SignInStore for Untouchable {
         self.touched("forget_sessions")
     }
 
+    async fn end_all_sessions(&self) -> Result<(), StoreError> {
+        self.touched("end_all_sessions")
+    }
+
     async fn keep_link(&self, _: StoredLink) -> Result<(), StoreError> {
         self.touched("keep_link")
     }
