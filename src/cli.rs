@@ -12,6 +12,7 @@ mod import;
 mod invitations;
 mod keys;
 mod ledger;
+mod nodes;
 mod operator;
 mod organizations;
 mod output;
@@ -151,6 +152,8 @@ enum Command {
     /// The keys that sign access tokens
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The servers that share this database, and how each of them is
+    Nodes(nodes::Nodes),
     /// Try an API that is made for volume: an upstream that counts events, and load for it
     #[command(subcommand)]
     Sample(sample::Command),
@@ -250,6 +253,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Audit(audit) => wait_for(audit::run(global, audit)),
         Command::Ledger(command) => wait_for(ledger::run(global, &command)),
         Command::Keys(command) => wait_for(keys::run(global, &command)),
+        Command::Nodes(nodes) => wait_for(nodes::run(global, nodes)),
         Command::Sample(command) => wait_for(sample::run(global, command)),
     }
 }

@@ -1,17 +1,21 @@
 //! This node's copy of what verification needs: the index, kept in step with the ledger.
 
+pub(crate) mod counted;
 pub(crate) mod node;
+pub(crate) mod sight;
 pub(crate) mod waits;
 
 use crate::{
     clock,
     store::{Followed, Order, Progress, Store, StoreError},
 };
+use counted::Counted;
 use counterfoil_core::{
     index::Index,
     lease::{BootTime, Lease, Tailed, Term},
     ledger::{self, Broken, Change, Head},
 };
+use sight::Sight;
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -36,6 +40,9 @@ pub(crate) struct Replica {
     hears_until: AtomicU64,
     /// The head behind the last change that the index has taken in.
     head: Mutex<Head>,
+    /// What is known of all nodes, where several share the database.
+    pub(crate) sight: Sight,
+    pub(crate) counted: Arc<Counted>,
 }
 
 impl Default for Replica {
@@ -46,6 +53,8 @@ impl Default for Replica {
             lease: OnceLock::new(),
             hears_until: AtomicU64::new(0),
             head: Mutex::new(Head::EMPTY),
+            sight: Sight::default(),
+            counted: Arc::default(),
         }
     }
 }
@@ -122,6 +131,11 @@ impl Replica {
     /// for anything since asks once more.
     pub(crate) fn index(&self) -> Option<&Index> {
         self.lease.get()?.read(clock::boot, || &*self.index)
+    }
+
+    /// Whether this process follows the ledger, and so is what others may wait for.
+    pub(crate) fn is_node(&self) -> bool {
+        self.lease.get().is_some()
     }
 
     /// For how much longer it may be trusted as things are; none, where that has no end.

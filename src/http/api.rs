@@ -8,6 +8,7 @@ pub(crate) mod import;
 mod invitations;
 pub(crate) mod ledger;
 mod lines;
+mod nodes;
 pub(crate) mod organizations;
 mod refusals;
 mod signing_keys;
@@ -99,6 +100,7 @@ pub(crate) fn calls() -> Calls<Arc<Service>> {
         .merge(refusals::calls())
         .merge(ledger::calls())
         .merge(signing_keys::calls())
+        .merge(nodes::calls())
         .merge(audit::calls())
         .merge(usage::calls())
 }

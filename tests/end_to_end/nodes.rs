@@ -2,6 +2,7 @@
 //! between them, a token that was revoked is accepted by no request that comes later.
 
 mod one;
+mod operated;
 mod outage;
 mod storm;
 

@@ -12,7 +12,10 @@ use tokio_postgres::error::SqlState;
 const STEPS: &str = "CREATE TABLE IF NOT EXISTS schema_step
     (step integer NOT NULL PRIMARY KEY, made_at bigint NOT NULL)";
 
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/postgres/0001_begin.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/postgres/0001_begin.sql"),
+    include_str!("../../../migrations/postgres/0002_nodes_for_people.sql"),
+];
 
 /// Applies what is missing. Of several programs that begin at once one does it, and the others
 /// wait for that.

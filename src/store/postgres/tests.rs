@@ -1,5 +1,7 @@
 //! What is told of a database that cannot be used.
 
+mod nodes;
+
 use super::{OpenError, Postgres, Settings, TlsMode};
 use counterfoil_support::postgres::Postgres as Cluster;
 use std::time::Duration;
@@ -55,7 +57,7 @@ async fn what_is_missing_is_named_with_what_to_do() {
     let asynchronous = told(opened(&weak).await);
     assert!(asynchronous.contains("synchronous_commit = off"), "{asynchronous}");
 
-    cluster.run(&database, "INSERT INTO schema_step VALUES (2, 1)");
+    cluster.run(&database, "INSERT INTO schema_step VALUES (1000, 1)");
     let newer = told(opened(&owner).await);
     assert!(newer.contains("made by a newer version"), "{newer}");
 
