@@ -111,7 +111,10 @@ impl Nodes {
 }
 
 fn installation(upstream: &Upstream, url: &str) -> Installation {
-    let configuration = format!("[api.orders]\nupstream = \"{}\"\n", upstream.url());
+    let configuration = format!(
+        "[console]\noperators = [\"{ADA}\"]\n[api.orders]\nupstream = \"{}\"\n",
+        upstream.url()
+    );
     let mut installation = Installation::new(&configuration);
     installation.set("COUNTERFOIL_DATABASE_URL", url);
     // A line for each refusal would be most of the work.

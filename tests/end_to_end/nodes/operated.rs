@@ -2,10 +2,11 @@
 
 use super::{DATABASE, Nodes, wait_until};
 use crate::{
-    installation::Installation,
+    installation::{ADA, Installation},
     postgres::Postgres,
     process::{Running, run},
     server::Server,
+    visitor::Visitor,
 };
 use serde_json::{Value, json};
 use std::process::Command;
@@ -159,6 +160,43 @@ fn another_configuration_is_told_until_there_is_none() {
     assert_eq!(metric(server, "counterfoil_nodes_configuration_differing"), 0.0);
     let warned = server.process().log().matches("has other APIs").count();
     assert_eq!(warned, 1, "{}", server.process().log());
+}
+
+#[test]
+fn the_console_tells_of_all_nodes() {
+    let postgres = Postgres::start();
+    let nodes = Nodes::on(&postgres, 4);
+    nodes.node(0).give_password(ADA);
+    let main = nodes.node(0).main;
+    let ada = Visitor::sign_in(main, ADA);
+    let has = |text: &str| ada.get("/operator").text().contains(text);
+    wait_until("all nodes are seen to renew", || {
+        let page = ada.get("/operator");
+        page.text().matches(">Renewed ").count() == super::NODES - 1
+    });
+    for text in ["3 nodes share this database", ">Verifies<", "this one</span>", "last 4 s"] {
+        assert!(has(text), "{text}: {}", ada.get("/operator").text());
+    }
+    let token = nodes.issue(1).pop().unwrap();
+    let answer = ada.post(&format!("/tokens/{}/revoke", token.id), &[("reason", "")]);
+    let receipt = answer.header("location").to_owned();
+    let page = ada.get(&receipt);
+    assert!(page.text().contains("Refused on 3 of 3 in "), "{}", page.text());
+    assert!(page.text().contains("<span>2 other servers</span>"), "{}", page.text());
+    // At another node the receipt is the same, but for how long it took.
+    let elsewhere = Visitor::sign_in(nodes.node(1).main, ADA);
+    let page = elsewhere.get(&receipt);
+    assert!(page.text().contains("Refused on 3 of 3<"), "{}", page.text());
+
+    // One that stands still is waited for, and said to be shut.
+    let token = nodes.issue(1).pop().unwrap();
+    nodes.node(2).process().pause();
+    ada.post(&format!("/tokens/{}/revoke", token.id), &[("reason", "")]);
+    let page = ada.get(&format!("/tokens/{}/receipt", token.id));
+    let told = page.text();
+    assert!(told.contains("; 1 verifies nothing") || told.contains("Refused on 2 of 2"), "{told}");
+    wait_until("its row is gone", || has("2 nodes share this database"));
+    nodes.node(2).process().go_on();
 }
 
 #[test]
