@@ -296,7 +296,7 @@ impl Console {
         if let Some(lease) = moment.lease() {
             let left = self.replica.lease_left().unwrap_or_default();
             let most = lease.lengths.lease().trusted().as_secs_f64();
-            let words = format!("of {most:.0} s; without the database");
+            let words = format!("of {most:.0} s, without the database");
             figures.push(figure("lease", "Verifies for", nodes::seconds(left), &words));
             let took = lease.round_trip.map_or_else(|| "–".to_owned(), in_units);
             figures.push(figure("renewal", "Renewal of the lease", took, "the last one"));
