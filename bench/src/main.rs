@@ -12,6 +12,7 @@ mod flood;
 mod held;
 mod insert;
 mod lists;
+mod revoke;
 mod servers;
 mod soak;
 mod steady;
@@ -33,9 +34,14 @@ Usage: counterfoil-bench <command>
                                  in groups of 100; print how many were inserted a second
   flood PORT PATH RATE SECONDS   so many wrong passwords a second, each from an address and for a
                                  person of its own; print how often each status was answered
-  steady PORT PATH SECRET RATE SECONDS
-                                 so many requests a second, each at its time; print p50, p99 and
-                                 p99.9 of how long they were waited for, in microseconds
+  steady PORT REQUEST RATE SECONDS
+                                 the request in the file REQUEST so many times a second, each at
+                                 its time; print p50, p99 and p99.9 of how long they were waited
+                                 for, in microseconds
+  revoke CALLER BODY COUNT PORT...
+                                 issue COUNT tokens as BODY says, then revoke them one by one at
+                                 these nodes in turn, as the holder of the token CALLER; print p50,
+                                 p99 and the most of how long that took, in microseconds
   held PORT SMALL LARGE SECRET RESTING SLOW SECONDS
                                  hold so many connections that have asked for SMALL, and so many that
                                  read LARGE slowly; print \"held\" once all of them are there
@@ -83,16 +89,27 @@ fn run(arguments: &[&str]) -> Result<()> {
             println!("{}", told.collect::<Vec<_>>().join(", "));
             Ok(())
         }
-        ["steady", port, path, secret, rate, seconds] => {
+        ["steady", port, request, rate, seconds] => {
             let steady = steady::Steady {
                 port: port.parse().context("PORT")?,
-                path,
-                secret,
+                request: &std::fs::read(request).context("REQUEST")?,
                 per_second: rate.parse().context("RATE")?,
                 time: Duration::from_secs(seconds.parse().context("SECONDS")?),
             };
             let steady::Times { p50, p99, p999 } = steady.run()?;
             println!("{p50} {p99} {p999}");
+            Ok(())
+        }
+        ["revoke", caller, body, count, ref ports @ ..] => {
+            let ports = ports.iter().map(|port| port.parse().context("PORT"));
+            let revoke = revoke::Revoke {
+                caller,
+                body,
+                count: count.parse().context("COUNT")?,
+                ports: ports.collect::<Result<_>>()?,
+            };
+            let revoke::Times { p50, p99, most } = revoke.run()?;
+            println!("{p50} {p99} {most}");
             Ok(())
         }
         ["held", port, small, large, secret, resting, slow, seconds] => {

@@ -23,8 +23,8 @@ const END: Duration = Duration::from_secs(10);
 /// What there is to send.
 pub(crate) struct Steady<'a> {
     pub(crate) port: u16,
-    pub(crate) path: &'a str,
-    pub(crate) secret: &'a str,
+    /// All of one request.
+    pub(crate) request: &'a [u8],
     pub(crate) per_second: u32,
     pub(crate) time: Duration,
 }
@@ -47,11 +47,6 @@ struct Connection {
 impl Steady<'_> {
     /// Sends all of it and reads all answers.
     pub(crate) fn run(&self) -> Result<Times> {
-        let request = format!(
-            "GET {} HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: curl/8.14.1\r\n\
-             Authorization: Bearer {}\r\n\r\n",
-            self.path, self.secret
-        );
         let mut connections: Vec<Connection> =
             (0..CONNECTIONS).map(|_| Connection::new(self.port)).collect::<Result<_>>()?;
         let pause = Duration::from_secs(1) / self.per_second;
@@ -66,7 +61,7 @@ impl Steady<'_> {
             }
             for connection in connections.iter_mut().filter(|connection| connection.due.is_none()) {
                 let Some(due) = waiting.pop_front() else { break };
-                connection.stream.write_all(request.as_bytes())?;
+                connection.stream.write_all(self.request)?;
                 connection.due = Some((due, due >= counts));
             }
             if now >= end && waiting.is_empty() && connections.iter().all(|c| c.due.is_none()) {
@@ -128,7 +123,7 @@ impl Connection {
 fn length(read: &[u8]) -> Result<Option<usize>> {
     let Some(head) = read.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&read[..head])?;
-    if !text.starts_with("HTTP/1.1 200 ") {
+    if !text.starts_with("HTTP/1.1 200 ") && !text.starts_with("HTTP/1.1 201 ") {
         bail!("it answered {text}");
     }
     let body = text.lines().find_map(|line| {

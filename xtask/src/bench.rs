@@ -8,7 +8,9 @@ mod flood;
 mod in_process;
 mod issue;
 mod load;
+mod nodes;
 mod over_http;
+mod postgres;
 mod production;
 mod servers;
 mod start;
@@ -44,9 +46,13 @@ enum What {
     Limits,
     Latency,
     Connections,
+    Join,
+    Revoke,
+    Flow,
+    IssueShared,
 }
 
-const NAMES: [(&str, What); 16] = [
+const NAMES: [(&str, What); 20] = [
     ("in-process", What::InProcess),
     ("access-token", What::AccessToken),
     ("index-memory", What::IndexMemory),
@@ -63,6 +69,10 @@ const NAMES: [(&str, What); 16] = [
     ("limits", What::Limits),
     ("latency", What::Latency),
     ("connections", What::Connections),
+    ("join", What::Join),
+    ("revoke", What::Revoke),
+    ("flow", What::Flow),
+    ("issue-shared", What::IssueShared),
 ];
 
 const OVER_HTTP: [What; 6] = [
@@ -73,6 +83,8 @@ const OVER_HTTP: [What; 6] = [
     What::Gateway,
     What::AuthRequest,
 ];
+
+const NODES: [What; 4] = [What::Join, What::Revoke, What::Flow, What::IssueShared];
 
 const PRODUCTION: [What; 3] = [What::Limits, What::Latency, What::Connections];
 
@@ -104,6 +116,7 @@ impl Options {
             match *argument {
                 "all" => options.what.extend(NAMES.map(|(_, what)| what)),
                 "http" => options.what.extend(OVER_HTTP),
+                "nodes" => options.what.extend(NODES),
                 "--rounds" => options.rounds = usize::try_from(number(arguments.next(), 100)?)?,
                 "--seconds" => options.seconds = number(arguments.next(), 600)?,
                 "--tokens" => options.tokens = Some(number(arguments.next(), 100_000_000)?),
@@ -214,6 +227,10 @@ fn served(options: &Options, program: &Path, directory: &Path, rows: &mut Vec<Ro
         let subject = subject(options.tokens())?.limited();
         let port = upstream.port;
         rows.extend(production::run(options, directory, &pinning, &subject, port)?);
+    }
+    if NODES.iter().any(|what| options.has(*what)) {
+        println!("\n== nodes");
+        rows.extend(nodes::run(options, program, directory, &pinning, upstream.port)?);
     }
     Ok(())
 }

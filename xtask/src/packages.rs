@@ -104,6 +104,11 @@ pub(crate) const FOR_BENCHMARKS: &[Package] = &[
         purpose: "the proxy to compare with, and the upstream of both",
     },
     Package { name: "wrk", shown_by: Shown::Program("wrk"), purpose: "makes the load" },
+    Package {
+        name: "postgresql",
+        shown_by: Shown::Program("psql"),
+        purpose: "what nodes share, and pgbench to compare with",
+    },
 ];
 
 /// A program of somebody's crate, in the version that is known to do what we want of it.

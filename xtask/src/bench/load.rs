@@ -1,11 +1,11 @@
 //! Loading a server and taking its times.
 
-use super::servers::{Pinning, Server};
+use super::servers::{Pinning, Server, bench_program};
 use crate::process::{Running, answer_within, find};
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -86,6 +86,27 @@ pub(crate) fn run(pinning: &Pinning, seconds: u64, contestant: &Contestant) -> R
     })
 }
 
+/// A program that sends the request in a file at a steady pace, for so long.
+pub(crate) fn steady(
+    pinning: &Pinning,
+    port: u16,
+    request: &Path,
+    per_second: &str,
+    seconds: u64,
+) -> Command {
+    let mut steady = pinning.beside(&bench_program());
+    steady.arg("steady").arg(port.to_string()).arg(request).arg(per_second);
+    steady.arg(seconds.to_string());
+    steady
+}
+
+/// The first two of the figures that a program has printed.
+pub(crate) fn two(said: &str) -> Result<(f64, f64)> {
+    let mut figures = said.split_whitespace().map(str::parse::<f64>);
+    let mut next = || figures.next().context("too few figures")?.context("a figure");
+    Ok((next()?, next()?))
+}
+
 /// What wrk says of a run.
 #[derive(Debug, PartialEq)]
 struct Loaded {
@@ -113,6 +134,12 @@ impl Loaded {
             _ => bail!("wrk said nothing of its requests:\n{output}"),
         }
     }
+}
+
+/// The processor time of a process and its children, in microseconds.
+pub(crate) fn processor_time(process: u32) -> Result<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "no process has run for 2^52 ticks")]
+    Ok(ticks(process)? as f64 * microseconds_per_tick()?)
 }
 
 /// The processor time of a process and its children, in ticks.

@@ -7,10 +7,10 @@ use super::What;
 use super::load::{self, Contestant};
 use super::over_http::Questions;
 use super::servers::{self, Pinning, Server, bench_program};
-use super::subject::{Started, Subject, secrets};
+use super::subject::{Started, Subject, get, secrets};
 use super::table::{Bar, Row};
 use crate::process::{Running, output_within};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -50,7 +50,10 @@ pub(crate) fn run(
         rows.push(cost(options, pinning, &nginx, &ours)?);
     }
     if options.has(What::Latency) {
-        rows.extend(latency(options, pinning, &plain, &started, &questions, secret)?);
+        let request = directory.join("request");
+        let head = get(questions.proxied.path, &[format!("Authorization: Bearer {secret}")]);
+        fs::write(&request, head)?;
+        rows.extend(latency(options, pinning, &plain, &started, &questions, &request)?);
     }
     if options.has(What::Connections) {
         rows.push(connections(options, pinning, directory, &started, secret)?);
@@ -89,7 +92,7 @@ fn latency(
     plain: &Server,
     started: &Started,
     questions: &Questions,
-    secret: &str,
+    request: &Path,
 ) -> Result<Vec<Row>> {
     let contestants = [("nginx", plain.port), ("counterfoil", started.gateway)];
     let mut most = f64::INFINITY;
@@ -103,15 +106,11 @@ fn latency(
     for round in 1..=options.rounds {
         let mut times = [(0.0, 0.0); 2];
         for (times, (name, port)) in times.iter_mut().zip(contestants) {
-            let mut steady = pinning.beside(&bench_program());
-            let (port, seconds) = (port.to_string(), options.seconds.to_string());
-            steady.args(["steady", &port, questions.proxied.path, secret, &rate, &seconds]);
+            let mut steady = load::steady(pinning, port, request, &rate, options.seconds);
             let limit = Duration::from_secs(options.seconds + 30);
             let said = output_within(limit, &mut steady)?;
             println!("round {round}, {name}, µs p50 p99 p99.9: {}", said.trim());
-            let mut said = said.split_whitespace().map(str::parse::<f64>);
-            let mut next = || said.next().context("too few figures")?.context("a figure");
-            *times = (next()?, next()?);
+            *times = load::two(&said)?;
         }
         let [nginx, ours] = times;
         p50.push((nginx.0, ours.0));

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 const ADMINISTRATION: Duration = Duration::from_mins(15);
 /// How many rows one import takes at most.
 const IMPORT: u64 = 200_000;
-const EMAIL: &str = "bench@example.com";
+pub(crate) const EMAIL: &str = "bench@example.com";
+/// The answer is all that comes on its connection.
+const LAST: &str = "Connection: close";
 
 /// An installation that can be started, again and again.
 pub(crate) struct Subject<'a> {
@@ -23,6 +25,8 @@ pub(crate) struct Subject<'a> {
     upstream: u16,
     takes_passwords: bool,
     is_limited: bool,
+    /// The database that it shares with others, where it has none of its own.
+    database: Option<String>,
 }
 
 /// One that runs.
@@ -57,8 +61,16 @@ impl<'a> Subject<'a> {
         let directory = directory.join(format!("counterfoil-{tokens}"));
         let (takes_passwords, is_limited) = (false, false);
         let program = program.to_owned();
-        let subject =
-            Subject { program, directory, pinning, upstream, takes_passwords, is_limited };
+        let database = None;
+        let subject = Subject {
+            program,
+            directory,
+            pinning,
+            upstream,
+            takes_passwords,
+            is_limited,
+            database,
+        };
         if !kept.exists() {
             subject.make(tokens, &kept)?;
         }
@@ -69,6 +81,21 @@ impl<'a> Subject<'a> {
             output_within(ADMINISTRATION, &mut copy)?;
         }
         Ok(subject)
+    }
+
+    /// A node on a database that others may be on as well; nothing is in it that it did not find.
+    pub(crate) fn node(
+        program: &Path,
+        directory: &Path,
+        pinning: &'a Pinning,
+        upstream: u16,
+        database: &str,
+    ) -> Result<Self> {
+        fs::create_dir_all(directory)?;
+        let (program, directory) = (program.to_owned(), directory.to_owned());
+        let (takes_passwords, is_limited) = (false, false);
+        let database = Some(database.to_owned());
+        Ok(Subject { program, directory, pinning, upstream, takes_passwords, is_limited, database })
     }
 
     /// The same, whose API takes passwords too, and whose clients may be anywhere.
@@ -90,7 +117,9 @@ impl<'a> Subject<'a> {
         self.start_with(Some(&secrets(0, 1)?[0]))
     }
 
-    fn start_with(&self, secret: Option<&str>) -> Result<Started> {
+    /// Starts it on ports of its own and waits until it is ready, and admits `secret` if there is
+    /// one.
+    pub(crate) fn start_with(&self, secret: Option<&str>) -> Result<Started> {
         let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
         let [server, gateway, forward_auth, metrics] = ports;
         let (proxies, schemes) = if self.takes_passwords {
@@ -103,10 +132,13 @@ impl<'a> Subject<'a> {
         } else {
             ""
         };
+        let database = self.database.as_ref();
+        let database =
+            database.map_or_else(String::new, |url| format!("[database]\nurl = \"{url}\"\n"));
         fs::write(
             self.configuration(),
             format!(
-                "[server]\nlisten = \"127.0.0.1:{server}\"\n\
+                "[server]\nlisten = \"127.0.0.1:{server}\"\n{database}\
                  [gateway]\nlisten = \"127.0.0.1:{gateway}\"\n{proxies}\
                  [forward_auth]\nlisten = \"127.0.0.1:{forward_auth}\"\nproxy = \"nginx\"\n\
                  [metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\
@@ -126,10 +158,11 @@ impl<'a> Subject<'a> {
         serve.stderr(File::create(&log)?);
         let begin = Instant::now();
         let mut running = Running::start(&mut serve)?;
-        wait(&mut running, &log, || is_ok(server, &get("/readyz", &[])))?;
+        wait(&mut running, &log, || is_ok(server, &get("/readyz", &[LAST.into()])))?;
         let ready = begin.elapsed().as_secs_f64();
         if let Some(secret) = secret {
-            let asking = get("/auth/bench", &question_of_a_proxy(secret));
+            let fields = [question_of_a_proxy(secret), vec![LAST.into()]].concat();
+            let asking = get("/auth/bench", &fields);
             wait(&mut running, &log, || is_ok(forward_auth, &asking))?;
         }
         let times = Times { ready, admitted: begin.elapsed().as_secs_f64() };
@@ -218,10 +251,10 @@ pub(crate) fn question_of_a_proxy(secret: &str) -> Vec<String> {
     ]
 }
 
-fn get(path: &str, fields: &[String]) -> String {
-    let fields = fields.join("\r\n");
-    let end = if fields.is_empty() { "" } else { "\r\n" };
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}{end}\r\n")
+/// A request without a body, all of it.
+pub(crate) fn get(path: &str, fields: &[String]) -> String {
+    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    format!("GET {path} HTTP/1.1\r\nHost: api.example.com\r\n{fields}\r\n")
 }
 
 /// One POST of JSON with a token; the body of an answer of 200.

@@ -1,0 +1,260 @@
+//! Three nodes on one PostgreSQL: how long a revocation takes until it is true everywhere, how
+//! much can be issued, how long a node takes to join, and what following the ledger costs.
+
+use super::load::{self, Contestant, Request};
+use super::over_http::posting;
+use super::postgres::Postgres;
+use super::servers::{Pinning, bench_program};
+use super::subject::{EMAIL, Started, Subject, get, question_of_a_proxy};
+use super::table::{Bar, Row};
+use super::{Options, What};
+use crate::process::{Running, output_within};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const NODES: usize = 3;
+const CLIENTS: u32 = 64;
+/// How much is changed a second while others verify.
+const CHANGES: &str = "1000";
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// The tokens of the database: rows like that of the one token there is, which nobody can present.
+/// The indexes are made afterwards, which is faster.
+const FILL: &str = "DO $$
+DECLARE made text[]; one record;
+BEGIN
+    SELECT array_agg(indexdef) INTO made FROM pg_indexes
+        WHERE tablename = 'token' AND indexdef NOT LIKE 'CREATE UNIQUE%';
+    FOR one IN SELECT indexname FROM pg_indexes
+        WHERE tablename = 'token' AND indexdef NOT LIKE 'CREATE UNIQUE%'
+    LOOP EXECUTE 'DROP INDEX ' || one.indexname; END LOOP;
+    CREATE TEMP TABLE pattern AS SELECT * FROM token WHERE api = 'bench' LIMIT 1;
+    ALTER TABLE pattern DROP COLUMN id, DROP COLUMN digest;
+    EXECUTE (
+        SELECT format('INSERT INTO token (id, digest, %1$s) SELECT decode(md5(n::text), ''hex''),
+            sha256(n::text::bytea), %1$s FROM pattern, generate_series(2, COUNT) n',
+            string_agg(quote_ident(attname), ', '))
+        FROM pg_attribute WHERE attrelid = 'pattern'::regclass AND attnum > 0 AND NOT attisdropped
+    );
+    FOR at IN 1 .. coalesce(array_length(made, 1), 0) LOOP EXECUTE made[at]; END LOOP;
+END $$";
+
+/// A row as long as a token's, under a key as long as its id.
+const TABLE: &str = "CREATE TABLE inserted (id uuid PRIMARY KEY, body bytea NOT NULL)";
+const INSERT: &str = "INSERT INTO inserted
+    VALUES (gen_random_uuid(), decode(repeat(md5(random()::text), 20), 'hex'));";
+
+/// Nodes that run, and what they are asked with.
+struct Nodes<'a> {
+    options: &'a Options,
+    pinning: &'a Pinning,
+    directory: &'a Path,
+    postgres: Postgres,
+    started: Vec<Started>,
+    /// A token that issues and revokes.
+    caller: String,
+    /// A token that the doors are asked about, and the question in a file.
+    secret: String,
+    question: PathBuf,
+}
+
+pub(crate) fn run(
+    options: &Options,
+    program: &Path,
+    directory: &Path,
+    pinning: &Pinning,
+    upstream: u16,
+) -> Result<Vec<Row>> {
+    let directory = &directory.join("nodes");
+    fs::create_dir(directory)?;
+    let postgres = Postgres::start(pinning)?;
+    let url = postgres.url();
+    let node = |name: &str| Subject::node(program, &directory.join(name), pinning, upstream, &url);
+    let first = node("node-0")?;
+    let mut started = vec![first.start_with(None)?];
+    first.administer(&["init", "--email", EMAIL])?;
+    let caller = first.caller("tokens:write")?;
+    let token = ["token", "create", "--api", "bench", "--role", "reader", "--owner", EMAIL];
+    let secret = first.administer(&[&token[..], &["--quiet"]].concat())?.trim().to_owned();
+    println!("filling a database with {} tokens", options.tokens());
+    postgres.run(&FILL.replace("COUNT", &options.tokens().to_string()))?;
+    postgres.run("VACUUM ANALYZE token")?;
+    postgres.run("CHECKPOINT")?;
+
+    let mut rows = Vec::new();
+    if options.has(What::Join) {
+        rows.push(join(options, &node("joining")?, &secret)?);
+    }
+    // What has been filled in is in no ledger: all nodes start behind it.
+    started.remove(0).stop()?;
+    for at in 0..NODES {
+        started.push(node(&format!("node-{at}"))?.start_with(Some(&secret))?);
+    }
+    let question = directory.join("question");
+    fs::write(&question, get("/auth/bench", &question_of_a_proxy(&secret)))?;
+    let nodes = Nodes { options, pinning, directory, postgres, started, caller, secret, question };
+    if options.has(What::Revoke) {
+        rows.extend(nodes.revoke()?);
+    }
+    if options.has(What::Flow) {
+        rows.push(nodes.flow()?);
+    }
+    if options.has(What::IssueShared) {
+        rows.push(nodes.issue()?);
+    }
+    nodes.started.into_iter().try_for_each(Started::stop)?;
+    Ok(rows)
+}
+
+/// How long a node takes from its start until it verifies.
+fn join(options: &Options, node: &Subject, secret: &str) -> Result<Row> {
+    let mut times = Vec::new();
+    // One more, and first: the database's pages come from the disk.
+    for round in 0..=options.rounds {
+        let started = node.start_with(Some(secret))?;
+        let memory = started.resident()? / 1_048_576.0;
+        println!("join {round}: verifies after {:.2} s, {memory:.0} MiB", started.times.admitted);
+        if round > 0 {
+            times.push(started.times.admitted);
+        }
+        started.stop()?;
+    }
+    // The bar is for a million.
+    let bar = (options.tokens() == 1_000_000).then_some(Bar::AtMost(4.0));
+    Ok(Row::alone(&format!("a node joins, {} tokens", options.tokens()), "s", &times, bar))
+}
+
+impl Nodes<'_> {
+    fn revoke(&self) -> Result<Vec<Row>> {
+        let count = 200 * self.options.seconds;
+        let mut rows = self.revocations("idle", count, 25.0)?;
+        let half = self.half()? / NODES as f64;
+        println!("half load: {half:.0} requests a second at each node");
+        // They end when they go.
+        let load = |node: &Started| {
+            let (port, rate) = (node.forward_auth, format!("{half:.0}"));
+            Running::start(&mut load::steady(self.pinning, port, &self.question, &rate, 600))
+        };
+        let mut loads: Vec<Running> = self.started.iter().map(load).collect::<Result<_>>()?;
+        rows.extend(self.revocations("at half load", count, 100.0)?);
+        for load in &mut loads {
+            anyhow::ensure!(load.ended()?.is_none(), "a node did not keep up with its load");
+        }
+        Ok(rows)
+    }
+
+    fn revocations(&self, how: &str, count: u64, most: f64) -> Result<Vec<Row>> {
+        let (mut half, mut nearly_all) = (Vec::new(), Vec::new());
+        for round in 1..=self.options.rounds {
+            let mut revoke = self.pinning.beside(&bench_program());
+            revoke.args(["revoke", &self.caller, BODY, &count.to_string()]);
+            revoke.args(self.started.iter().map(|node| node.server.to_string()));
+            let said = output_within(LIMIT, &mut revoke)?;
+            println!("round {round}, {how}, µs p50 p99 most: {}", said.trim());
+            let (p50, p99) = load::two(&said)?;
+            half.push(p50 / 1e3);
+            nearly_all.push(p99 / 1e3);
+        }
+        let name = |which: &str| format!("revocation on {NODES} nodes, {how}, {which}");
+        let bar = Some(Bar::AtMost(most));
+        Ok(vec![
+            Row::alone(&name("p50"), "ms", &half, None),
+            Row::alone(&name("p99"), "ms", &nearly_all, bar),
+        ])
+    }
+
+    /// Half of what the nodes can verify a second: they share one processor.
+    fn half(&self) -> Result<f64> {
+        let request = Request {
+            path: "/auth/bench",
+            headers: question_of_a_proxy(&self.secret),
+            script: None,
+            units: 1.0,
+            connections: CLIENTS,
+        };
+        let node = &self.started[0];
+        let contestant = Contestant {
+            name: "a node",
+            port: node.forward_auth,
+            processes: vec![&node.running],
+            request: &request,
+        };
+        let sample = load::run(self.pinning, self.options.seconds, &contestant)?;
+        println!("all of a processor: {sample}");
+        Ok(sample.per_second / 2.0)
+    }
+
+    /// What one node's verifications cost while another one changes much, and while nobody does.
+    fn flow(&self) -> Result<Row> {
+        let rate = self.half()? / 2.0;
+        let issuing = self.directory.join("issuing");
+        fs::write(&issuing, self.issuing())?;
+        let (verifying, changing) = (&self.started[0], &self.started[1]);
+        let seconds = self.options.seconds;
+        let mut rounds = Vec::new();
+        for round in 1..=self.options.rounds {
+            let verify = || {
+                let port = verifying.forward_auth;
+                let rate = format!("{rate:.0}");
+                let mut steady = load::steady(self.pinning, port, &self.question, &rate, seconds);
+                let before = load::processor_time(verifying.running.id())?;
+                output_within(LIMIT, &mut steady)?;
+                let after = load::processor_time(verifying.running.id())?;
+                #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
+                anyhow::Ok((after - before) / (rate.parse::<f64>()? * (seconds as f64 + 0.5)))
+            };
+            let quiet = verify()?;
+            let port = changing.server;
+            let mut steady = load::steady(self.pinning, port, &issuing, CHANGES, seconds + 5);
+            let head = || anyhow::Ok(self.postgres.run("SELECT number FROM head")?.parse::<u64>()?);
+            let begin = head()?;
+            let flow = Running::start(&mut steady)?;
+            let flowing = verify()?;
+            let changes = head()? - begin;
+            drop(flow);
+            println!("round {round}: {quiet:.2} µs; {flowing:.2} µs with {changes} changes");
+            rounds.push((quiet, flowing));
+        }
+        let name = format!("verification with {CHANGES} changes a second / without");
+        Ok(Row::by_turns(&name, "CPU µs a request", &rounds, Bar::RatioAtMost(1.05)))
+    }
+
+    fn issuing(&self) -> String {
+        let (caller, length) = (&self.caller, BODY.len());
+        format!(
+            "POST /v1/tokens HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {caller}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{BODY}"
+        )
+    }
+
+    fn issue(&self) -> Result<Row> {
+        let request = Request {
+            path: "/v1/tokens",
+            headers: vec![],
+            script: Some(posting(self.directory, "issue", &self.caller, &[BODY.to_owned()])?),
+            units: 1.0,
+            connections: CLIENTS,
+        };
+        let node = self.started.first().context("no node")?;
+        let contestant = Contestant {
+            name: "counterfoil",
+            port: node.server,
+            processes: vec![&node.running],
+            request: &request,
+        };
+        self.postgres.run(TABLE)?;
+        let mut rounds = Vec::new();
+        for round in 1..=self.options.rounds {
+            let inserted = self.postgres.pgbench(CLIENTS, self.options.seconds, INSERT)?;
+            let issued = load::run(self.pinning, self.options.seconds, &contestant)?;
+            println!("round {round}: pgbench {inserted:.0} a second; counterfoil {issued}");
+            rounds.push((inserted, issued.per_second));
+        }
+        let name = "issue on 3 nodes, 64 clients / pgbench's inserts";
+        Ok(Row::by_turns(name, "rows/s", &rounds, Bar::RatioAtLeast(0.5)))
+    }
+}
+
+const BODY: &str = r#"{"api":"bench","name":"bench","role":"reader"}"#;
