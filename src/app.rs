@@ -80,8 +80,9 @@ impl App {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let attempts = Arc::new(Attempts::new(clock::steady(), replica.nodes.clone()));
         let service = Arc::new(Service {
-            waits: Waits::new(store.clone().nodes()),
+            waits: Waits::new(store.clone().nodes(), replica.counted.clone()),
             store: store.clone(),
+            replica: replica.clone(),
             apis: ArcSwap::from_pointee(Self::apis(config)?),
             refusals: Arc::new(Refusals::new(store.clone())),
             usage: Arc::new(Usage::new(store.clone())),
@@ -100,6 +101,7 @@ impl App {
             under_way: TaskTracker::new(),
         });
         service.access_tokens.configure(config)?;
+        replica.sight.configure(config.apis_digest);
         let (stop, tunnels) = (CancellationToken::new(), TaskTracker::new());
         let limiter = Arc::default();
         Ok(Self { service, replica, denials, node: None, limiter, stop, tunnels })
@@ -112,6 +114,7 @@ impl App {
         self.service.post.configure(config)?;
         self.service.access_tokens.configure(config)?;
         self.service.apis.store(Arc::new(apis));
+        self.replica.sight.configure(config.apis_digest);
         self.service.lifetimes.store(Arc::new(Lifetimes::from(&config.console)));
         Ok(())
     }

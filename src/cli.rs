@@ -14,6 +14,7 @@ mod import;
 mod invitations;
 mod keys;
 mod ledger;
+mod nodes;
 mod operator;
 mod organizations;
 mod output;
@@ -158,6 +159,8 @@ enum Command {
     /// The keys that sign access tokens
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The servers that share this database, and how each of them is
+    Nodes(nodes::Nodes),
     /// Try an API that is made for volume: an upstream that counts events, and load for it
     #[command(subcommand)]
     Sample(sample::Command),
@@ -259,6 +262,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Backup(backup) => wait_for(backup::run(global, &backup)),
         Command::Restore(restore) => wait_for(restore::run(global, restore)),
         Command::Keys(command) => wait_for(keys::run(global, &command)),
+        Command::Nodes(nodes) => wait_for(nodes::run(global, nodes)),
         Command::Sample(command) => wait_for(sample::run(global, command)),
     }
 }

@@ -9,6 +9,7 @@ mod api;
 mod build;
 mod cors;
 mod database;
+mod digest;
 mod document;
 #[cfg(test)]
 mod examples;
@@ -42,7 +43,10 @@ pub(crate) use self::{
 };
 
 use self::{document::Document, mistake::Report};
-use crate::{store::postgres, tls::Files};
+use crate::{
+    store::{ConfigurationDigest, postgres},
+    tls::Files,
+};
 use counterfoil_core::{account::Email, api::Api, limit::Rate, network::Network, time::Seconds};
 use lettre::message::Mailbox;
 use std::{
@@ -84,6 +88,8 @@ pub(crate) struct Config {
     pub(crate) signing: Signing,
     /// The protected APIs, sorted by name.
     pub(crate) apis: Vec<ProtectedApi>,
+    /// By which nodes tell whether their APIs are the same.
+    pub(crate) apis_digest: ConfigurationDigest,
 }
 
 /// What holds at all doors.

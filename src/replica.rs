@@ -1,17 +1,21 @@
 //! This node's copy of what verification needs: the index, kept in step with the ledger.
 
+pub(crate) mod counted;
 pub(crate) mod node;
+pub(crate) mod sight;
 pub(crate) mod waits;
 
 use crate::{
     clock,
     store::{Followed, Order, Progress, Store, StoreError},
 };
+use counted::Counted;
 use counterfoil_core::{
     index::Index,
     lease::{BootTime, Lease, Tailed, Term},
     ledger::{self, Broken, Change, Head},
 };
+use sight::Sight;
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -38,6 +42,9 @@ pub(crate) struct Replica {
     head: Mutex<Head>,
     /// How many nodes there were when this one last looked, itself among them.
     pub(crate) nodes: Arc<AtomicUsize>,
+    /// What is known of all nodes, where several share the database.
+    pub(crate) sight: Sight,
+    pub(crate) counted: Arc<Counted>,
 }
 
 impl Default for Replica {
@@ -49,6 +56,8 @@ impl Default for Replica {
             hears_until: AtomicU64::new(0),
             head: Mutex::new(Head::EMPTY),
             nodes: Arc::new(AtomicUsize::new(1)),
+            sight: Sight::default(),
+            counted: Arc::default(),
         }
     }
 }
@@ -130,6 +139,11 @@ impl Replica {
     /// The index, trusted or not: for what judges nobody by it.
     pub(crate) fn unjudged(&self) -> &Index {
         &self.index
+    }
+
+    /// Whether this process follows the ledger, and so is what others may wait for.
+    pub(crate) fn is_node(&self) -> bool {
+        self.lease.get().is_some()
     }
 
     /// For how much longer it may be trusted as things are; none, where that has no end.

@@ -20,6 +20,7 @@ pub(crate) mod links;
 pub(crate) mod management_api;
 pub(crate) mod members;
 mod metadata;
+pub(crate) mod nodes;
 pub(crate) mod organizations;
 pub(crate) mod own_account;
 pub(crate) mod passwords;
@@ -44,7 +45,10 @@ use crate::{
     loggable::loggable,
     mail::{Letter, Post},
     refusals::{Refusals, StoredRefusal},
-    replica::waits::{Spread, Waits},
+    replica::{
+        Replica,
+        waits::{Spread, Waits},
+    },
     store::{Ground, Once, Order, Standing, Store, StoreError},
     usage::Usage,
     watch::Watches,
@@ -66,6 +70,8 @@ pub(crate) type Apis = BTreeMap<Box<str>, Arc<Api>>;
 /// What operations work on.
 pub(crate) struct Service {
     pub(crate) store: Arc<dyn Store>,
+    /// Whose lease and sight of others operators are told of; operations decide by the store.
+    pub(crate) replica: Arc<Replica>,
     /// What every answer to a change waits for.
     pub(crate) waits: Waits,
     pub(crate) apis: ArcSwap<Apis>,

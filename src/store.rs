@@ -12,7 +12,9 @@ pub(crate) mod sqlite;
 mod token_list;
 mod written;
 
-pub(crate) use nodes::{Followed, Heard, Hint, Joining, Line, Nodes};
+pub(crate) use nodes::{
+    Aimed, ConfigurationDigest, Followed, Heard, Hint, Joining, Line, ListedNode, Nodes, Roster,
+};
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, MOST_SESSIONS, Shown, SignInStore, StoredLink, StoredSecondFactor,
     StoredSession,

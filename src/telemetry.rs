@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+mod nodes;
 mod signing;
 mod upstreams;
 
@@ -15,6 +16,7 @@ use crate::{
     tls::Certificate,
 };
 use counterfoil_core::Code;
+use nodes::NodesCollector;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
@@ -155,7 +157,8 @@ impl Metrics {
             "Requests at the gateway that were ambiguous or for no API",
             Counter::clone(&rejected),
         );
-        registry.register_collector(Box::new(ReplicaCollector(replica)));
+        registry.register_collector(Box::new(ReplicaCollector(replica.clone())));
+        registry.register_collector(Box::new(NodesCollector(replica)));
         registry.register_collector(Box::new(LimiterCollector(limiter)));
         let latency = Arc::<Latency>::default();
         registry.register_collector(Box::new(LatencyCollector(latency.clone())));
@@ -272,11 +275,7 @@ impl Collector for ReplicaCollector {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let Some(left) = self.0.lease_left() else { return Ok(()) };
-        let gauge = ConstGauge::new(left.as_secs_f64());
-        let help = "For how much longer this node may verify tokens without the database";
-        let kind = gauge.metric_type();
-        gauge.encode(encoder.encode_descriptor("lease_seconds_left", help, None, kind)?)
+        Ok(())
     }
 }
 

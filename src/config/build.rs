@@ -2,7 +2,7 @@
 
 use super::{
     Config, Console, Doors, ForwardAuth, Gateway, Log, Metrics, Mistakes, Server, Signing, api,
-    database,
+    database, digest,
     document::Document,
     key_path::KeyPath,
     limiter, mail,
@@ -41,6 +41,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
     let mail = mail::read(settings.mail, report);
     unique_prefixes(&settings.api, report);
     unique_mounts(&settings.api, report);
+    let apis_digest = digest::of(&settings.api);
     let apis =
         settings.api.into_iter().filter_map(|(name, api)| api::read(&name, api, report).ok());
     let apis = apis.collect();
@@ -74,6 +75,7 @@ fn read(settings: Settings, report: &mut Report<'_>) -> Result<Config, Noted> {
         signing: signing?,
         mail: mail?,
         apis,
+        apis_digest,
     })
 }
 

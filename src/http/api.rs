@@ -10,6 +10,7 @@ pub(crate) mod import;
 mod invitations;
 pub(crate) mod ledger;
 mod lines;
+mod nodes;
 pub(crate) mod organizations;
 mod refusals;
 pub(crate) mod signing_keys;
@@ -108,6 +109,7 @@ pub(crate) fn calls() -> Calls<Arc<Service>> {
         .merge(ledger::calls())
         .merge(backups::calls())
         .merge(signing_keys::calls())
+        .merge(nodes::calls())
         .merge(audit::calls())
         .merge(usage::calls())
 }

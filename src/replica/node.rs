@@ -3,7 +3,7 @@
 use super::Replica;
 use crate::{
     clock, entropy,
-    store::{Followed, Heard, Hint, Joining, Line, Nodes, Progress, StoreError},
+    store::{Followed, Heard, Hint, Joining, Line, Nodes, Progress, Roster, StoreError},
 };
 use counterfoil_core::{
     lease::{Alarm, BootTime, Next, NodeId, Renewed, Rows, Step, Tailed},
@@ -56,7 +56,9 @@ impl Node {
         let leaving = CancellationToken::new();
         let (tell, state) = watch::channel(State::Loading);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let machine = counterfoil_core::lease::Node::new(NodeId(entropy::bytes()));
+        let id = NodeId(entropy::bytes());
+        replica.sight.is(id);
+        let machine = counterfoil_core::lease::Node::new(id);
         // Doors see it from its beginning, when it is not held.
         let lease = replica.lease.get_or_init(|| machine.lease());
         debug_assert!(Arc::ptr_eq(lease, &machine.lease()), "a replica is one node's");
@@ -173,6 +175,8 @@ impl Driver {
                     tokio::select! {
                         () = tokio::time::sleep(rest) => {}
                         () = self.woken.notified() => self.machine.wake(),
+                        // Others are to know of it sooner than when it is due.
+                        () = self.replica.sight.reconfigured() => self.machine.renew_soon(),
                         () = self.leaving.cancelled(), if !is_leaving => {}
                     }
                 }
@@ -234,6 +238,9 @@ impl Driver {
                 Ok(())
             }
             Err(failed) => {
+                if matches!(step, Step::Renew(_)) && !matches!(failed, Failed::Leaving) {
+                    self.replica.counted.failures.inc();
+                }
                 // Nothing that is sent on this connection would be answered before that.
                 self.line = None;
                 match step {
@@ -267,17 +274,25 @@ impl Driver {
             }
             Step::Join(join) => {
                 let (row, applied) = (join.row(), join.applied());
-                line.join(Joining { row, applied, knows: KNOWS, name: &self.name }).await?;
+                let configuration = self.replica.sight.configuration();
+                let (name, at) = (&*self.name, clock::now());
+                let joining = Joining { row, applied, knows: KNOWS, name, at, configuration };
+                line.join(joining).await?;
                 Answer::Done
             }
-            Step::Renew(renew) => Answer::Renewed(line.renew(renew.row()).await?),
+            Step::Renew(renew) => {
+                let began = clock::steady();
+                let configuration = self.replica.sight.configuration();
+                let renewed = line.renew(renew.row(), configuration).await?;
+                self.replica.counted.renewed(began.elapsed());
+                Answer::Renewed(renewed)
+            }
             Step::Acknowledge(acknowledge) => {
                 Answer::Found(line.acknowledge(acknowledge.row(), acknowledge.applied()).await?)
             }
             Step::Watch(_) => {
                 let asked = clock::boot();
-                let (rows, lengths) = line.rows().await?;
-                Answer::Rows(Rows::new(asked, rows, lengths))
+                Answer::Roster(asked, line.roster().await?)
             }
             Step::StrikeOff(strike) => {
                 line.strike_off(strike.row(), strike.renewals()).await?;
@@ -303,16 +318,25 @@ impl Driver {
                 tracing::info!(node = %join.row().node, applied = join.applied(), "this node has joined");
                 machine.joined(join);
             }
-            (Step::Renew(renew), Answer::Renewed(renewed)) => machine.renewed(renew, renewed),
+            (Step::Renew(renew), Answer::Renewed(renewed)) => {
+                if let Some(renewed) = &renewed {
+                    self.replica.sight.renewed(renewed.head.number, clock::boot());
+                }
+                machine.renewed(renew, renewed);
+            }
             (Step::Acknowledge(acknowledge), Answer::Found(found)) => {
                 machine.acknowledged(acknowledge, found);
             }
-            (Step::Watch(watch), Answer::Rows(rows)) => {
-                self.replica.nodes.store(rows.iter().count(), Ordering::Relaxed);
-                machine.watched(watch, &rows, clock::boot());
+            (Step::Watch(watch), Answer::Roster(asked, roster)) => {
+                self.replica.nodes.store(roster.nodes.len(), Ordering::Relaxed);
+                let rows: Vec<_> = roster.nodes.iter().map(|node| node.row).collect();
+                let (rows, now) = (Rows::new(asked, rows, roster.lengths), clock::boot());
+                machine.watched(watch, &rows, now);
+                self.replica.sight.see(roster, asked, now);
             }
             (Step::StrikeOff(strike), Answer::Done) => {
                 tracing::warn!(node = %strike.row().node, "a node has not renewed its lease, and is not waited for any more");
+                self.replica.counted.struck_off.inc();
                 machine.struck_off(strike);
             }
             (Step::Leave(leave), Answer::Done) => machine.left(leave),
@@ -355,5 +379,5 @@ enum Answer {
     Found(bool),
     Entries(Vec<Followed>),
     Renewed(Option<Renewed>),
-    Rows(Rows),
+    Roster(BootTime, Roster),
 }

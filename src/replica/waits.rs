@@ -1,5 +1,6 @@
 //! Answers that wait until no node judges without the change that they tell of.
 
+use super::counted::Counted;
 use crate::{
     clock,
     store::{Heard, Hint, Line, Nodes},
@@ -58,6 +59,7 @@ pub(crate) struct Waits {
 
 struct Shared {
     nodes: Arc<dyn Nodes>,
+    counted: Arc<Counted>,
     waiting: Mutex<Waiting>,
     /// Somebody waits, or a row has changed.
     stirred: Arc<Notify>,
@@ -70,10 +72,10 @@ struct Waiting {
 }
 
 impl Waits {
-    pub(crate) fn new(nodes: Option<Arc<dyn Nodes>>) -> Self {
+    pub(crate) fn new(nodes: Option<Arc<dyn Nodes>>, counted: Arc<Counted>) -> Self {
         let shared = nodes.map(|nodes| {
             let waiting = Mutex::default();
-            Arc::new(Shared { nodes, waiting, stirred: Arc::new(Notify::new()) })
+            Arc::new(Shared { nodes, counted, waiting, stirred: Arc::new(Notify::new()) })
         });
         Self { shared, poller: Mutex::new(None) }
     }
@@ -97,7 +99,9 @@ impl Waits {
             None => all.await,
         };
         // It may have come at the last moment.
-        came.or_else(|| reached.try_recv().ok()).unwrap_or_else(|| place.give_up())
+        let spread = came.or_else(|| reached.try_recv().ok()).unwrap_or_else(|| place.give_up());
+        shared.counted.waits.observe(spread.reached.waited.as_secs_f64());
+        spread
     }
 
     fn have_polled(&self, shared: &Arc<Shared>) {
@@ -127,6 +131,7 @@ impl Shared {
         waiting.next += 1;
         waiting.waits.insert(number, (wait.clone(), tell));
         drop(waiting);
+        self.counted.waiting.inc();
         (Place { shared: self.clone(), number, wait }, told)
     }
 
@@ -166,6 +171,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.lock().waits.remove(&self.number);
+        self.shared.counted.waiting.dec();
     }
 }
 

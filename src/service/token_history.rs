@@ -1,11 +1,12 @@
 //! What became of a token, as the ledger tells it, for whoever sees the token.
 
-use super::{Caller, Service, ServiceError};
+use super::{Caller, MOMENT, Service, ServiceError};
 use crate::store::{EntryFilter, StoredEntry};
 use counterfoil_core::{
     Timestamp,
     account::{AccountKind, Email},
     id::{AccountId, TokenId},
+    lease::Reached,
     ledger::{Actor, Change, EntryHash},
 };
 use std::{
@@ -60,28 +61,31 @@ pub(crate) struct Revocation {
     /// How long it took until no node accepted the token, where this server did it not too
     /// long ago.
     pub(crate) took: Option<Duration>,
+    /// Which nodes had heard of it then; else, which have now.
+    pub(crate) reached: Reached,
 }
 
-/// How long revocations took: of the last ones that this server made.
+/// How long revocations took, and which nodes they reached: of the last ones that this server made.
 #[derive(Debug, Default)]
-pub(crate) struct Took(Mutex<VecDeque<(TokenId, Duration)>>);
+pub(crate) struct Took(Mutex<VecDeque<(TokenId, Duration, Reached)>>);
 
 impl Took {
-    /// Notes how long the end of a token took. What was noted first stays.
-    pub(crate) fn note(&self, token: TokenId, took: Duration) {
+    /// Notes how the end of a token was told. What was noted first stays.
+    pub(crate) fn note(&self, token: TokenId, took: Duration, reached: Reached) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.iter().any(|(known, _)| *known == token) {
+        if noted.iter().any(|(known, ..)| *known == token) {
             return;
         }
         if noted.len() == REMEMBERED {
             noted.pop_front();
         }
-        noted.push_back((token, took));
+        noted.push_back((token, took, reached));
     }
 
-    fn of(&self, token: TokenId) -> Option<Duration> {
+    fn of(&self, token: TokenId) -> Option<(Duration, Reached)> {
         let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.iter().find(|(known, _)| *known == token).map(|(_, took)| *took)
+        let found = noted.iter().find(|(known, ..)| *known == token);
+        found.map(|(_, took, reached)| (*took, *reached))
     }
 }
 
@@ -121,11 +125,16 @@ impl Service {
         };
         let links = self.store.chain(event.number.saturating_sub(1), 1).await?;
         let link = links.into_iter().find(|link| link.number == event.number);
+        let (took, reached) = match self.took.of(id) {
+            Some((took, reached)) => (Some(took), reached),
+            None => (None, self.waits.wait(event.number, Some(MOMENT)).await.reached),
+        };
         Ok(Some(Revocation {
             event,
             reason: stored.revoke_reason,
             hash: link.map(|link| link.hash),
-            took: self.took.of(id),
+            took,
+            reached,
         }))
     }
 

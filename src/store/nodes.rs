@@ -3,10 +3,11 @@
 use super::{Progress, StoreError};
 use async_trait::async_trait;
 use counterfoil_core::{
+    Timestamp,
     index::Index,
-    lease::{Epoch, Lengths, Loaded, Renewed, Row, RowId},
+    lease::{Epoch, Length, Lengths, Loaded, Renewed, Row, RowId},
 };
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// A database that several nodes share. What is asked here is what `counterfoil_core::lease`
 /// says of statements.
@@ -22,6 +23,16 @@ pub(crate) trait Nodes: Send + Sync {
     /// A connection of one's own. Each time that `listens` may have come to pass, `heard` is
     /// called; what comes to pass may also go by unheard.
     async fn line(&self, listens: Hint, heard: Heard) -> Result<Box<dyn Line>, StoreError>;
+
+    /// All rows with what they say for people.
+    async fn roster(&self) -> Result<Roster, StoreError>;
+
+    /// Commits what leads from L as it is to `length`. Where it fails, it may be done.
+    async fn aim_for(&self, length: Length) -> Result<Aimed, StoreError>;
+
+    /// Commits what a lowering ends with, if nothing was committed since `aimed`, and tells L as it is
+    /// then. Where it fails, it may be done.
+    async fn settle(&self, aimed: &Aimed, settled: Lengths) -> Result<Lengths, StoreError>;
 }
 
 /// What the database tells of without being asked.
@@ -52,13 +63,21 @@ pub(crate) trait Line: Send {
     async fn join(&mut self, joining: Joining<'_>) -> Result<(), StoreError>;
 
     /// Counts a renewal, and tells what the same statement sees; none, where the row is not there.
-    async fn renew(&mut self, row: RowId) -> Result<Option<Renewed>, StoreError>;
+    /// Others learn by it under which configuration the node judges.
+    async fn renew(
+        &mut self,
+        row: RowId,
+        configuration: ConfigurationDigest,
+    ) -> Result<Option<Renewed>, StoreError>;
 
     /// Writes what is applied into a row, unless more stands there; whether the row is there.
     async fn acknowledge(&mut self, row: RowId, applied: u64) -> Result<bool, StoreError>;
 
     /// All rows and L, from one statement.
     async fn rows(&mut self) -> Result<(Vec<Row>, Lengths), StoreError>;
+
+    /// The same, with what the rows say for people, and the head.
+    async fn roster(&mut self) -> Result<Roster, StoreError>;
 
     /// Deletes a row that was renewed exactly so often.
     async fn strike_off(&mut self, row: RowId, renewals: u64) -> Result<(), StoreError>;
@@ -77,6 +96,57 @@ pub(crate) struct Joining<'a> {
     pub(crate) knows: u32,
     /// What people call the node.
     pub(crate) name: &'a str,
+    /// By the node's own clock, for people alone.
+    pub(crate) at: Timestamp,
+    pub(crate) configuration: ConfigurationDigest,
+}
+
+/// SHA-256 of what a node's configuration says of APIs: where two are the same, so are the two
+/// configurations.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ConfigurationDigest(pub(crate) [u8; 32]);
+
+impl fmt::Display for ConfigurationDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ConfigurationDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// All rows, as one statement read them.
+#[derive(Debug, Clone)]
+pub(crate) struct Roster {
+    /// By name.
+    pub(crate) nodes: Vec<ListedNode>,
+    pub(crate) lengths: Lengths,
+    /// The number of the ledger's last entry.
+    pub(crate) head: u64,
+}
+
+/// A row, with what it says for people. A node of a release that did not say all of it leaves
+/// out what is none here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListedNode {
+    pub(crate) row: Row,
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    /// By the node's own clock.
+    pub(crate) joined_at: Option<Timestamp>,
+    pub(crate) configuration: Option<ConfigurationDigest>,
+}
+
+/// What was committed on the way to another L.
+#[derive(Debug, Clone)]
+pub(crate) struct Aimed {
+    pub(crate) before: Lengths,
+    pub(crate) lengths: Lengths,
+    /// Names what was committed: whatever is committed later has another.
+    pub(crate) version: String,
 }
 
 /// An entry as it is stored, for whoever follows the ledger.

@@ -14,6 +14,7 @@ mod group;
 mod inspect;
 mod invitations;
 mod ledger;
+mod lengths;
 mod list_tokens;
 mod load;
 mod lock;

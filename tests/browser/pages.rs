@@ -3,7 +3,9 @@
 
 use counterfoil_support::{
     browser::{Browser, Key},
-    pages::{PAGES, sign_in, stage},
+    pages::{AMONG_NODES, PAGES, Page, sign_in, stage, stage_of_nodes},
+    postgres::Postgres,
+    server::Server,
     upstream::Upstream,
 };
 use std::collections::BTreeMap;
@@ -15,18 +17,25 @@ const MOST: u64 = 60 * 1024;
 fn look_through(look: impl Fn(Browser) -> Browser) {
     let upstream = Upstream::start();
     let server = stage(&upstream);
-    let it = look(Browser::at(server.main));
+    look_through_these(&look(Browser::at(server.main)), &server, PAGES);
+    drop(server);
+    let postgres = Postgres::start();
+    let [server, _second, _third] = stage_of_nodes(&upstream, &postgres);
+    look_through_these(&look(Browser::at(server.main)), &server, AMONG_NODES);
+}
+
+fn look_through_these(it: &Browser, server: &Server, pages: &[Page]) {
     let mut assets = BTreeMap::new();
     let mut found = Vec::new();
-    for page in PAGES {
+    for page in pages {
         let name = page.name;
         match page.signed_in {
-            Some(email) => sign_in(&it, email),
+            Some(email) => sign_in(it, email),
             None => it.forget_cookies(),
         }
         it.requests();
         it.go(page.path);
-        (page.before)(&it, &server);
+        (page.before)(it, server);
         found.extend(it.axe().into_iter().map(|fault| format!("{name}: {fault}")));
         // The last page that was loaded, and all that it could need.
         let mut bytes = 0;

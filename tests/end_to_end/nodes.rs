@@ -5,6 +5,7 @@ mod alike;
 mod denied;
 mod guesses;
 mod one;
+mod operated;
 mod outage;
 mod signing;
 mod storm;
@@ -134,7 +135,8 @@ impl Nodes {
 fn installation(upstream: &Upstream, url: &str) -> Installation {
     let upstream = upstream.url();
     let configuration = format!(
-        "[api.orders]\nupstream = \"{upstream}\"\n[api.bills]\nupstream = \"{upstream}\"\n"
+        "[console]\noperators = [\"{ADA}\"]\n[api.orders]\nupstream = \"{upstream}\"\n\
+         [api.bills]\nupstream = \"{upstream}\"\n"
     );
     let mut installation = Installation::new(&configuration);
     installation.set("COUNTERFOIL_DATABASE_URL", url);

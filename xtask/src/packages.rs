@@ -34,11 +34,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         shown_by: Shown::Program("redis-server"),
         purpose: "end-to-end tests have several servers share limits in it",
     },
-    Package {
-        name: "postgresql",
-        shown_by: Shown::Program("psql"),
-        purpose: "tests of the store make clusters of their own with its programs",
-    },
+    POSTGRESQL,
     Package {
         name: "curl",
         shown_by: Shown::Program("curl"),
@@ -80,7 +76,13 @@ pub(crate) const FOR_TESTS: &[Package] = &[
 ];
 
 /// What `cargo xtask screenshots` needs.
-pub(crate) const FOR_SCREENSHOTS: &[Package] = &[CHROMIUM, CHROMEDRIVER];
+pub(crate) const FOR_SCREENSHOTS: &[Package] = &[CHROMIUM, CHROMEDRIVER, POSTGRESQL];
+
+const POSTGRESQL: Package = Package {
+    name: "postgresql",
+    shown_by: Shown::Program("psql"),
+    purpose: "tests of the store make clusters of their own with its programs",
+};
 
 const CHROMIUM: Package = Package {
     name: "chromium",

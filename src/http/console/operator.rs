@@ -1,5 +1,7 @@
 //! The operator's page: how this installation is, kept up to date while it is looked at.
 
+mod nodes;
+
 use super::{
     Console, Frame, Page, Trouble, Visitor,
     live::Events,
@@ -8,7 +10,13 @@ use super::{
 };
 use crate::{
     clock,
-    service::{Caller, inspections::Inspected, management_api, sessions::Here},
+    service::{
+        Caller,
+        inspections::Inspected,
+        management_api,
+        nodes::{LeaseView, Overview},
+        sessions::Here,
+    },
     signing::Standing,
     telemetry::Counted,
 };
@@ -19,11 +27,10 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use counterfoil_core::{
-    Code,
-    id::{OrganizationId, SessionId},
-};
+use counterfoil_core::{Code, id::SessionId};
+use nodes::{Length, NodeRow};
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,13 +52,18 @@ pub(super) fn routes() -> Router<Arc<Console>> {
 #[template(path = "pages/operator.html")]
 struct OperatorPage {
     page: Frame,
+    lead: String,
     figures: Vec<Figure>,
+    nodes: Vec<NodeRow>,
+    /// Where there are leases.
+    length: Option<Length>,
+    /// Whether the database has answered just now.
+    answers: bool,
+    /// Whether APIs of other nodes are not this one's.
+    differ: bool,
     apis: Vec<ApiRow>,
     refusals: Vec<RefusalRow>,
     keys: Vec<KeyRow>,
-    /// Whether tokens can be verified now.
-    is_trusted: bool,
-    version: &'static str,
     head: u64,
     hash: String,
     inspection: Told,
@@ -62,7 +74,7 @@ struct Figure {
     part: &'static str,
     label: &'static str,
     value: String,
-    words: &'static str,
+    words: String,
 }
 
 struct ApiRow {
@@ -103,6 +115,8 @@ struct Moment {
     counted: Vec<(String, Counted)>,
     /// How long one look into it took.
     database: Option<Duration>,
+    /// None where it does not answer, and nothing was seen before.
+    nodes: Option<Overview>,
 }
 
 impl Visitor {
@@ -147,14 +161,19 @@ async fn show(
         refused: counted.refused.iter().sum(),
     });
     let head = console.replica.head();
+    let overview = moment.nodes.as_ref();
+    let nodes = console.node_rows(overview);
     Ok(Page(OperatorPage {
         page: console.frame(&visitor, "operator"),
+        lead: nodes::lead(overview),
+        differ: nodes.iter().any(|node| node.differs),
+        nodes,
+        length: moment.lease().map(Length::of),
+        answers: moment.database.is_some(),
         figures: console.figures(&moment, None),
         apis: apis.collect(),
         refusals: refusals.into_iter().filter(|row| row.times > 0).collect(),
         keys: keys.collect(),
-        is_trusted: console.replica.index().is_some(),
-        version: env!("CARGO_PKG_VERSION"),
         head: head.number,
         hash: head.hash.to_string(),
         inspection: console.inspection(),
@@ -187,6 +206,8 @@ async fn events(
 impl Console {
     async fn tell_operator(&self, events: &Events, session: SessionId) -> Option<()> {
         let mut before = self.moment().await;
+        let shown: BTreeSet<String> =
+            self.node_rows(before.nodes.as_ref()).into_iter().map(|row| row.part).collect();
         // A rate is what came from one look to the next.
         let mut looks = tokio::time::interval(EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -211,6 +232,7 @@ impl Console {
                 let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
                 events.part(&format!("api-{n}"), "", &fields).await.ok()?;
             }
+            self.tell_nodes(events, &shown, moment.nodes.as_ref()).await.ok()?;
             let told = self.inspection();
             events.part("inspection", told.state, &[("words", &told.words)]).await.ok()?;
             before = moment;
@@ -225,14 +247,15 @@ impl Console {
 
     async fn moment(&self) -> Moment {
         let begun = clock::steady();
-        // One that is not there is looked for like any other.
-        let nobodys = OrganizationId::from_bytes([0; 16]);
-        let answers = self.service.store.organization(nobodys).await.is_ok();
+        let nodes = self.service.nodes(&Caller::Operator).await.ok();
+        let answers =
+            nodes.as_ref().is_some_and(|nodes| nodes.lease.is_none_or(|lease| lease.answers));
         let took = begun.elapsed();
         let own = [management_api::NAME];
         let names = self.apis.iter().map(|protected| &*protected.api.name).chain(own);
         let counted = names.map(|name| (name.to_owned(), self.metrics.counted(name)));
-        Moment { at: begun, counted: counted.collect(), database: answers.then_some(took) }
+        let database = answers.then_some(took);
+        Moment { at: begun, counted: counted.collect(), database, nodes }
     }
 
     fn figures(&self, moment: &Moment, before: Option<&Moment>) -> Vec<Figure> {
@@ -248,9 +271,16 @@ impl Console {
             Some(took) => in_units(took),
             None => "–".to_owned(),
         };
-        let figure = |part, label, value, words| Figure { part, label, value, words };
+        let figure = |part, label, value: String, words: &str| Figure {
+            part,
+            label,
+            value,
+            words: words.to_owned(),
+        };
         let database = moment.database.map_or_else(|| "no answer".to_owned(), in_units);
-        vec![
+        let tokens = self.replica.tokens().to_string();
+        let head = moment.nodes.as_ref().map_or(self.replica.head().number, |nodes| nodes.head);
+        let mut figures = vec![
             figure("rate", "Requests a second", rate, "while this page is open"),
             figure(
                 "half",
@@ -260,13 +290,18 @@ impl Console {
             ),
             figure("most", "99 of 100 within", within(99), "to the next power of two"),
             figure("database", "Database", database, "for one look"),
-            figure(
-                "tokens",
-                "Tokens in memory",
-                self.replica.tokens().to_string(),
-                "ended ones too",
-            ),
-        ]
+            figure("head", "Ledger", head.to_string(), "entries"),
+            figure("tokens", "Tokens in memory", tokens, "ended ones too"),
+        ];
+        if let Some(lease) = moment.lease() {
+            let left = self.replica.lease_left().unwrap_or_default();
+            let most = lease.lengths.lease().trusted().as_secs_f64();
+            let words = format!("of {most:.0} s, without the database");
+            figures.push(figure("lease", "Verifies for", nodes::seconds(left), &words));
+            let took = lease.round_trip.map_or_else(|| "–".to_owned(), in_units);
+            figures.push(figure("renewal", "Renewal of the lease", took, "the last one"));
+        }
+        figures
     }
 
     fn inspection(&self) -> Told {
@@ -275,6 +310,10 @@ impl Console {
 }
 
 impl Moment {
+    fn lease(&self) -> Option<&LeaseView> {
+        self.nodes.as_ref()?.lease.as_ref()
+    }
+
     fn requests(&self) -> u64 {
         let of = |counted: &Counted| {
             counted.admitted + counted.anonymous + counted.refused.iter().sum::<u64>()

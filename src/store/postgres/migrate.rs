@@ -15,7 +15,10 @@ use tokio_postgres::error::SqlState;
 const STEPS: &str = "CREATE TABLE IF NOT EXISTS schema_step
     (step integer NOT NULL PRIMARY KEY, made_at bigint NOT NULL)";
 
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/postgres/0001_begin.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/postgres/0001_begin.sql"),
+    include_str!("../../../migrations/postgres/0002_nodes_for_people.sql"),
+];
 
 /// The step that came with each version of the list of kinds: a program that does not know a
 /// kind must not load what has come of it, and it is the step that keeps it out.

@@ -1,9 +1,13 @@
 //! The nodes' rows, and connections that are one's own.
 
-use super::{Postgres, connect::Alone, error::Error, load};
-use crate::store::{Followed, Heard, Hint, Joining, Line, Nodes, Progress, StoreError};
+use super::{Postgres, connect::Alone, error::Error, lengths, load};
+use crate::store::{
+    Aimed, ConfigurationDigest, Followed, Heard, Hint, Joining, Line, ListedNode, Nodes, Progress,
+    Roster, StoreError,
+};
 use async_trait::async_trait;
 use counterfoil_core::{
+    Timestamp,
     index::Index,
     lease::{Epoch, Length, Lengths, Loaded, NodeId, Renewed, Row, RowId},
     ledger::{EntryHash, Head},
@@ -29,16 +33,20 @@ const BEGINNING: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'"
 pub(super) const TELL_OF_ENTRIES: &str = "NOTIFY counterfoil_entries";
 const TELL_OF_ROWS: &str = "NOTIFY counterfoil_rows";
 
-const JOIN: &str = "INSERT INTO node (node, joined, renewals, acknowledged, knows, name)
-     VALUES ($1, $2, 0, $3, $4, $5)
+const JOIN: &str = "INSERT INTO node
+         (node, joined, renewals, acknowledged, knows, name, configuration, joined_at, version)
+     VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)
      ON CONFLICT (node) DO UPDATE SET joined = excluded.joined, renewals = excluded.renewals,
-         acknowledged = excluded.acknowledged, knows = excluded.knows, name = excluded.name
+         acknowledged = excluded.acknowledged, knows = excluded.knows, name = excluded.name,
+         configuration = excluded.configuration, joined_at = excluded.joined_at,
+         version = excluded.version
      WHERE node.joined < excluded.joined";
 
 /// Head and lengths are as they were when the statement began, which is after the clock was
 /// noted; that the row is there holds when it is written.
 const RENEW: &str = "WITH renewed AS
-         (UPDATE node SET renewals = renewals + 1 WHERE node = $1 AND joined = $2 RETURNING node)
+         (UPDATE node SET renewals = renewals + 1, configuration = $3
+          WHERE node = $1 AND joined = $2 RETURNING node)
      SELECT head.number, head.hash, cluster.epoch, cluster.lease_seconds, cluster.wait_seconds
      FROM renewed, head, cluster";
 
@@ -48,6 +56,12 @@ const ACKNOWLEDGE: &str = "UPDATE node SET acknowledged = greatest(acknowledged,
 const ALL_ROWS: &str = "SELECT cluster.lease_seconds, cluster.wait_seconds,
          node.node, node.joined, node.renewals, node.acknowledged, node.knows
      FROM cluster LEFT JOIN node ON true";
+
+const ROSTER: &str = "SELECT cluster.lease_seconds, cluster.wait_seconds,
+         node.node, node.joined, node.renewals, node.acknowledged, node.knows,
+         node.name, node.version, node.joined_at, node.configuration, head.number
+     FROM cluster CROSS JOIN head LEFT JOIN node ON true
+     ORDER BY node.name, node.node";
 
 const STRIKE_OFF: &str = "DELETE FROM node WHERE node = $1 AND joined = $2 AND renewals = $3";
 
@@ -92,6 +106,20 @@ impl Nodes for Postgres {
 
     async fn line(&self, listens: Hint, heard: Heard) -> Result<Box<dyn Line>, StoreError> {
         Ok(Box::new(PgLine::open(&self.alone, listens, heard).await?))
+    }
+
+    async fn roster(&self) -> Result<Roster, StoreError> {
+        self.ask(|client| Box::pin(async { roster(&client.query_typed(ROSTER, &[]).await?) })).await
+    }
+
+    async fn aim_for(&self, length: Length) -> Result<Aimed, StoreError> {
+        let mut client = self.client().await?;
+        within_patience(lengths::aim_for(&mut client, length)).await
+    }
+
+    async fn settle(&self, aimed: &Aimed, settled: Lengths) -> Result<Lengths, StoreError> {
+        let mut client = self.client().await?;
+        within_patience(lengths::settle(&mut client, aimed, settled)).await
     }
 }
 
@@ -165,21 +193,31 @@ impl Line for PgLine {
     }
 
     async fn join(&mut self, joining: Joining<'_>) -> Result<(), StoreError> {
-        let Joining { row, applied, knows, name } = joining;
+        let Joining { row, applied, knows, name, at, configuration } = joining;
         let parameters: &[Parameter<'_>] = &[
             (&&row.node.0[..], Type::BYTEA),
             (&i64::from(row.joined), Type::INT8),
             (&number(applied), Type::INT8),
             (&i64::from(knows), Type::INT8),
             (&name, Type::TEXT),
+            (&&configuration.0[..], Type::BYTEA),
+            (&at.as_millis(), Type::INT8),
+            (&env!("CARGO_PKG_VERSION"), Type::TEXT),
         ];
         self.client.query_typed(JOIN, parameters).await.map_err(Error::from)?;
         Ok(())
     }
 
-    async fn renew(&mut self, row: RowId) -> Result<Option<Renewed>, StoreError> {
-        let parameters: &[Parameter<'_>] =
-            &[(&&row.node.0[..], Type::BYTEA), (&i64::from(row.joined), Type::INT8)];
+    async fn renew(
+        &mut self,
+        row: RowId,
+        configuration: ConfigurationDigest,
+    ) -> Result<Option<Renewed>, StoreError> {
+        let parameters: &[Parameter<'_>] = &[
+            (&&row.node.0[..], Type::BYTEA),
+            (&i64::from(row.joined), Type::INT8),
+            (&&configuration.0[..], Type::BYTEA),
+        ];
         let rows = self.client.query_typed(RENEW, parameters).await.map_err(Error::from)?;
         Ok(rows.first().map(renewed).transpose()?)
     }
@@ -200,9 +238,13 @@ impl Line for PgLine {
     async fn rows(&mut self) -> Result<(Vec<Row>, Lengths), StoreError> {
         let rows = self.client.query_typed(ALL_ROWS, &[]).await.map_err(Error::from)?;
         let first = rows.first().ok_or(Error::Unreadable("cluster"))?;
-        let lengths = lengths(first, 0)?;
+        let lengths = lengths::read(first, 0)?;
         let rows = rows.iter().filter_map(|row| node(row).transpose());
         Ok((rows.collect::<Result<_, _>>()?, lengths))
+    }
+
+    async fn roster(&mut self) -> Result<Roster, StoreError> {
+        Ok(roster(&self.client.query_typed(ROSTER, &[]).await.map_err(Error::from)?)?)
     }
 
     async fn strike_off(&mut self, row: RowId, renewals: u64) -> Result<(), StoreError> {
@@ -229,14 +271,14 @@ impl Line for PgLine {
 
 /// A row of [`CLUSTER`], with the head that the same snapshot has.
 pub(super) fn loaded(row: &tokio_postgres::Row, head: Head) -> Result<Loaded, Error> {
-    Ok(Loaded { head, epoch: epoch(row, 0)?, lengths: lengths(row, 1)? })
+    Ok(Loaded { head, epoch: epoch(row, 0)?, lengths: lengths::read(row, 1)? })
 }
 
 fn renewed(row: &tokio_postgres::Row) -> Result<Renewed, Error> {
     let hash: &[u8] = row.try_get(1)?;
     let hash = hash.try_into().map_err(|_| Error::Unreadable("head.hash"))?;
     let head = Head { number: count(row, 0, "head.number")?, hash: EntryHash(hash) };
-    Ok(Renewed { head, epoch: epoch(row, 2)?, lengths: lengths(row, 3)? })
+    Ok(Renewed { head, epoch: epoch(row, 2)?, lengths: lengths::read(row, 3)? })
 }
 
 /// A node's row; none, where there is none.
@@ -254,20 +296,50 @@ fn node(row: &tokio_postgres::Row) -> Result<Option<Row>, Error> {
     }))
 }
 
+/// What [`ROSTER`] returned.
+fn roster(rows: &[tokio_postgres::Row]) -> Result<Roster, Error> {
+    let first = rows.first().ok_or(Error::Unreadable("cluster"))?;
+    let listed = |row: &tokio_postgres::Row| {
+        let Some(found) = node(row)? else { return Ok(None) };
+        let configuration = row
+            .try_get::<_, Option<&[u8]>>(10)?
+            .map(|digest| digest.try_into().map_err(|_| Error::Unreadable("node.configuration")));
+        Ok(Some(ListedNode {
+            row: found,
+            name: row.try_get::<_, Option<String>>(7)?.unwrap_or_default(),
+            version: row.try_get(8)?,
+            joined_at: row.try_get::<_, Option<i64>>(9)?.map(Timestamp::from_millis),
+            configuration: configuration.transpose()?.map(ConfigurationDigest),
+        }))
+    };
+    Ok(Roster {
+        nodes: rows
+            .iter()
+            .filter_map(|row| listed(row).transpose())
+            .collect::<Result<_, Error>>()?,
+        lengths: lengths::read(first, 0)?,
+        head: count(first, 11, "head.number")?,
+    })
+}
+
+/// Whatever becomes of it after this long, nobody knows.
+async fn within_patience<T>(
+    asked: impl Future<Output = Result<T, Error>>,
+) -> Result<T, StoreError> {
+    // Whichever way it failed, the COMMIT may have been made.
+    let answer = tokio::time::timeout(super::PATIENCE, asked).await;
+    answer.ok().and_then(Result::ok).ok_or(StoreError::Unknown)
+}
+
 fn epoch(row: &tokio_postgres::Row, column: usize) -> Result<Epoch, Error> {
     count(row, column, "cluster.epoch").map(Epoch)
 }
 
-fn lengths(row: &tokio_postgres::Row, column: usize) -> Result<Lengths, Error> {
-    let wrong = |_| Error::Unreadable("cluster.lease_seconds or wait_seconds");
-    let length = |column| {
-        let seconds = count(row, column, "cluster.lease_seconds")?;
-        Length::from_seconds(seconds).map_err(wrong)
-    };
-    Lengths::new(length(column)?, length(column + 1)?).map_err(wrong)
-}
-
-fn count(row: &tokio_postgres::Row, column: usize, name: &'static str) -> Result<u64, Error> {
+pub(super) fn count(
+    row: &tokio_postgres::Row,
+    column: usize,
+    name: &'static str,
+) -> Result<u64, Error> {
     u64::try_from(row.try_get::<_, i64>(column)?).map_err(|_| Error::Unreadable(name))
 }
 

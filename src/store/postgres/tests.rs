@@ -1,5 +1,7 @@
 //! What is told of a database that cannot be used, or that older nodes use, too.
 
+mod nodes;
+
 use super::{OpenError, Postgres, Settings, TlsMode};
 use crate::store::{Nodes, Order, Store as _, StoreError};
 use counterfoil_core::{
@@ -62,7 +64,7 @@ async fn what_is_missing_is_named_with_what_to_do() {
     let asynchronous = told(opened(&weak).await);
     assert!(asynchronous.contains("synchronous_commit = off"), "{asynchronous}");
 
-    cluster.run(&database, "INSERT INTO schema_step VALUES (99, 1)");
+    cluster.run(&database, "INSERT INTO schema_step VALUES (1000, 1)");
     let newer = told(opened(&owner).await);
     assert!(newer.contains("made by a newer version"), "{newer}");
 
@@ -109,7 +111,7 @@ fn order(n: u8) -> Order {
     let change =
         Change::OrganizationCreated { organization, name: n.to_string(), external_id: None };
     let (at, actor) = (Timestamp::from_millis(1), Actor::Operator);
-    Order { at, actor, standing: None, changes: vec![(change, [n; 16])], once: None }
+    Order { at, actor, standing: None, grounds: Vec::new(), changes: vec![(change, [n; 16])], once: None }
 }
 
 /// In tests every kind there is stands for one that is new.

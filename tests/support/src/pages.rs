@@ -1,6 +1,10 @@
 //! Every page and dialog of the console, and how a browser gets there: for pictures, and for
 //! what holds of all of them.
 
+mod among_nodes;
+
+pub use among_nodes::{AMONG_NODES, stage_of_nodes};
+
 use crate::{
     authenticator::code,
     browser::Browser,

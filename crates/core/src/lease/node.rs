@@ -251,6 +251,11 @@ impl Node {
         self.woken = true;
     }
 
+    /// Renews before that is due: what others learn from a renewal is not what it was.
+    pub fn renew_soon(&mut self) {
+        self.due.renewal = BootTime::default();
+    }
+
     /// The step failed, or was given up: whether it was done is not known, and nothing rests on it.
     pub fn failed(&mut self, now: BootTime) {
         self.due.anything = now.plus(AFTER_FAILURE);
@@ -507,6 +512,11 @@ mod tests {
         let renew = step!(node, 111, Renew);
         node.renewed(renew, Some(seen(8)));
         assert_eq!(lease.term().ends(), at(111 + 24));
+        // It is not due before 121, but may be had.
+        node.renew_soon();
+        let renew = step!(node, 112, Renew);
+        node.renewed(renew, Some(seen(8)));
+        assert_eq!(lease.term().ends(), at(112 + 24));
     }
 
     #[test]

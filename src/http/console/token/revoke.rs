@@ -19,8 +19,12 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use counterfoil_core::{id::TokenId, token};
-use std::sync::Arc;
+use counterfoil_core::{
+    id::TokenId,
+    lease::{Reach, Reached},
+    token,
+};
+use std::{sync::Arc, time::Duration};
 
 #[derive(Template)]
 #[template(path = "pages/token_revoke.html")]
@@ -54,9 +58,9 @@ pub(super) async fn revoke(
 ) -> Result<Response, Trouble> {
     let reason = form.text("reason");
     let began = clock::steady();
-    match console.service.revoke_token(visitor.caller()?, id, reason).await {
-        Ok(_) => {
-            console.service.took.note(id, began.elapsed());
+    match console.service.revoke_token_within(None, visitor.caller()?, id, reason).await {
+        Ok((_, spread)) => {
+            console.service.took.note(id, began.elapsed(), spread.reached);
             Ok(to(&format!("/tokens/{id}/receipt")))
         }
         Err(ServiceError::Invalid { message, .. }) => {
@@ -97,9 +101,10 @@ pub(super) struct ReceiptPage {
     check: String,
 }
 
-/// A server that tokens are shown to.
+/// Servers that tokens are shown to, and of which the same is to be said.
+#[derive(Debug, PartialEq, Eq)]
 struct Node {
-    name: &'static str,
+    name: String,
     state: &'static str,
     words: &'static str,
 }
@@ -126,18 +131,7 @@ pub(super) async fn receipt(
     let entry = console.replica.index().and_then(|index| index.find_by_id(id));
     // A node whose index may not be trusted accepts nothing at all.
     let is_refused = entry.is_none_or(|entry| entry.state() == token::State::Revoked);
-    let node = Node {
-        name: "this server",
-        state: if is_refused { "done" } else { "waiting" },
-        words: if is_refused { "refuses it" } else { "has not heard of it yet" },
-    };
-    let took = match revocation.took {
-        Some(took) if is_refused => match took.as_millis() {
-            0 => " in less than 1 ms".to_owned(),
-            millis => format!(" in {millis} ms"),
-        },
-        _ => String::new(),
-    };
+    let took = revocation.took.filter(|_| is_refused);
     let offline = console.offline(&stored, clock::now());
     let token = stored.token;
     let receipt = ReceiptPage {
@@ -145,12 +139,12 @@ pub(super) async fn receipt(
         words: console.words(&token.api),
         id,
         name: token.name,
-        verdict: format!("Refused on {} of 1{took}", u8::from(is_refused)),
+        verdict: verdict(&revocation.reached, is_refused, took),
         check: console.command(&token.api),
         api: token.api.into(),
         prefix: token.prefix.into(),
         last_four: token.last_four.into(),
-        nodes: vec![node],
+        nodes: nodes(&revocation.reached, is_refused),
         at: when(revocation.event.at, clock::now()),
         by: history::who(&revocation.event.by),
         reason: revocation.reason,
@@ -159,4 +153,107 @@ pub(super) async fn receipt(
         hash: revocation.hash.map(|hash| hash.to_string()).unwrap_or_default(),
     };
     Ok(Page(receipt).into_response())
+}
+
+/// On how many nodes a token is refused, in a line.
+fn verdict(reached: &Reached, is_refused_here: bool, took: Option<Duration>) -> String {
+    let (refused, nodes) = if reached.nodes > 1 {
+        (reached.applied, reached.nodes)
+    } else {
+        (usize::from(is_refused_here), 1)
+    };
+    let took = match took.map(|took| took.as_millis()) {
+        None => String::new(),
+        Some(0) => " in less than 1 ms".to_owned(),
+        Some(millis @ ..10_000) => format!(" in {millis} ms"),
+        Some(millis) => format!(" in {} s", millis / 1000),
+    };
+    let shut = match (reached.reach, nodes - refused) {
+        (Reach::Expired, 1) => "; 1 verifies nothing".to_owned(),
+        (Reach::Expired, many @ 2..) => format!("; {many} verify nothing"),
+        _ => String::new(),
+    };
+    format!("Refused on {refused} of {nodes}{took}{shut}")
+}
+
+/// The nodes, those that answer for themselves and the others.
+fn nodes(reached: &Reached, is_refused_here: bool) -> Vec<Node> {
+    let others = |many: usize| match many {
+        1 => "1 other server".to_owned(),
+        many => format!("{many} other servers"),
+    };
+    let mut nodes = vec![Node {
+        name: "this server".to_owned(),
+        state: if is_refused_here { "done" } else { "waiting" },
+        words: if is_refused_here { "refuses it" } else { "has not heard of it yet" },
+    }];
+    let behind = reached.nodes.saturating_sub(reached.applied);
+    let done = reached.nodes.saturating_sub(behind + 1);
+    if done > 0 {
+        let words = if done == 1 { "refuses it" } else { "refuse it" };
+        nodes.push(Node { name: others(done), state: "done", words });
+    }
+    if behind > 0 {
+        let words = match (reached.reach, behind) {
+            (Reach::Expired, 1) => "verifies nothing before it has heard of it",
+            (Reach::Expired, _) => "verify nothing before they have heard of it",
+            (_, 1) => "has not heard of it yet",
+            _ => "have not heard of it yet",
+        };
+        nodes.push(Node { name: others(behind), state: "waiting", words });
+    }
+    nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reached(reach: Reach, applied: usize, nodes: usize) -> Reached {
+        Reached { reach, nodes, applied, waited: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_verdict_counts_nodes() {
+        let millis = |millis| Some(Duration::from_millis(millis));
+        for (reached, took, expected) in [
+            (reached(Reach::Applied, 1, 1), millis(0), "Refused on 1 of 1 in less than 1 ms"),
+            (reached(Reach::Applied, 3, 3), millis(14), "Refused on 3 of 3 in 14 ms"),
+            (reached(Reach::Applied, 3, 3), None, "Refused on 3 of 3"),
+            (reached(Reach::Pending, 2, 3), None, "Refused on 2 of 3"),
+            (
+                reached(Reach::Expired, 2, 3),
+                millis(30_004),
+                "Refused on 2 of 3 in 30 s; 1 verifies nothing",
+            ),
+            (reached(Reach::Expired, 1, 3), None, "Refused on 1 of 3; 2 verify nothing"),
+            // Nothing could be read of them any more.
+            (reached(Reach::Expired, 0, 0), None, "Refused on 1 of 1"),
+        ] {
+            assert_eq!(verdict(&reached, true, took), expected);
+        }
+        assert_eq!(verdict(&reached(Reach::Applied, 1, 1), false, None), "Refused on 0 of 1");
+    }
+
+    #[test]
+    fn nodes_that_are_alike_are_told_together() {
+        let told = |reached: &Reached| {
+            let nodes = nodes(reached, true).into_iter();
+            nodes.map(|node| format!("{}: {}", node.name, node.words)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&reached(Reach::Applied, 1, 1)), ["this server: refuses it"]);
+        assert_eq!(
+            told(&reached(Reach::Applied, 3, 3)),
+            ["this server: refuses it", "2 other servers: refuse it"]
+        );
+        assert_eq!(
+            told(&reached(Reach::Expired, 2, 3)),
+            [
+                "this server: refuses it",
+                "1 other server: refuses it",
+                "1 other server: verifies nothing before it has heard of it"
+            ]
+        );
+        assert_eq!(told(&reached(Reach::Expired, 0, 0)), ["this server: refuses it"]);
+    }
 }
