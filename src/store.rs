@@ -13,7 +13,7 @@ mod token_list;
 mod written;
 
 pub(crate) use nodes::{
-    Aimed, ConfigurationDigest, Followed, Heard, Hint, Joining, Line, ListedNode, Nodes, Roster,
+    Aimed, ConfigurationDigest, Followed, Heard, Joining, Line, ListedNode, Nodes, Roster,
 };
 pub(crate) use sign_in::{
     Credentials, LinkPurpose, MOST_SESSIONS, Shown, SignInStore, StoredLink, StoredSecondFactor,

@@ -3,7 +3,7 @@
 use super::Replica;
 use crate::{
     clock, entropy,
-    store::{Followed, Heard, Hint, Joining, Line, Nodes, Progress, Roster, StoreError},
+    store::{Followed, Heard, Joining, Line, Nodes, Progress, Roster, StoreError},
 };
 use counterfoil_core::{
     lease::{Alarm, BootTime, Next, NodeId, Renewed, Rows, Step, Tailed},
@@ -261,7 +261,7 @@ impl Driver {
             none => {
                 let woken = self.woken.clone();
                 let heard: Heard = Arc::new(move || woken.notify_one());
-                let line = self.nodes.line(Hint::Entries, heard).await?;
+                let line = self.nodes.line(Some(heard)).await?;
                 // What came to pass before was not heard.
                 self.woken.notify_one();
                 none.insert(line)

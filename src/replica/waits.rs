@@ -3,7 +3,7 @@
 use super::counted::Counted;
 use crate::{
     clock,
-    store::{Heard, Hint, Line, Nodes},
+    store::{Line, Nodes},
 };
 use counterfoil_core::lease::{BootTime, Lengths, Reach, Reached, Row, Rows, Wait};
 use std::{
@@ -17,8 +17,9 @@ use tokio::{
     time::timeout,
 };
 
-/// How soon rows are read again, at first and at last, where nobody tells that they changed.
-const SOON: Duration = Duration::from_millis(4);
+/// How soon rows are read again, at first and at last. Nobody tells that they have changed: with
+/// many nodes that would be most of what the database does, for each tells all others of it.
+const SOON: Duration = Duration::from_millis(1);
 const LATER: Duration = Duration::from_millis(100);
 /// How long a statement may take before its connection is given up.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -61,7 +62,7 @@ struct Shared {
     nodes: Arc<dyn Nodes>,
     counted: Arc<Counted>,
     waiting: Mutex<Waiting>,
-    /// Somebody waits, or a row has changed.
+    /// Somebody waits.
     stirred: Arc<Notify>,
 }
 
@@ -183,14 +184,15 @@ struct Poller {
 
 impl Poller {
     async fn run(mut self) {
-        let mut rest = SOON;
+        let (mut rest, mut known) = (SOON, 0);
         loop {
-            let before = self.shared.lock().next;
             let Some(deadline) = self.deadline() else {
                 self.shared.stirred.notified().await;
-                rest = SOON;
                 continue;
             };
+            let newest = self.shared.lock().next;
+            rest = if newest == known { (rest * 3 / 2).min(LATER) } else { SOON };
+            known = newest;
             // The clock first: rows that were asked for before a change tell nothing of it.
             let asked = clock::boot();
             if let Ok(Some((rows, lengths))) = timeout(ANSWER, self.read()).await {
@@ -202,13 +204,10 @@ impl Poller {
                 let now = clock::boot();
                 self.shared.tell(now, |wait| wait.passed(now));
             }
-            let sleep = rest.min(deadline.since(clock::boot()));
-            tokio::select! {
-                () = tokio::time::sleep(sleep) => {}
-                () = self.shared.stirred.notified() => {}
-            }
-            let is_new = self.shared.lock().next != before;
-            rest = if is_new { SOON } else { (rest * 2).min(LATER) };
+            // Whoever has just come is in no greater hurry than this.
+            tokio::time::sleep(SOON).await;
+            let more = rest.saturating_sub(SOON).min(deadline.since(clock::boot()));
+            let _ = timeout(more, self.shared.stirred.notified()).await;
         }
     }
 
@@ -219,9 +218,7 @@ impl Poller {
 
     async fn read(&mut self) -> Option<(Vec<Row>, Lengths)> {
         if self.line.is_none() {
-            let stirred = self.shared.stirred.clone();
-            let heard: Heard = Arc::new(move || stirred.notify_one());
-            self.line = self.shared.nodes.line(Hint::Rows, heard).await.ok();
+            self.line = self.shared.nodes.line(None).await.ok();
         }
         self.line.as_mut()?.rows().await.ok()
     }

@@ -64,7 +64,8 @@ impl Plan {
             let changes =
                 self.changes.into_iter().map(|change| (change, entropy::bytes())).collect();
             let (at, actor) = (clock::now(), Actor::Operator);
-            let order = Order { at, actor, standing: None, grounds: Vec::new(), changes, once: None };
+            let order =
+                Order { at, actor, standing: None, grounds: Vec::new(), changes, once: None };
             store.commit_large(order, progress).await?;
         }
         Ok(())

@@ -20,9 +20,9 @@ pub(crate) trait Nodes: Send + Sync {
     /// were. Nobody may hold a lease of the epoch before any more.
     async fn begin_epoch(&self, seen: Vec<Row>) -> Result<Option<Epoch>, StoreError>;
 
-    /// A connection of one's own. Each time that `listens` may have come to pass, `heard` is
-    /// called; what comes to pass may also go by unheard.
-    async fn line(&self, listens: Hint, heard: Heard) -> Result<Box<dyn Line>, StoreError>;
+    /// A connection of one's own. Where `heard` is given it is called each time that there may be
+    /// new entries; some may also go by unheard.
+    async fn line(&self, heard: Option<Heard>) -> Result<Box<dyn Line>, StoreError>;
 
     /// All rows with what they say for people.
     async fn roster(&self) -> Result<Roster, StoreError>;
@@ -35,16 +35,7 @@ pub(crate) trait Nodes: Send + Sync {
     async fn settle(&self, aimed: &Aimed, settled: Lengths) -> Result<Lengths, StoreError>;
 }
 
-/// What the database tells of without being asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hint {
-    /// There are new entries.
-    Entries,
-    /// A node's row has changed.
-    Rows,
-}
-
-/// Called when something may have come to pass.
+/// Called when there may be new entries.
 pub(crate) type Heard = Arc<dyn Fn() + Send + Sync>;
 
 /// One connection. Whoever gives a statement up lets go of the whole connection: the next

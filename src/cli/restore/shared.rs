@@ -5,7 +5,7 @@ use crate::{
     cli::{Failure, Global, output},
     clock,
     store::{
-        Hint, Nodes, Store,
+        Nodes, Store,
         postgres::{Postgres, Settings},
     },
 };
@@ -22,7 +22,7 @@ pub(super) async fn restore(
     server: &Settings,
     export: Option<Export>,
 ) -> Result<(), Failure> {
-    let store = Postgres::open(server, Box::new(|_| {})).await.map_err(anyhow::Error::from)?;
+    let store = Postgres::open(server).await.map_err(anyhow::Error::from)?;
     let store = Arc::new(store);
     let done = finish(global, restore, store.clone(), export).await;
     store.close().await;
@@ -51,7 +51,7 @@ async fn finish(
         ));
     }
     let (bar, moved) = tell_progress(global, "seconds");
-    let mut line = nodes.line(Hint::Rows, Arc::new(|| {})).await.map_err(anyhow::Error::from)?;
+    let mut line = nodes.line(None).await.map_err(anyhow::Error::from)?;
     let mut seen: Option<Vec<Row>> = None;
     let waited = loop {
         let (rows, _) = line.rows().await.map_err(anyhow::Error::from)?;

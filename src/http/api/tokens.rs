@@ -2,6 +2,7 @@
 
 mod revoke;
 
+#[cfg(feature = "fuzzing")]
 pub(crate) use revoke::{RevokeBody, RevokeQuery};
 
 use super::{

@@ -139,7 +139,7 @@ impl House {
             Ground::Sqlite(_) => self.store.clone(),
             Ground::Postgres(database) => {
                 let settings = database.settings();
-                Arc::new(Postgres::open(&settings, Box::new(|_| {})).await.unwrap())
+                Arc::new(Postgres::open(&settings).await.unwrap())
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Postgres, connect::Alone, error::Error, lengths, load};
 use crate::store::{
-    Aimed, ConfigurationDigest, Followed, Heard, Hint, Joining, Line, ListedNode, Nodes, Progress,
+    Aimed, ConfigurationDigest, Followed, Heard, Joining, Line, ListedNode, Nodes, Progress,
     Roster, StoreError,
 };
 use async_trait::async_trait;
@@ -21,17 +21,14 @@ use tokio_postgres::{
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// What there is to hear of, by its name there.
-const ENTRIES: &str = "counterfoil_entries";
-const ROWS: &str = "counterfoil_rows";
-
 /// Nobody waits long for a row that somebody else has locked and does not let go of.
 const BEGINNING: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'";
+const LISTENING: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s';
+     LISTEN counterfoil_entries";
 
 /// Tells everybody that there are new entries, once those are committed. Within the
 /// transaction it would hold a lock that all who notify share, until the disk has answered.
 pub(super) const TELL_OF_ENTRIES: &str = "NOTIFY counterfoil_entries";
-const TELL_OF_ROWS: &str = "NOTIFY counterfoil_rows";
 
 const JOIN: &str = "INSERT INTO node
          (node, joined, renewals, acknowledged, knows, name, configuration, joined_at, version)
@@ -104,8 +101,8 @@ impl Nodes for Postgres {
         .await
     }
 
-    async fn line(&self, listens: Hint, heard: Heard) -> Result<Box<dyn Line>, StoreError> {
-        Ok(Box::new(PgLine::open(&self.alone, listens, heard).await?))
+    async fn line(&self, heard: Option<Heard>) -> Result<Box<dyn Line>, StoreError> {
+        Ok(Box::new(PgLine::open(&self.alone, heard).await?))
     }
 
     async fn roster(&self) -> Result<Roster, StoreError> {
@@ -143,22 +140,19 @@ struct PgLine {
 }
 
 impl PgLine {
-    async fn open(alone: &Alone, listens: Hint, heard: Heard) -> Result<Self, Error> {
+    async fn open(alone: &Alone, heard: Option<Heard>) -> Result<Self, Error> {
         let (client, mut connection) = alone.connect().await?;
+        let beginning = if heard.is_some() { LISTENING } else { BEGINNING };
         let speaking = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
             {
-                if matches!(message, AsyncMessage::Notification(_)) {
+                if let (AsyncMessage::Notification(_), Some(heard)) = (message, &heard) {
                     heard();
                 }
             }
         });
         let line = Self { client, speaking };
-        let channel = match listens {
-            Hint::Entries => ENTRIES,
-            Hint::Rows => ROWS,
-        };
-        line.client.batch_execute(&format!("{BEGINNING}; LISTEN {channel}")).await?;
+        line.client.batch_execute(beginning).await?;
         Ok(line)
     }
 }
@@ -229,10 +223,7 @@ impl Line for PgLine {
             (&number(applied), Type::INT8),
         ];
         let found = self.client.execute_typed(ACKNOWLEDGE, parameters);
-        // Sent right behind it, so that it is done when that is.
-        let told = self.client.batch_execute(TELL_OF_ROWS);
-        let (found, ()) = tokio::try_join!(found, told).map_err(Error::from)?;
-        Ok(found > 0)
+        Ok(found.await.map_err(Error::from)? > 0)
     }
 
     async fn rows(&mut self) -> Result<(Vec<Row>, Lengths), StoreError> {
@@ -253,18 +244,14 @@ impl Line for PgLine {
             (&i64::from(row.joined), Type::INT8),
             (&number(renewals), Type::INT8),
         ];
-        let struck = self.client.execute_typed(STRIKE_OFF, parameters);
-        let told = self.client.batch_execute(TELL_OF_ROWS);
-        tokio::try_join!(struck, told).map_err(Error::from)?;
+        self.client.execute_typed(STRIKE_OFF, parameters).await.map_err(Error::from)?;
         Ok(())
     }
 
     async fn leave(&mut self, row: RowId) -> Result<(), StoreError> {
         let parameters: &[Parameter<'_>] =
             &[(&&row.node.0[..], Type::BYTEA), (&i64::from(row.joined), Type::INT8)];
-        let left = self.client.execute_typed(LEAVE, parameters);
-        let told = self.client.batch_execute(TELL_OF_ROWS);
-        tokio::try_join!(left, told).map_err(Error::from)?;
+        self.client.execute_typed(LEAVE, parameters).await.map_err(Error::from)?;
         Ok(())
     }
 }

@@ -111,7 +111,14 @@ fn order(n: u8) -> Order {
     let change =
         Change::OrganizationCreated { organization, name: n.to_string(), external_id: None };
     let (at, actor) = (Timestamp::from_millis(1), Actor::Operator);
-    Order { at, actor, standing: None, grounds: Vec::new(), changes: vec![(change, [n; 16])], once: None }
+    Order {
+        at,
+        actor,
+        standing: None,
+        grounds: Vec::new(),
+        changes: vec![(change, [n; 16])],
+        once: None,
+    }
 }
 
 /// In tests every kind there is stands for one that is new.

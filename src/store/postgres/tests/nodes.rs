@@ -1,13 +1,12 @@
 //! What nodes' rows say for people, and how L is changed.
 
 use super::{Postgres, settings};
-use crate::store::{ConfigurationDigest, Hint, Joining, Nodes, StoreError};
+use crate::store::{ConfigurationDigest, Joining, Nodes, StoreError};
 use counterfoil_core::{
     Timestamp,
     lease::{Length, Lengths, NodeId, RowId},
 };
 use counterfoil_support::postgres::Postgres as Cluster;
-use std::sync::Arc;
 
 const OURS: ConfigurationDigest = ConfigurationDigest([1; 32]);
 const THEIRS: ConfigurationDigest = ConfigurationDigest([2; 32]);
@@ -15,7 +14,7 @@ const THEIRS: ConfigurationDigest = ConfigurationDigest([2; 32]);
 async fn opened(cluster: &Cluster) -> (String, Postgres) {
     let database = cluster.create_database();
     let settings = settings(cluster, &database, cluster.user());
-    let opened = Postgres::open(&settings, Box::new(|_| {})).await;
+    let opened = Postgres::open(&settings).await;
     (database, opened.unwrap())
 }
 
@@ -28,7 +27,7 @@ async fn a_row_says_for_people_what_its_node_has_said_last() {
     let cluster = Cluster::start();
     let (database, store) = opened(&cluster).await;
     assert_eq!(store.roster().await.unwrap().nodes, []);
-    let mut line = store.line(Hint::Rows, Arc::new(|| {})).await.unwrap();
+    let mut line = store.line(None).await.unwrap();
     let row = RowId { node: NodeId([7; 16]), joined: 1 };
     let at = Timestamp::from_millis(1_000);
     let joining = Joining { row, applied: 0, knows: 3, name: "b/1", at, configuration: OURS };
