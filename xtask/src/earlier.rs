@@ -16,8 +16,8 @@ const UNPACK: Duration = Duration::from_mins(1);
 /// Builds it, unless it is there, as `target/earlier/counterfoil`.
 pub(crate) fn ensure() -> Result<bool> {
     let home = target_dir().join("earlier");
-    let (program, built) = (home.join("counterfoil"), home.join("commit"));
-    let is_built = fs::read_to_string(&built).is_ok_and(|commit| commit == COMMIT);
+    let (program, note) = (home.join("counterfoil"), home.join("commit"));
+    let is_built = fs::read_to_string(&note).is_ok_and(|commit| commit == COMMIT);
     if is_built && program.is_file() {
         return Ok(true);
     }
@@ -33,7 +33,7 @@ pub(crate) fn ensure() -> Result<bool> {
     }
     fs::copy(target_dir().join("debug/counterfoil"), &program)
         .with_context(|| format!("cannot keep {}", program.display()))?;
-    fs::write(&built, COMMIT)?;
+    fs::write(&note, COMMIT)?;
     fs::remove_dir_all(&source)?;
     Ok(true)
 }
