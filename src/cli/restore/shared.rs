@@ -43,15 +43,17 @@ async fn finish(
         return Ok(None);
     }
     let nodes: Arc<dyn Nodes> = store.clone();
-    let whole = Duration::from_secs(restore.longest_lease);
+    let mut line = nodes.line(None).await.map_err(anyhow::Error::from)?;
+    let (_, lengths) = line.rows().await.map_err(anyhow::Error::from)?;
+    // It is at least what the database itself says.
+    let whole = Duration::from_secs(restore.longest_lease).max(lengths.wait().whole());
     if !global.quiet {
         output::note(format_args!(
-            "Waiting until no lease is left: {} seconds, the longest that there may be.",
+            "Waiting until no lease is left: {} seconds from the beginning.",
             whole.as_secs()
         ));
     }
     let (bar, moved) = tell_progress(global, "seconds");
-    let mut line = nodes.line(None).await.map_err(anyhow::Error::from)?;
     let mut seen: Option<Vec<Row>> = None;
     let waited = loop {
         let (rows, _) = line.rows().await.map_err(anyhow::Error::from)?;

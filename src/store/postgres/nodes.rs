@@ -13,11 +13,11 @@ use counterfoil_core::{
     ledger::{EntryHash, Head},
 };
 use std::{future::poll_fn, sync::Arc};
-use tokio::task::JoinHandle;
 use tokio_postgres::{
-    AsyncMessage, Client,
+    AsyncMessage, Client, Statement,
     types::{ToSql, Type},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -136,30 +136,30 @@ impl Postgres {
 /// A connection that ends when it is let go of, whatever is under way on it.
 struct PgLine {
     client: Client,
-    speaking: JoinHandle<()>,
+    _speaking: AbortOnDropHandle<()>,
+    /// What is sent for each group of changes.
+    acknowledge: Statement,
+    all_rows: Statement,
 }
 
 impl PgLine {
     async fn open(alone: &Alone, heard: Option<Heard>) -> Result<Self, Error> {
         let (client, mut connection) = alone.connect().await?;
         let beginning = if heard.is_some() { LISTENING } else { BEGINNING };
-        let speaking = tokio::spawn(async move {
+        let speaking = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
             {
                 if let (AsyncMessage::Notification(_), Some(heard)) = (message, &heard) {
                     heard();
                 }
             }
-        });
-        let line = Self { client, speaking };
-        line.client.batch_execute(beginning).await?;
-        Ok(line)
-    }
-}
-
-impl Drop for PgLine {
-    fn drop(&mut self) {
-        self.speaking.abort();
+        }));
+        let (_, acknowledge, all_rows) = tokio::try_join!(
+            client.batch_execute(beginning),
+            client.prepare(ACKNOWLEDGE),
+            client.prepare(ALL_ROWS),
+        )?;
+        Ok(Self { client, _speaking: speaking, acknowledge, all_rows })
     }
 }
 
@@ -217,17 +217,13 @@ impl Line for PgLine {
     }
 
     async fn acknowledge(&mut self, row: RowId, applied: u64) -> Result<bool, StoreError> {
-        let parameters: &[Parameter<'_>] = &[
-            (&&row.node.0[..], Type::BYTEA),
-            (&i64::from(row.joined), Type::INT8),
-            (&number(applied), Type::INT8),
-        ];
-        let found = self.client.execute_typed(ACKNOWLEDGE, parameters);
+        let (node, joined, applied) = (&row.node.0[..], i64::from(row.joined), number(applied));
+        let found = self.client.execute(&self.acknowledge, &[&node, &joined, &applied]);
         Ok(found.await.map_err(Error::from)? > 0)
     }
 
     async fn rows(&mut self) -> Result<(Vec<Row>, Lengths), StoreError> {
-        let rows = self.client.query_typed(ALL_ROWS, &[]).await.map_err(Error::from)?;
+        let rows = self.client.query(&self.all_rows, &[]).await.map_err(Error::from)?;
         let first = rows.first().ok_or(Error::Unreadable("cluster"))?;
         let lengths = lengths::read(first, 0)?;
         let rows = rows.iter().filter_map(|row| node(row).transpose());
