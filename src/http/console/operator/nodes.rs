@@ -129,7 +129,13 @@ impl Console {
         let rows = self.node_rows(overview);
         for row in rows.iter().filter(|row| shown.contains(&row.part)) {
             let (applied, behind) = (row.applied.to_string(), row.behind.to_string());
-            let fields = [("applied", &*applied), ("behind", &*behind)];
+            let differs = if row.differs { "differs" } else { "" };
+            let fields = [
+                ("applied", &*applied),
+                ("behind", &*behind),
+                ("configuration", &*row.configuration),
+                ("differs", differs),
+            ];
             events.part(&format!("node-{}", row.part), "", &fields).await?;
             let fields = [("word", &*row.word)];
             events.part(&format!("sign-{}", row.part), row.state, &fields).await?;
