@@ -151,7 +151,7 @@ fn beside_others<F: FnOnce() -> World>(world: Lazily<'_, F>, size: u64) -> [Comp
                     time
                 })
             }),
-            bar: None,
+            bar: Some(1.05),
         },
         Comparison {
             name: format!("verify on two threads, 5k hot of {of}"),

@@ -48,11 +48,10 @@ enum What {
     Connections,
     Join,
     Revoke,
-    Flow,
     IssueShared,
 }
 
-const NAMES: [(&str, What); 20] = [
+const NAMES: [(&str, What); 19] = [
     ("in-process", What::InProcess),
     ("access-token", What::AccessToken),
     ("index-memory", What::IndexMemory),
@@ -71,7 +70,6 @@ const NAMES: [(&str, What); 20] = [
     ("connections", What::Connections),
     ("join", What::Join),
     ("revoke", What::Revoke),
-    ("flow", What::Flow),
     ("issue-shared", What::IssueShared),
 ];
 
@@ -84,7 +82,7 @@ const OVER_HTTP: [What; 6] = [
     What::AuthRequest,
 ];
 
-const NODES: [What; 4] = [What::Join, What::Revoke, What::Flow, What::IssueShared];
+const NODES: [What; 3] = [What::Join, What::Revoke, What::IssueShared];
 
 const PRODUCTION: [What; 3] = [What::Limits, What::Latency, What::Connections];
 

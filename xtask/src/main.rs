@@ -36,8 +36,8 @@ Usage: cargo xtask <command>
       row               in-process, access-token, index-memory, forward-auth,
                         access-token-http, verify, batch, gateway, auth-request, start,
                         memory, issue, password-flood, limits, latency, connections,
-                        join, revoke, flow, issue-shared; http for the six that load a
-                        server with wrk, nodes for the last four; all (the default)
+                        join, revoke, issue-shared; http for the six that load a
+                        server with wrk, nodes for the last three; all (the default)
       --rounds N        rounds, of which medians are taken (default 5)
       --seconds N       seconds of load a round and server (default 5)
       --tokens N        tokens of the servers (default 1000000); made once and

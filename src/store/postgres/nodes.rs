@@ -154,7 +154,7 @@ impl PgLine {
                 }
             }
         }));
-        let (_, acknowledge, all_rows) = tokio::try_join!(
+        let ((), acknowledge, all_rows) = tokio::try_join!(
             client.batch_execute(beginning),
             client.prepare(ACKNOWLEDGE),
             client.prepare(ALL_ROWS),
@@ -218,8 +218,8 @@ impl Line for PgLine {
 
     async fn acknowledge(&mut self, row: RowId, applied: u64) -> Result<bool, StoreError> {
         let (node, joined, applied) = (&row.node.0[..], i64::from(row.joined), number(applied));
-        let found = self.client.execute(&self.acknowledge, &[&node, &joined, &applied]);
-        Ok(found.await.map_err(Error::from)? > 0)
+        let found = self.client.execute(&self.acknowledge, &[&node, &joined, &applied]).await;
+        Ok(found.map_err(Error::from)? > 0)
     }
 
     async fn rows(&mut self) -> Result<(Vec<Row>, Lengths), StoreError> {

@@ -136,12 +136,6 @@ impl Loaded {
     }
 }
 
-/// The processor time of a process and its children, in microseconds.
-pub(crate) fn processor_time(process: u32) -> Result<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "no process has run for 2^52 ticks")]
-    Ok(ticks(process)? as f64 * microseconds_per_tick()?)
-}
-
 /// The processor time of a process and its children, in ticks.
 fn ticks(process: u32) -> Result<u64> {
     let mut sum = 0;

@@ -1,5 +1,6 @@
 //! Three nodes on one PostgreSQL: how long a revocation takes until it is true everywhere, how
-//! much can be issued, how long a node takes to join, and what following the ledger costs.
+//! much can be issued, how long a node takes to join. What following the ledger costs those who
+//! verify is measured in process (`benches/verify`): here they would share a processor with it.
 
 use super::load::{self, Contestant, Request};
 use super::over_http::posting;
@@ -14,10 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const NODES: usize = 3;
+const NODES: u8 = 3;
 const CLIENTS: u32 = 64;
-/// How much is changed a second while others verify.
-const CHANGES: &str = "1000";
 const LIMIT: Duration = Duration::from_mins(10);
 
 /// The tokens of the database: rows like that of the one token there is, which nobody can present.
@@ -98,9 +97,6 @@ pub(crate) fn run(
     if options.has(What::Revoke) {
         rows.extend(nodes.revoke()?);
     }
-    if options.has(What::Flow) {
-        rows.push(nodes.flow()?);
-    }
     if options.has(What::IssueShared) {
         rows.push(nodes.issue()?);
     }
@@ -130,7 +126,7 @@ impl Nodes<'_> {
     fn revoke(&self) -> Result<Vec<Row>> {
         let count = 200 * self.options.seconds;
         let mut rows = self.revocations("idle", count, 25.0)?;
-        let half = self.half()? / NODES as f64;
+        let half = self.half()? / f64::from(NODES);
         println!("half load: {half:.0} requests a second at each node");
         // They end when they go.
         let load = |node: &Started| {
@@ -184,49 +180,6 @@ impl Nodes<'_> {
         let sample = load::run(self.pinning, self.options.seconds, &contestant)?;
         println!("all of a processor: {sample}");
         Ok(sample.per_second / 2.0)
-    }
-
-    /// What one node's verifications cost while another one changes much, and while nobody does.
-    fn flow(&self) -> Result<Row> {
-        let rate = self.half()? / 2.0;
-        let issuing = self.directory.join("issuing");
-        fs::write(&issuing, self.issuing())?;
-        let (verifying, changing) = (&self.started[0], &self.started[1]);
-        let seconds = self.options.seconds;
-        let mut rounds = Vec::new();
-        for round in 1..=self.options.rounds {
-            let verify = || {
-                let port = verifying.forward_auth;
-                let rate = format!("{rate:.0}");
-                let mut steady = load::steady(self.pinning, port, &self.question, &rate, seconds);
-                let before = load::processor_time(verifying.running.id())?;
-                output_within(LIMIT, &mut steady)?;
-                let after = load::processor_time(verifying.running.id())?;
-                #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
-                anyhow::Ok((after - before) / (rate.parse::<f64>()? * (seconds as f64 + 0.5)))
-            };
-            let quiet = verify()?;
-            let port = changing.server;
-            let mut steady = load::steady(self.pinning, port, &issuing, CHANGES, seconds + 5);
-            let head = || anyhow::Ok(self.postgres.run("SELECT number FROM head")?.parse::<u64>()?);
-            let begin = head()?;
-            let flow = Running::start(&mut steady)?;
-            let flowing = verify()?;
-            let changes = head()? - begin;
-            drop(flow);
-            println!("round {round}: {quiet:.2} µs; {flowing:.2} µs with {changes} changes");
-            rounds.push((quiet, flowing));
-        }
-        let name = format!("verification with {CHANGES} changes a second / without");
-        Ok(Row::by_turns(&name, "CPU µs a request", &rounds, Bar::RatioAtMost(1.05)))
-    }
-
-    fn issuing(&self) -> String {
-        let (caller, length) = (&self.caller, BODY.len());
-        format!(
-            "POST /v1/tokens HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {caller}\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{BODY}"
-        )
     }
 
     fn issue(&self) -> Result<Row> {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const USER: &str = "counterfoil";
-const LIMIT: Duration = Duration::from_mins(60);
+const LIMIT: Duration = Duration::from_hours(1);
 const READY: Duration = Duration::from_mins(1);
 
 /// A cluster with one database.

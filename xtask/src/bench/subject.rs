@@ -253,8 +253,9 @@ pub(crate) fn question_of_a_proxy(secret: &str) -> Vec<String> {
 
 /// A request without a body, all of it.
 pub(crate) fn get(path: &str, fields: &[String]) -> String {
-    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-    format!("GET {path} HTTP/1.1\r\nHost: api.example.com\r\n{fields}\r\n")
+    let host = "Host: api.example.com".to_owned();
+    let fields = [&[host], fields].concat().join("\r\n");
+    format!("GET {path} HTTP/1.1\r\n{fields}\r\n\r\n")
 }
 
 /// One POST of JSON with a token; the body of an answer of 200.
