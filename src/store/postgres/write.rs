@@ -28,6 +28,10 @@ use tokio_util::task::TaskTracker;
 const GROUP: usize = 256;
 /// How many orders wait at most before whoever brings the next one has to wait too.
 const QUEUE: usize = 1024;
+/// How long a group is waited for in which there are several orders already. What a group costs the
+/// database, and all nodes that follow, hardly depends on how many are in it; an order that comes
+/// alone does not wait.
+const GATHERING: Duration = Duration::from_millis(2);
 /// How many groups are under way: while one is being committed the next is made.
 const AT_ONCE: usize = 2;
 
@@ -114,8 +118,8 @@ struct Desk {
 impl Desk {
     async fn run(self: Arc<Self>) {
         loop {
-            let mut jobs = Vec::new();
-            if self.queue.lock().await.recv_many(&mut jobs, GROUP).await == 0 {
+            let jobs = self.gather().await;
+            if jobs.is_empty() {
                 return;
             }
             let (large, small): (Vec<_>, Vec<_>) =
@@ -126,6 +130,21 @@ impl Desk {
                 self.make(vec![job], progress).await;
             }
         }
+    }
+
+    /// The next group; an empty one when no other will come.
+    async fn gather(&self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        let mut queue = self.queue.lock().await;
+        if queue.recv_many(&mut jobs, GROUP).await > 1 {
+            sleep(GATHERING).await;
+            while jobs.len() < GROUP
+                && let Ok(job) = queue.try_recv()
+            {
+                jobs.push(job);
+            }
+        }
+        jobs
     }
 
     async fn make(&self, jobs: Vec<Job>, progress: Option<Progress>) {
