@@ -60,7 +60,7 @@ fn what_is_under_way_ends_with_a_change_made_elsewhere() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = format!("http://{}", listener.local_addr().unwrap());
     let urls = [url_through(&valve, &postgres), postgres.url_of(DATABASE)];
-    let nodes = Nodes::start_as(&postgres, &urls, 6, |installation| {
+    let nodes = Nodes::start_as(&postgres, &urls, 12, |installation| {
         installation.set("COUNTERFOIL_API_ORDERS_UPSTREAM", &upstream);
     });
     let [revoked, paused, given_up, stays] = nodes.issue(4).try_into().unwrap();
