@@ -102,7 +102,15 @@ impl Nodes {
         let mut operator = self.node(node).operator().unwrap();
         let answer = operator.call("POST", "/v1/tokens", &body).unwrap();
         assert_eq!(answer.status, 201, "{answer:?}");
-        Token::of(answer.json())
+        let token = Token::of(answer.json());
+        if token.json["effective"] == "pending" {
+            // To issue does not wait for long. That nothing is to be changed is said once the
+            // token is everywhere.
+            let path = format!("/v1/tokens/{}", token.id);
+            let answer = operator.call("PATCH", &path, r#"{"state": "active"}"#).unwrap();
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        token
     }
 
     /// What a node's gateway answers to this token now.
