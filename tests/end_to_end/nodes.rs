@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use std::{
     io::Result,
     net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Instant,
 };
@@ -38,6 +39,15 @@ const DATABASE: &str = "postgres";
 fn url_through(valve: &Valve, postgres: &Postgres) -> String {
     let port = |port: u16| format!(":{port}/");
     postgres.url_of(DATABASE).replace(&port(postgres.port()), &port(valve.port()))
+}
+
+/// Has clients stop, also where the test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Nodes, all on one database, and what is behind them.

@@ -1,7 +1,7 @@
 //! Tokens are revoked one after the other, at one node after the other, while clients show them
 //! to all nodes, and everything goes wrong that can.
 
-use super::{DATABASE, Nodes, judged};
+use super::{DATABASE, Nodes, Stop, judged};
 use crate::{installation::Token, postgres::Postgres, wire::Wire};
 use std::{
     net::{SocketAddr, TcpStream},
@@ -27,15 +27,6 @@ struct Seen {
     refused: AtomicUsize,
     stale: AtomicUsize,
     stop: AtomicBool,
-}
-
-/// Has clients stop, also where the test fails.
-struct Stop<'a>(&'a Seen);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.stop.store(true, Ordering::SeqCst);
-    }
 }
 
 /// Shows tokens to a node: the one that was revoked last, and the one that will be next.
@@ -100,7 +91,7 @@ fn what_was_revoked_is_accepted_by_nobody_whatever_happens() {
     thread::scope(|scope| {
         let clients: Vec<_> =
             addresses.iter().map(|address| scope.spawn(|| show(address, &tokens, &seen))).collect();
-        let stop = Stop(&seen);
+        let stop = Stop(&seen.stop);
         for (round, trouble) in troubles.iter().enumerate() {
             for turn in 0..EACH {
                 let number = round * EACH + turn;

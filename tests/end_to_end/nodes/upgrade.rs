@@ -2,7 +2,7 @@
 //! the database further, while requests and changes go on; and nodes that meet what they do not
 //! know guess at nothing.
 
-use super::{DATABASE, NODES, Nodes, ask, judged, wait_until};
+use super::{DATABASE, NODES, Nodes, Stop, ask, judged, wait_until};
 use crate::{
     installation::{Release, Token},
     postgres::Postgres,
@@ -39,15 +39,6 @@ struct Seen {
     accepted: AtomicUsize,
     refused: AtomicUsize,
     stop: AtomicBool,
-}
-
-/// Has clients stop, also where the test fails.
-struct Stop<'a>(&'a Seen);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.stop.store(true, Ordering::SeqCst);
-    }
 }
 
 /// Shows a token that stays good to a node, and the one that was revoked last.
@@ -111,7 +102,7 @@ fn nodes_are_replaced_one_by_one_while_everything_goes_on() {
     thread::scope(|scope| {
         let clients: Vec<_> =
             places.iter().map(|place| scope.spawn(|| show(place, &live, &doomed, &seen))).collect();
-        let stop = Stop(&seen);
+        let stop = Stop(&seen.stop);
         for (round, place) in places.iter().map(Some).chain([None]).enumerate() {
             // Revoked at nodes of both releases, and what is issued at either is taken at both.
             for turn in 0..EACH {
