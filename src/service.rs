@@ -203,6 +203,10 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// How often a decision is taken anew when the ground has shifted under it.
 const DECISIONS: usize = 3;
 
+/// How many changes that are asked for together are under way at once: they share commits, and
+/// wait together until no node judges without them.
+const TOGETHER: usize = 64;
+
 impl Service {
     /// Makes changes, all of them at the moment `at`, and waits until no node judges without
     /// them. Nothing is read back afterwards: what failed after a commit would be told as if

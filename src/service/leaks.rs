@@ -1,8 +1,9 @@
 //! Ending tokens whose secrets have leaked.
 
-use super::{Service, ServiceError, tokens::ended};
+use super::{Service, ServiceError, TOGETHER, tokens::ended};
 use crate::store::LEAKED;
 use counterfoil_core::{id::TokenId, ledger::Actor};
+use futures_util::{TryStreamExt as _, stream};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -31,20 +32,23 @@ impl Service {
     }
 
     async fn end_those(&self, tokens: impl IntoIterator<Item = TokenId>) {
-        for token in tokens {
-            match self.end_one(token).await {
-                Ok(()) => {
-                    self.leaked.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
-                    tracing::warn!(%token, "revoked: its secret was reported as leaked");
-                }
-                Err(error) => {
-                    tracing::error!(%token, %error, "a leaked token could not be revoked yet");
-                    // With a database that is stuck each would take its time.
-                    if matches!(error, ServiceError::Unavailable(_) | ServiceError::Unknown) {
-                        return;
-                    }
-                }
-            }
+        let each = stream::iter(tokens.into_iter().map(Ok));
+        // What is left is tried again later.
+        let _ = each.try_for_each_concurrent(TOGETHER, |token| self.end_reported(token)).await;
+    }
+
+    /// Fails where others would fail, too.
+    async fn end_reported(&self, token: TokenId) -> Result<(), ServiceError> {
+        let Err(error) = self.end_one(token).await else {
+            self.leaked.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
+            tracing::warn!(%token, "revoked: its secret was reported as leaked");
+            return Ok(());
+        };
+        tracing::error!(%token, %error, "a leaked token could not be revoked yet");
+        match error {
+            // With a database that is stuck each would take its time.
+            ServiceError::Unavailable(_) | ServiceError::Unknown => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What becomes of tokens when their owner leaves, and of many tokens at once.
 
-use super::{Caller, Service, ServiceError, accounts::AccountName, management_api};
+use super::{Caller, Service, ServiceError, TOGETHER, accounts::AccountName, management_api};
 use crate::store::{StoredToken, TokenState};
 use counterfoil_core::{
     account::{AccountKind, Rank},
@@ -8,6 +8,7 @@ use counterfoil_core::{
     id::{AccountId, TokenId},
     ledger::Change,
 };
+use futures_util::{StreamExt as _, stream};
 
 /// How many tokens are ended with one confirmation.
 pub(crate) const MOST: usize = 1000;
@@ -111,9 +112,11 @@ impl Service {
                 message: format!("at most {MOST} at once"),
             });
         }
+        let each = tokens.iter().copied().map(|token| self.revoke_token(caller, token, reason));
+        let results: Vec<_> = stream::iter(each).buffered(TOGETHER).collect().await;
         let mut ended = Ended::default();
-        for token in tokens {
-            match self.revoke_token(caller, *token, reason).await {
+        for (token, result) in tokens.iter().zip(results) {
+            match result {
                 Ok(_) => ended.done.push(*token),
                 Err(error) => ended.failed.push((*token, error)),
             }

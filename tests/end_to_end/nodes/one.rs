@@ -2,7 +2,10 @@
 //! judges nothing that it could not hear of.
 
 use super::{DATABASE, NODES, Nodes, installation, judged, url_through, wait_until};
-use crate::{installation::ADA, postgres::Postgres, upstream::Upstream, valve::Valve, wire::Wire};
+use crate::{
+    caller::call, installation::ADA, postgres::Postgres, upstream::Upstream, valve::Valve,
+    wire::Wire,
+};
 use serde_json::json;
 use std::net::TcpStream;
 
@@ -53,6 +56,24 @@ fn a_repeat_waits_for_what_it_repeats() {
         assert!([401, 503].contains(&status), "{status}");
         first.join().unwrap();
     });
+}
+
+#[test]
+fn many_that_leak_together_wait_together_for_a_node_that_stands_still() {
+    let postgres = Postgres::start();
+    // One alone is waited for longer than anything may take here.
+    let nodes = Nodes::on(&postgres, 300);
+    let tokens = nodes.issue(4);
+    nodes.node(2).process().pause();
+    let secrets: Vec<_> = tokens.iter().map(|token| &token.secret).collect();
+    let report = json!({ "secrets": secrets }).to_string();
+    let answer = call(nodes.node(0).main, "", "POST", "/v1/revoke", &report);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    for token in &tokens {
+        wait_until("it is revoked", || [0, 1].map(|node| nodes.judge(node, token)) == [401, 401]);
+    }
+    nodes.node(2).process().go_on();
+    wait_until("all nodes have heard", || tokens.iter().all(|it| nodes.judge(2, it) == 401));
 }
 
 #[test]
