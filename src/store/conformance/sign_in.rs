@@ -189,7 +189,7 @@ async fn a_link_works_once(kind: Kind) {
     let links =
         [link(1, LinkPurpose::SetUp), link(2, reset(account(1))), link(3, reset(account(3)))];
     for link in links {
-        house.store.keep_link(link).await.unwrap();
+        house.store.keep_link(link, None).await.unwrap();
     }
     let find = async |n| house.store.link(digest(n, 101), at(2000)).await.unwrap();
     for (n, link) in (1..).zip(links) {
@@ -198,7 +198,7 @@ async fn a_link_works_once(kind: Kind) {
     // A new one takes the place of those for the same account alone.
     let again = [link(4, LinkPurpose::SetUp), link(5, reset(account(1)))];
     for link in again {
-        house.store.keep_link(link).await.unwrap();
+        house.store.keep_link(link, None).await.unwrap();
     }
     for (n, found) in (1..).zip([None, None, Some(links[2]), Some(again[0]), Some(again[1])]) {
         assert_eq!(find(n).await, found, "{n}");
@@ -402,7 +402,7 @@ async fn all_sessions_and_links_can_be_ended(kind: Kind) {
         purpose: LinkPurpose::Reset(account(1)),
         expires_at: at(9000),
     };
-    house.store.keep_link(link).await.unwrap();
+    house.store.keep_link(link, None).await.unwrap();
     let head = house.replica.head();
     house.store.end_all_sessions().await.unwrap();
     for n in 1..=3 {
