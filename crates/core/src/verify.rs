@@ -68,8 +68,7 @@ impl Admitted<'_> {
             Some(Proven::Token { entry, secret, access_token, names_owner }) => Basis::Token {
                 token: entry.id(),
                 secret: *secret,
-                owner: names_owner
-                    .then_some((entry.holder().account, entry.standing().address())),
+                owner: names_owner.then_some((entry.holder().account, entry.standing().address())),
                 access_token: access_token
                     .as_ref()
                     .map(|access_token| (access_token.account, access_token.expires_at)),
@@ -118,9 +117,8 @@ impl Grounds {
             Basis::Nothing => return Ok(()),
             Basis::Password { account, address, issuers } => {
                 let belongs = index.find_account(account);
-                let has_moved = |standing: Standing| {
-                    !index.is_one_address(address, standing.address())
-                };
+                let has_moved =
+                    |standing: Standing| !index.is_one_address(address, standing.address());
                 if belongs.iter().any(|(_, standing)| has_moved(*standing)) {
                     return refuse(Code::OwnerMismatch);
                 }

@@ -86,6 +86,18 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
             set_password,
         )
         .on(
+            calls::put("/v1/accounts/{account}/email", "set_email")
+                .does("Give an account another e-mail address")
+                .about(
+                    "From then on it is known by this one alone: for signing in, and beside its \
+                     tokens where an API takes `basic`. Sessions in the console go on; links that \
+                     were mailed to the address before end.",
+                )
+                .for_the_operator()
+                .fails(&[StatusCode::CONFLICT]),
+            set_email,
+        )
+        .on(
             calls::delete("/v1/accounts/{account}/second-factor", "remove_second_factor")
                 .does("Remove a person's second factor")
                 .about("For whoever has lost it, and the recovery codes.")
@@ -321,6 +333,24 @@ async fn set_password(
     Json(body): Json<PasswordBody>,
 ) -> Result<axum::Json<AccountView>, Problem> {
     let account = service.set_password(&caller, &account, body.password).await?;
+    Ok(axum::Json(AccountView::from(account)))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SetEmail")]
+pub(crate) struct EmailBody {
+    /// No other account has it.
+    email: Email,
+}
+
+async fn set_email(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Path(account): Path<AccountName>,
+    Json(body): Json<EmailBody>,
+) -> Result<axum::Json<AccountView>, Problem> {
+    let account = service.set_email(&caller, &account, &body.email).await?;
     Ok(axum::Json(AccountView::from(account)))
 }
 

@@ -154,9 +154,9 @@ impl SignInStore for Postgres {
         mailed_to: Option<Email>,
     ) -> Result<bool, StoreError> {
         self.together(move |transaction| {
-            Box::pin(async move {
-                sessions::keep_link(transaction, &link, mailed_to.as_ref()).await
-            })
+            Box::pin(
+                async move { sessions::keep_link(transaction, &link, mailed_to.as_ref()).await },
+            )
         })
         .await
     }

@@ -6,7 +6,8 @@ use super::{OpenError, Postgres, Settings, TlsMode};
 use crate::store::{Nodes, Order, Store as _, StoreError};
 use counterfoil_core::{
     Timestamp,
-    id::OrganizationId,
+    account::AccountKind,
+    id::{AccountId, OrganizationId},
     index::Index,
     ledger::{Actor, Change},
 };
@@ -106,10 +107,21 @@ async fn tls_is_required_and_verified() {
     }
 }
 
-fn order(n: u8) -> Order {
+const ACCOUNT: AccountId = AccountId::from_bytes([1; 16]);
+
+/// Of a kind that every node knows.
+fn create(n: u8) -> Order {
     let organization = OrganizationId::new(Timestamp::from_millis(1), [n; 10]);
-    let change =
-        Change::OrganizationCreated { organization, name: n.to_string(), external_id: None };
+    order(n, Change::OrganizationCreated { organization, name: n.to_string(), external_id: None })
+}
+
+/// Of one that came later.
+fn set_email(n: u8) -> Order {
+    let email = format!("a{n}@example.com").parse().unwrap();
+    order(n, Change::EmailSet { account: ACCOUNT, email })
+}
+
+fn order(n: u8, change: Change) -> Order {
     let (at, actor) = (Timestamp::from_millis(1), Actor::Operator);
     Order {
         at,
@@ -121,33 +133,46 @@ fn order(n: u8) -> Order {
     }
 }
 
-/// In tests every kind there is stands for one that is new.
 #[tokio::test]
 async fn a_new_kind_is_written_once_all_nodes_know_it() {
     let cluster = Cluster::start();
     let database = cluster.create_database();
     let store = Postgres::open(&settings(&cluster, &database, cluster.user())).await.unwrap();
-    store.commit(order(1)).await.unwrap();
+    let first = Change::AccountCreated {
+        account: ACCOUNT,
+        account_kind: AccountKind::Person,
+        email: Some("ada@example.com".parse().unwrap()),
+        name: "Ada".into(),
+        external_id: None,
+    };
+    store.commit(order(1, first)).await.unwrap();
     let node = |id: u8, knows: u8| {
         let values = format!("('\\x{id:032x}', 1, 0, 0, {knows}, 'node-{id}')");
         cluster.run(&database, &format!("INSERT INTO node VALUES {values}"));
     };
-    node(1, 1);
+    node(1, 2);
     node(2, 7);
-    store.commit(order(2)).await.unwrap();
-    node(3, 0);
-    // One alone, and several in one group.
-    let refused = store.commit(order(3)).await;
+    store.commit(set_email(2)).await.unwrap();
+    node(3, 1);
+    // One alone, and several in one group; what all of them know is made.
+    let refused = store.commit(set_email(3)).await;
     assert!(matches!(refused, Err(StoreError::OlderNodes)), "{refused:?}");
-    let all = futures_util::future::join_all((3..9).map(|n| store.commit(order(n)))).await;
-    for refused in all {
-        assert!(matches!(refused, Err(StoreError::OlderNodes)), "{refused:?}");
+    let several = (3..9).map(|n| if n == 6 { create(n) } else { set_email(n) });
+    let all = futures_util::future::join_all(several.map(|order| store.commit(order))).await;
+    for (n, made) in (3..9).zip(all) {
+        match made {
+            Ok(_) => assert_eq!(n, 6),
+            refused => assert!(matches!(refused, Err(StoreError::OlderNodes)), "{n}: {refused:?}"),
+        }
     }
-    let written = || cluster.run(&database, "SELECT count(*), max(head.number) FROM ledger, head");
-    assert_eq!(written(), "2|2");
-    cluster.run(&database, "DELETE FROM node WHERE knows = 0");
-    store.commit(order(3)).await.unwrap();
-    assert_eq!(written(), "3|3");
+    let written = || {
+        let sql = "SELECT count(*), max(head.number), max(email) FROM ledger, head, account";
+        cluster.run(&database, sql)
+    };
+    assert_eq!(written(), "3|3|a2@example.com");
+    cluster.run(&database, "DELETE FROM node WHERE knows = 1");
+    store.commit(set_email(3)).await.unwrap();
+    assert_eq!(written(), "4|4|a3@example.com");
     store.close().await;
 }
 

@@ -183,9 +183,7 @@ fn an_account_is_known_by_the_address_that_it_has_now() {
         join(&scene, 3);
         for n in 1..=3 {
             scene.present(n);
-            for (shown, code) in
-                [(new, None), ("ada@example.com", Some(Code::OwnerMismatch))]
-            {
+            for (shown, code) in [(new, None), ("ada@example.com", Some(Code::OwnerMismatch))] {
                 scene.email = shown.into();
                 assert_eq!(scene.code(), code, "{shown}, token {n}, as {scheme:?}");
             }
