@@ -47,7 +47,11 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                 )
                 .needs("accounts:write")
                 .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT])
-                .leads("account", "/id", &["show_account", "change_account", "set_password"]),
+                .leads(
+                    "account",
+                    "/id",
+                    &["show_account", "change_account", "set_password", "set_email"],
+                ),
             create,
         )
         .on(

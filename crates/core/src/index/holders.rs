@@ -60,6 +60,11 @@ impl Standing {
         Address(after.checked_sub(1))
     }
 
+    /// The same whatever the address is.
+    fn without_address(self) -> Self {
+        Self(self.0 & ((1 << ADDRESS) - 1))
+    }
+
     /// Whether the organization has not been closed.
     pub(crate) fn is_open(self) -> bool {
         self.0 & OPEN != 0
@@ -126,17 +131,8 @@ struct Membership {
 pub(super) struct RegistryContents {
     organizations: BTreeMap<OrganizationId, bool>,
     accounts: BTreeMap<AccountId, (Option<Email>, bool)>,
-    memberships: BTreeMap<(OrganizationId, AccountId), MembershipContents>,
-}
-
-/// What is known of a membership, and what readers see of it.
-#[derive(Debug, PartialEq, Eq)]
-struct MembershipContents {
-    rank: Option<Rank>,
-    seen_open: bool,
-    seen_live: bool,
-    seen_rank: Option<Rank>,
-    seen_email: Option<Email>,
+    /// What is known of each, and what readers see of it.
+    memberships: BTreeMap<(OrganizationId, AccountId), (Option<Rank>, Standing, Option<Email>)>,
 }
 
 impl Registry {
@@ -267,13 +263,7 @@ impl Registry {
     ) -> RegistryContents {
         let membership = |membership: &Membership| {
             let seen = holders.get(membership.number).map_or(Standing(0), Holder::standing);
-            MembershipContents {
-                rank: membership.rank,
-                seen_open: seen.is_open(),
-                seen_live: seen.is_live(),
-                seen_rank: seen.rank(),
-                seen_email: seen.address().of(addresses).cloned(),
-            }
+            (membership.rank, seen.without_address(), seen.address().of(addresses).cloned())
         };
         RegistryContents {
             organizations: self.organizations.iter().map(|(id, o)| (*id, o.is_open)).collect(),
