@@ -131,8 +131,15 @@ struct Membership {
 pub(super) struct RegistryContents {
     organizations: BTreeMap<OrganizationId, bool>,
     accounts: BTreeMap<AccountId, (Option<Email>, bool)>,
-    /// What is known of each, and what readers see of it.
-    memberships: BTreeMap<(OrganizationId, AccountId), (Option<Rank>, Standing, Option<Email>)>,
+    memberships: BTreeMap<(OrganizationId, AccountId), MembershipContents>,
+}
+
+/// What is known of a membership, and what readers see of it.
+#[derive(Debug, PartialEq, Eq)]
+struct MembershipContents {
+    rank: Option<Rank>,
+    seen: Standing,
+    email_seen: Option<Email>,
 }
 
 impl Registry {
@@ -263,7 +270,8 @@ impl Registry {
     ) -> RegistryContents {
         let membership = |membership: &Membership| {
             let seen = holders.get(membership.number).map_or(Standing(0), Holder::standing);
-            (membership.rank, seen.without_address(), seen.address().of(addresses).cloned())
+            let email_seen = seen.address().of(addresses).cloned();
+            MembershipContents { rank: membership.rank, seen: seen.without_address(), email_seen }
         };
         RegistryContents {
             organizations: self.organizations.iter().map(|(id, o)| (*id, o.is_open)).collect(),
