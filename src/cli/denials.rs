@@ -87,6 +87,12 @@ async fn lift(global: &Global, operator: &Operator, id: &str) -> Result<(), Fail
     Ok(())
 }
 
+/// Whether the server that is asked denies a token by itself.
+pub(super) async fn has(operator: &Operator, id: &str) -> Result<bool, Failure> {
+    let found = operator.call(Method::GET, "/v1/denied-tokens", None).await?;
+    Ok(found["items"].as_array().into_iter().flatten().any(|item| item["token"] == id))
+}
+
 async fn list(global: &Global, operator: &Operator) -> Result<(), Failure> {
     let found = operator.call(Method::GET, "/v1/denied-tokens", None).await?;
     let listing = Listing {

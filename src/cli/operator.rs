@@ -266,13 +266,20 @@ pub(crate) async fn runs_on(data: &Path) -> Result<bool, Failure> {
     }
 }
 
+/// What a server says that cannot do anything for want of its database.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unavailable(String);
+
 /// What the server said was wrong.
 fn refusal(problem: &Value) -> Failure {
     let detail = problem["detail"].as_str().unwrap_or("the server gave no reason");
-    let error = anyhow!("{detail}");
     match problem["code"].as_str() {
-        Some("invalid_request" | "invalid_json") => Failure::Wrong(error),
-        _ => Failure::Failed(error),
+        Some("invalid_request" | "invalid_json") => Failure::Wrong(anyhow!("{detail}")),
+        Some("unavailable" | "outcome_unknown") => {
+            Failure::Failed(Unavailable(detail.to_owned()).into())
+        }
+        _ => Failure::Failed(anyhow!("{detail}")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Failure, Global, Listing, Part, access_tokens, denials,
-    operator::{Operator, read_secret, segment, with_query},
+    operator::{Operator, Unavailable, read_secret, segment, with_query},
     output,
 };
 use anyhow::anyhow;
@@ -345,9 +345,13 @@ async fn revoke(
     id: &str,
     reason: &str,
 ) -> Result<(), Failure> {
-    let before = operator.call(Method::GET, &path(id, ""), None).await?;
     let body = json!({ "reason": reason });
-    let revoked = operator.call(Method::POST, &path(id, "/revoke"), Some(&body)).await?;
+    let asked = async {
+        let before = operator.call(Method::GET, &path(id, ""), None).await?;
+        let revoked = operator.call(Method::POST, &path(id, "/revoke"), Some(&body)).await?;
+        Ok((before, revoked))
+    };
+    let (before, revoked) = asked.await.map_err(|failure| not_revoked(failure, id))?;
     if global.json {
         return Ok(output::json(&revoked)?);
     }
@@ -360,6 +364,17 @@ async fn revoke(
         ));
     }
     Ok(())
+}
+
+/// What can be done without the database, where there is none.
+fn not_revoked(failure: Failure, id: &str) -> Failure {
+    match failure {
+        Failure::Failed(error) if error.is::<Unavailable>() => Failure::Failed(anyhow!(
+            "{error}\n\nUntil it can be revoked, each node can be made to refuse it by itself. Run \
+             this on its machine:\n\n  counterfoil token deny {id}\n"
+        )),
+        failure => failure,
+    }
 }
 
 /// For people, with where its requests came from.
@@ -399,11 +414,13 @@ async fn name_holders(operator: &Operator, token: &mut Value) -> Result<(), Fail
     let account = operator.call(Method::GET, &account, None).await?;
     let home = format!("/v1/organizations/{}", segment(&output::text(&token["organization"])));
     let home = operator.call(Method::GET, &home, None).await?;
+    let denied = denials::has(operator, &output::text(&token["id"])).await?;
     let called = |field: &str| account[field].as_str().filter(|name| !name.is_empty());
     let name = called("email").or(called("name")).unwrap_or_default();
     for (is_dead, why) in [
         (account["state"] == "disabled", "its owner is disabled"),
         (home["state"] == "closed", "its organization is closed"),
+        (denied, "the operator has this node deny it"),
     ] {
         if is_dead && token["state"] == "active" {
             token["state"] = json!(format!("active, but refused: {why}"));

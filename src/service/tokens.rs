@@ -110,7 +110,6 @@ pub(crate) struct Issued {
 struct Minted {
     token: Token,
     secret: Secret,
-    owner: StoredAccount,
 }
 
 /// What came of asking for a token under a key.
@@ -182,7 +181,7 @@ impl Service {
             id: TokenId::new(now, entropy::bytes()),
             api: api.name.clone(),
             organization,
-            owner: owner.id,
+            owner,
             name,
             note,
             grant,
@@ -195,21 +194,20 @@ impl Service {
             last_four: secret.last_four().into(),
             digest: secret.digest(),
         };
-        Ok(Minted { token, secret, owner })
+        Ok(Minted { token, secret })
     }
 
     async fn keep_token(
         &self,
         caller: &Caller,
-        Minted { token, secret, owner }: Minted,
+        Minted { token, secret }: Minted,
         idempotency: Option<Idempotency>,
     ) -> Result<Issued, ServiceError> {
         let once = idempotency.map(|i| Once { key: i.key, request: i.request, token: token.id });
         let issued = [Change::TokenIssued(Box::new(token.clone()))];
         match self.commit_once(caller, token.created_at, issued, once).await {
             Ok(spread) => Ok(Issued { token: StoredToken::new(token), secret, spread }),
-            // The owner was disabled or left between the look and the commit.
-            Err(StoreError::Conflict) => Err(not_a_member(&owner)),
+            Err(StoreError::Conflict) => Err(self.why_not_issued(&token).await),
             Err(error) => Err(error.into()),
         }
     }
@@ -374,12 +372,13 @@ impl Service {
         }
     }
 
-    /// Who is to own a new token, and in which organization.
+    /// Who is to own a new token, and in which organization. Whoever asks for one of their own
+    /// has just been found to be a member, and to commit rests on that: nothing is looked up.
     async fn decide_owner(
         &self,
         caller: &Caller,
         new: &NewToken,
-    ) -> Result<(OrganizationId, StoredAccount), ServiceError> {
+    ) -> Result<(OrganizationId, AccountId), ServiceError> {
         let invalid =
             |field, message: &str| ServiceError::Invalid { field, message: message.into() };
         if new.organization.is_some_and(|asked| !caller.reaches(asked)) {
@@ -387,9 +386,7 @@ impl Service {
         }
         let owner = match (&new.owner, caller) {
             (Some(owner), _) => self.seen_account(caller, owner).await?,
-            (None, Caller::Member(member)) => {
-                self.stored_account(&AccountName::Id(member.account)).await?
-            }
+            (None, Caller::Member(member)) => return Ok((member.organization, member.account)),
             (None, Caller::Operator) => {
                 return Err(invalid("owner", "name the account that is to own the token"));
             }
@@ -406,23 +403,41 @@ impl Service {
                 ));
             }
         }
-        if owner.disabled_at.is_some() {
-            return Err(ServiceError::Conflict(format!("the account {} is disabled", owner.name)));
-        }
         let organization = caller.home().or(new.organization);
         let filter = MembershipFilter { organization, account: Some(owner.id), with_past: false };
         let memberships = self.store.memberships(filter, Page { after: None, limit: 2 }).await?;
-        match (&memberships[..], organization) {
-            ([], Some(id)) => match self.stored_organization(id).await?.closed_at {
-                Some(_) => Err(ServiceError::Conflict("the organization is closed".into())),
-                None => Err(not_a_member(&owner)),
-            },
-            ([], None) => Err(not_a_member(&owner)),
-            ([only], _) => Ok((only.organization, owner)),
+        match &memberships[..] {
+            _ if owner.disabled_at.is_some() => Err(is_disabled(&owner)),
+            [] => Err(self.why_no_member(organization, &owner).await),
+            [only] => Ok((only.organization, owner.id)),
             _ => Err(invalid(
                 "organization",
                 "the owner belongs to several organizations; say which one the token is for",
             )),
+        }
+    }
+
+    /// What has become of the owner of a token that could not be kept.
+    async fn why_not_issued(&self, token: &Token) -> ServiceError {
+        match self.stored_account(&AccountName::Id(token.owner)).await {
+            Ok(owner) if owner.disabled_at.is_some() => is_disabled(&owner),
+            Ok(owner) => self.why_no_member(Some(token.organization), &owner).await,
+            Err(error) => error,
+        }
+    }
+
+    async fn why_no_member(
+        &self,
+        organization: Option<OrganizationId>,
+        owner: &StoredAccount,
+    ) -> ServiceError {
+        let Some(organization) = organization else { return not_a_member(owner) };
+        match self.stored_organization(organization).await {
+            Ok(found) if found.closed_at.is_some() => {
+                ServiceError::Conflict("the organization is closed".into())
+            }
+            Ok(_) => not_a_member(owner),
+            Err(error) => error,
         }
     }
 }
@@ -520,6 +535,10 @@ fn check_handed_out(
 
 pub(super) fn no_such_token() -> ServiceError {
     ServiceError::NotFound("there is no such token".into())
+}
+
+fn is_disabled(owner: &StoredAccount) -> ServiceError {
+    ServiceError::Conflict(format!("the account {} is disabled", owner.name))
 }
 
 fn not_a_member(owner: &StoredAccount) -> ServiceError {

@@ -51,8 +51,26 @@ use write::Writer;
 /// How long an answer to a question is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often a database is prepared whose connection breaks meanwhile.
+const TRIES: usize = 3;
+
 /// The answer to a question, once the database has given it.
 type Answer<'c, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'c>>;
+
+/// Finds a database to be as it has to be, or makes it so.
+async fn prepare(pool: &Pool) -> Result<(), OpenError> {
+    let mut client = connect::first(pool).await?;
+    let prepared = async {
+        check::server(&client).await?;
+        check::may_write(&client).await?;
+        migrate::migrate(&mut client).await
+    };
+    let prepared = prepared.await;
+    if prepared.is_err() {
+        drop(Object::take(client));
+    }
+    prepared
+}
 
 /// A PostgreSQL database that other processes may have, too.
 pub(crate) struct Postgres {
@@ -65,11 +83,15 @@ impl Postgres {
     /// Opens a database, and makes its tables where there are none.
     pub(crate) async fn open(settings: &Settings) -> Result<Self, OpenError> {
         let pool = connect::readers(settings)?;
-        let mut client = connect::first(&pool).await?;
-        check::server(&client).await?;
-        check::may_write(&client).await?;
-        migrate::migrate(&mut client).await?;
-        drop(client);
+        let mut tries = 1;
+        while let Err(error) = prepare(&pool).await {
+            let OpenError::BrokenOff(why) = &error else { return Err(error) };
+            if tries == TRIES {
+                return Err(error);
+            }
+            tracing::warn!(error = why, "the connection to the database broke; trying again");
+            tries += 1;
+        }
         let writer = Writer::start(settings).await?;
         Ok(Self { pool, alone: Arc::new(Alone::new(settings)?), writer })
     }

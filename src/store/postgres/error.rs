@@ -171,6 +171,10 @@ pub(crate) enum OpenError {
          changed: {0}; wait for what is under way there, a backup perhaps, and start anew"
     )]
     Locked(String),
+    #[error(
+        "the connection to the database broke while that was prepared: {0}; look whether it runs"
+    )]
+    BrokenOff(String),
     #[error("the database cannot be prepared: {0}")]
     Tables(String),
 }
@@ -182,6 +186,7 @@ impl From<Error> for OpenError {
             Error::Postgres(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
                 Self::Locked(describe(&error))
             }
+            Error::Postgres(error) if is_broken_off(&error) => Self::BrokenOff(describe(&error)),
             error => Self::Tables(error.to_string()),
         }
     }
@@ -212,6 +217,13 @@ impl OpenError {
         }
         Self::Unreachable(describe(error))
     }
+}
+
+/// Whether nothing more can come of the connection: the server has ended it, or does not speak.
+fn is_broken_off(error: &tokio_postgres::Error) -> bool {
+    error.code().is_none_or(|code| {
+        code.code().starts_with("57P") || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+    })
 }
 
 /// The error in words for whoever asked, without what a statement was given.

@@ -94,6 +94,36 @@ async fn of_several_that_begin_at_once_one_makes_the_tables() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_breaks_while_tables_are_made_is_made_anew() {
+    let cluster = Cluster::start();
+    let database = cluster.create_database();
+    let owner = settings(&cluster, &database, cluster.user());
+    let store = Postgres::open(&owner).await.unwrap();
+    let mut holder = store.client().await.unwrap();
+    let held = holder.transaction().await.unwrap();
+    let lock = "SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE schema_step";
+    held.batch_execute(lock).await.unwrap();
+    let break_off = || {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE NOT granted";
+        cluster.run(&database, sql) != "0"
+    };
+    let again_and_again = tokio::spawn({
+        let owner = owner.clone();
+        async move { told(opened(&owner).await) }
+    });
+    while !again_and_again.is_finished() {
+        break_off();
+    }
+    let broken = again_and_again.await.unwrap();
+    assert!(broken.contains("broke while that was prepared"), "{broken}");
+    let once = tokio::spawn(async move { opened(&owner).await });
+    while !break_off() {}
+    held.commit().await.unwrap();
+    once.await.unwrap().unwrap();
+    store.close().await;
+}
+
 #[tokio::test]
 async fn tls_is_required_and_verified() {
     let cluster = Cluster::start();

@@ -11,7 +11,9 @@ use super::{
 use crate::store::{Order, Progress, StoreError};
 use counterfoil_core::ledger::{Head, KNOWS};
 use deadpool_postgres::{Client, Object, Pool};
+use futures_util::future::{Either, select};
 use std::{
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -28,12 +30,12 @@ use tokio_util::task::TaskTracker;
 const GROUP: usize = 256;
 /// How many orders wait at most before whoever brings the next one has to wait too.
 const QUEUE: usize = 1024;
-/// How long a group is waited for in which there are several orders already. What a group costs the
-/// database, and all nodes that follow, hardly depends on how many are in it; an order that comes
-/// alone does not wait.
-const GATHERING: Duration = Duration::from_millis(2);
-/// How many groups are under way: while one is being committed the next is made.
+/// How many groups are under way at most.
 const AT_ONCE: usize = 2;
+/// How long the next group is gathered while one is made: it is the larger for it, and what a
+/// group costs the database, and all nodes that follow, hardly depends on how many are in it. But
+/// nobody waits for long behind a group that others are in the way of.
+const TURN: Duration = Duration::from_millis(20);
 
 /// How long the database may take over a round trip.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -118,33 +120,26 @@ struct Desk {
 impl Desk {
     async fn run(self: Arc<Self>) {
         loop {
-            let jobs = self.gather().await;
-            if jobs.is_empty() {
+            let mut queue = self.queue.lock().await;
+            let mut jobs = Vec::new();
+            if queue.recv_many(&mut jobs, GROUP).await == 0 {
                 return;
             }
             let (large, small): (Vec<_>, Vec<_>) =
                 jobs.into_iter().partition(|job| job.progress.is_some());
-            self.make(small, None).await;
+            let turn = async {
+                sleep(TURN).await;
+                drop(queue);
+            };
+            match select(pin!(self.make(small, None)), pin!(turn)).await {
+                Either::Left(_) => {}
+                Either::Right(((), making)) => making.await,
+            }
             for mut job in large {
                 let progress = job.progress.take();
                 self.make(vec![job], progress).await;
             }
         }
-    }
-
-    /// The next group; an empty one when no other will come.
-    async fn gather(&self) -> Vec<Job> {
-        let mut jobs = Vec::new();
-        let mut queue = self.queue.lock().await;
-        if queue.recv_many(&mut jobs, GROUP).await > 1 {
-            sleep(GATHERING).await;
-            while jobs.len() < GROUP
-                && let Ok(job) = queue.try_recv()
-            {
-                jobs.push(job);
-            }
-        }
-        jobs
     }
 
     async fn make(&self, jobs: Vec<Job>, progress: Option<Progress>) {

@@ -55,6 +55,8 @@ fn a_denied_token_looks_revoked_until_that_is_lifted() {
     // It is no change: the ledger and all who read it know nothing of it.
     let shown = server.cli(["token", "show", &doomed.id, "--json"]).done().json();
     assert_eq!(shown["state"], "active");
+    let shown = server.cli(["token", "show", &doomed.id]).done().out;
+    assert!(shown.contains("active, but refused: the operator has this node deny it"), "{shown}");
 
     let mut both = vec![doomed.id.clone(), found.id.clone()];
     both.sort_unstable();

@@ -28,6 +28,10 @@ fn while_nothing_can_be_revoked_a_node_can_deny_a_token() {
         assert_eq!(nodes.judge(1, leaked), 200);
         nodes.node(1).cli(["token", "deny", &leaked.id]).done();
         assert_eq!([nodes.judge(1, leaked), nodes.judge(1, live)], [401, 200]);
+        // Whoever tries is told of it.
+        let why = nodes.node(1).cli(["token", "revoke", &leaked.id]).failed(1);
+        let command = format!("counterfoil token deny {}", leaked.id);
+        assert!(why.contains(&command) && !why.contains("revoked at"), "{why}");
         // Nobody was told that it is revoked.
         assert_eq!(revoking.join().unwrap().status, 503);
     });

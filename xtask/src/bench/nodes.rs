@@ -45,6 +45,31 @@ const TABLE: &str = "CREATE TABLE inserted (id uuid PRIMARY KEY, body bytea NOT 
 const INSERT: &str = "INSERT INTO inserted
     VALUES (gen_random_uuid(), decode(repeat(md5(random()::text), 20), 'hex'));";
 
+/// What issuing a token writes, in tables like those that it is written to, with all their
+/// indexes and as many tokens.
+const SAME_TABLES: &str = "CREATE SEQUENCE same_number;
+CREATE TABLE same_token (LIKE token INCLUDING ALL);
+CREATE TABLE same_ledger (LIKE ledger INCLUDING ALL);
+CREATE TABLE same_detail (LIKE ledger_detail INCLUDING ALL);
+CREATE TABLE pattern_token AS SELECT * FROM token WHERE api = 'bench' ORDER BY id LIMIT 1;
+ALTER TABLE pattern_token DROP COLUMN id, DROP COLUMN digest;
+CREATE TABLE pattern_ledger AS SELECT ledger.*, salt, detail FROM ledger JOIN ledger_detail
+    USING (number) ORDER BY number DESC LIMIT 1;
+INSERT INTO same_token SELECT * FROM token";
+const OTHER_COLUMNS: &str = "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum)
+    FROM pg_attribute WHERE attrelid = 'pattern_token'::regclass AND attnum > 0
+    AND NOT attisdropped";
+/// Ids and numbers rise, as those of tokens do.
+const INSERT_THE_SAME: &str = "WITH next AS MATERIALIZED (
+        SELECT number, decode('01' || lpad(to_hex(number), 30, '0'), 'hex') AS id
+        FROM nextval('same_number') AS number),
+    token AS (INSERT INTO same_token (id, digest, COLUMNS)
+        SELECT id, sha256(id), COLUMNS FROM next, pattern_token),
+    ledger AS (INSERT INTO same_ledger (number, entry, hash, organization, subject, actor)
+        SELECT next.number, entry, sha256(id), organization, id, actor FROM next, pattern_ledger)
+    INSERT INTO same_detail (number, salt, detail)
+        SELECT next.number, salt, detail FROM next, pattern_ledger;";
+
 /// Nodes that run, and what they are asked with.
 struct Nodes<'a> {
     options: &'a Options,
@@ -98,7 +123,7 @@ pub(crate) fn run(
         rows.extend(nodes.revoke()?);
     }
     if options.has(What::IssueShared) {
-        rows.push(nodes.issue()?);
+        rows.extend(nodes.issue()?);
     }
     nodes.started.into_iter().try_for_each(Started::stop)?;
     Ok(rows)
@@ -182,7 +207,7 @@ impl Nodes<'_> {
         Ok(sample.per_second / 2.0)
     }
 
-    fn issue(&self) -> Result<Row> {
+    fn issue(&self) -> Result<Vec<Row>> {
         let request = Request {
             path: "/v1/tokens",
             headers: vec![],
@@ -198,15 +223,28 @@ impl Nodes<'_> {
             request: &request,
         };
         self.postgres.run(TABLE)?;
-        let mut rounds = Vec::new();
+        self.postgres.run(SAME_TABLES)?;
+        let columns = self.postgres.run(OTHER_COLUMNS)?;
+        let insert_the_same = INSERT_THE_SAME.replace("COLUMNS", &columns);
+        self.postgres.run("VACUUM ANALYZE same_token")?;
+        self.postgres.run("CHECKPOINT")?;
+        let (mut the_same, mut alone) = (Vec::new(), Vec::new());
         for round in 1..=self.options.rounds {
-            let inserted = self.postgres.pgbench(CLIENTS, self.options.seconds, INSERT)?;
+            let pgbench = |insert| self.postgres.pgbench(CLIENTS, self.options.seconds, insert);
+            let (same, one) = (pgbench(&insert_the_same)?, pgbench(INSERT)?);
             let issued = load::run(self.pinning, self.options.seconds, &contestant)?;
-            println!("round {round}: pgbench {inserted:.0} a second; counterfoil {issued}");
-            rounds.push((inserted, issued.per_second));
+            println!(
+                "round {round}: pgbench {same:.0} a second of the same rows, {one:.0} of one row \
+                 under one key; counterfoil {issued}"
+            );
+            the_same.push((same, issued.per_second));
+            alone.push((one, issued.per_second));
         }
-        let name = "issue on 3 nodes, 64 clients / pgbench's inserts";
-        Ok(Row::by_turns(name, "rows/s", &rounds, Bar::RatioAtLeast(0.5)))
+        let row = |beside: &str, rounds: &[_]| {
+            let name = format!("issue on {NODES} nodes, {CLIENTS} clients / pgbench, {beside}");
+            Row::by_turns(&name, "tokens/s", rounds, Bar::RatioAtLeast(0.5))
+        };
+        Ok(vec![row("the same rows", &the_same), row("one row, one key", &alone)])
     }
 }
 

@@ -124,7 +124,12 @@ impl Window {
 
     /// Milliseconds from `now` until a request is allowed; none at all, or less, if it is now.
     fn wait(&self, rate: &Rate, at: i64, now: Timestamp) -> i64 {
-        let over = self.held(rate, at) + 1 - i64::from(rate.requests());
+        let requests = i64::from(rate.requests());
+        // No more are held than were granted, which is sooner said.
+        if self.granted() < requests {
+            return 0;
+        }
+        let over = self.held(rate, at) + 1 - requests;
         if over <= 0 {
             return 0;
         }
@@ -133,18 +138,22 @@ impl Window {
 
     /// How many requests count against the token.
     fn held(&self, rate: &Rate, at: i64) -> i64 {
-        let granted: i64 = self.parts.iter().map(|part| i64::from(part.granted)).sum();
         // Only the oldest can have given back any.
         let passing = self.parts(rate).take_while(|(since, _)| *since <= at);
         let given_back =
             passing.map(|(since, part)| i64::from(part.granted) - part.held(rate, at - since));
-        granted - given_back.sum::<i64>()
+        self.granted() - given_back.sum::<i64>()
+    }
+
+    /// How many requests of those in sight were granted.
+    fn granted(&self) -> i64 {
+        self.parts.iter().map(|part| i64::from(part.granted)).sum()
     }
 
     /// Milliseconds from `now` until the `n`th of the requests that are held is given back.
     fn until_given_back(&self, rate: &Rate, at: i64, n: i64, now: Timestamp) -> i64 {
         let mut n = n;
-        for (since, part) in self.parts(rate) {
+        for (since, part) in self.parts(rate).filter(|(_, part)| part.granted > 0) {
             let held = part.held(rate, at - since);
             if n <= held {
                 let nth = i64::from(part.granted) - held + n - 1;

@@ -1,6 +1,6 @@
 //! A database in memory: the ledger, the rows, L, and statements that run one after the other.
 
-use crate::mutation::Mutation;
+use crate::{mutation::Mutation, random::Random};
 use counterfoil_core::{
     lease::{Epoch, Length, Lengths, Loaded, Renewed, Row, RowId},
     ledger::{EntryHash, Head},
@@ -29,10 +29,12 @@ pub(crate) struct Entry {
     pub(crate) head: Head,
 }
 
-/// A row, and what the mistake with wall clocks needs.
+/// A row, what it cannot forget, and what the mistake with wall clocks needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoredRow {
     pub(crate) row: Row,
+    /// What was acknowledged when it joined.
+    joined_with: u64,
     pub(crate) wall: i64,
 }
 
@@ -164,6 +166,17 @@ impl Database {
         self.epoch.0 += u64::from(new_epoch);
     }
 
+    /// Goes down, and comes up again without some of what it was told and did not wait for the
+    /// disk with.
+    pub(crate) fn crash(&mut self, random: &mut Random) {
+        for StoredRow { row, joined_with, .. } in &mut self.state.rows {
+            let lost = row.acknowledged.saturating_sub(*joined_with);
+            if lost > 0 && random.one_in(2) {
+                row.acknowledged -= random.below(lost + 1);
+            }
+        }
+    }
+
     /// What a renewal's statement sees when it begins.
     pub(crate) fn seen_by_renewal(&self) -> Renewed {
         Renewed { head: self.head(), epoch: self.epoch, lengths: self.state.lengths }
@@ -262,11 +275,12 @@ impl Database {
     fn join(&mut self, id: RowId, applied: u64, knows: u32, wall: i64) {
         let row = Row { id, renewals: 0, acknowledged: applied, knows };
         let same = self.mutation == Mutation::SameRowAgain;
+        let new = StoredRow { row, joined_with: applied, wall };
         match self.state.rows.iter_mut().find(|stored| stored.row.id.node == id.node) {
-            Some(stored) if stored.row.id.joined < id.joined => *stored = StoredRow { row, wall },
+            Some(stored) if stored.row.id.joined < id.joined => *stored = new,
             Some(stored) if same => stored.row.acknowledged = stored.row.acknowledged.max(applied),
             Some(_) => {}
-            None => self.state.rows.push(StoredRow { row, wall }),
+            None => self.state.rows.push(new),
         }
     }
 

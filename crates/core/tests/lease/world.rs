@@ -423,6 +423,7 @@ impl World {
             8 if self.has(Trouble::Outages) => {
                 self.say(|| "the database goes down and comes up again".into());
                 self.network.break_off();
+                self.database.crash(&mut self.random);
             }
             9 | 10 if self.has(Trouble::Outages) => {
                 self.is_up = !self.is_up;
