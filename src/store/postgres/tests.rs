@@ -3,13 +3,16 @@
 mod nodes;
 
 use super::{OpenError, Postgres, Settings, TlsMode};
-use crate::store::{Nodes, Order, Store as _, StoreError};
+use crate::store::{
+    LinkPurpose, Nodes, Order, SignInStore as _, Store as _, StoreError, StoredLink,
+};
 use counterfoil_core::{
     Timestamp,
     account::AccountKind,
     id::{AccountId, OrganizationId},
     index::Index,
     ledger::{Actor, Change},
+    token::Digest,
 };
 use counterfoil_support::postgres::Postgres as Cluster;
 use std::{sync::Arc, time::Duration};
@@ -139,6 +142,17 @@ async fn tls_is_required_and_verified() {
 
 const ACCOUNT: AccountId = AccountId::from_bytes([1; 16]);
 
+fn create_account() -> Order {
+    let change = Change::AccountCreated {
+        account: ACCOUNT,
+        account_kind: AccountKind::Person,
+        email: Some("ada@example.com".parse().unwrap()),
+        name: "Ada".into(),
+        external_id: None,
+    };
+    order(1, change)
+}
+
 /// Of a kind that every node knows.
 fn create(n: u8) -> Order {
     let organization = OrganizationId::new(Timestamp::from_millis(1), [n; 10]);
@@ -168,14 +182,7 @@ async fn a_new_kind_is_written_once_all_nodes_know_it() {
     let cluster = Cluster::start();
     let database = cluster.create_database();
     let store = Postgres::open(&settings(&cluster, &database, cluster.user())).await.unwrap();
-    let first = Change::AccountCreated {
-        account: ACCOUNT,
-        account_kind: AccountKind::Person,
-        email: Some("ada@example.com".parse().unwrap()),
-        name: "Ada".into(),
-        external_id: None,
-    };
-    store.commit(order(1, first)).await.unwrap();
+    store.commit(create_account()).await.unwrap();
     let node = |id: u8, knows: u8| {
         let values = format!("('\\x{id:032x}', 1, 0, 0, {knows}, 'node-{id}')");
         cluster.run(&database, &format!("INSERT INTO node VALUES {values}"));
@@ -203,6 +210,35 @@ async fn a_new_kind_is_written_once_all_nodes_know_it() {
     cluster.run(&database, "DELETE FROM node WHERE knows = 1");
     store.commit(set_email(3)).await.unwrap();
     assert_eq!(written(), "4|4|a3@example.com");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_waits_for_whoever_is_changing_the_address_that_it_is_mailed_to() {
+    let cluster = Cluster::start();
+    let database = cluster.create_database();
+    let opened = Postgres::open(&settings(&cluster, &database, cluster.user())).await;
+    let store = Arc::new(opened.unwrap());
+    store.commit(create_account()).await.unwrap();
+    let mut holder = store.client().await.unwrap();
+    let changing = holder.transaction().await.unwrap();
+    let change = "SET LOCAL idle_in_transaction_session_timeout = 0;
+        SELECT FROM account FOR UPDATE; DELETE FROM link;
+        UPDATE account SET email = 'countess@example.com'";
+    changing.batch_execute(change).await.unwrap();
+    let keeping = tokio::spawn({
+        let store = store.clone();
+        let (purpose, expires_at) = (LinkPurpose::Reset(ACCOUNT), Timestamp::MAX);
+        let link = StoredLink { digest: Digest::of("link"), purpose, expires_at };
+        async move { store.keep_link(link, Some("ada@example.com".parse().unwrap())).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    while !keeping.is_finished() && cluster.run(&database, waiting) == "0" {
+        tokio::task::yield_now().await;
+    }
+    changing.commit().await.unwrap();
+    assert!(!keeping.await.unwrap().unwrap());
+    assert_eq!(cluster.run(&database, "SELECT count(*) FROM link"), "0");
     store.close().await;
 }
 
