@@ -94,7 +94,7 @@ fn index(mint: &Mint, tokens: u64, of_an_owner: u64) -> Index {
     index.expect(usize::try_from(tokens).unwrap());
     index.load_organization(organization(), true);
     for number in 0..tokens.div_ceil(of_an_owner) {
-        index.load_account(owner(number), None, true);
+        index.load_account(owner(number), None, true).unwrap();
         index.load_membership(organization(), owner(number), Some(Rank::Member)).unwrap();
     }
     for number in 0..tokens {

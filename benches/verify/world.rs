@@ -49,7 +49,7 @@ impl World {
         index.load_organization(organization(), true);
         for number in 0..owners {
             let owner = owner(number);
-            index.load_account(owner, None, true);
+            index.load_account(owner, None, true).unwrap();
             index.load_membership(organization(), owner, Some(Rank::Member)).unwrap();
         }
         // Large enough from the start: a map that is being moved to a larger table looks in both.

@@ -78,6 +78,7 @@ pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
             external_id: Some("crm-7".into()),
         },
         Change::AccountChanged { account, revision: 1, name: "Ada L.".into(), external_id: None },
+        Change::EmailSet { account, email: scene::EMAIL.parse().unwrap() },
         Change::PasswordSet {
             account,
             hash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".into(),

@@ -120,7 +120,7 @@ pub(crate) fn index() -> Index {
     let token = token();
     let index = Index::default();
     index.load_organization(token.organization, true);
-    index.load_account(token.owner, Some(EMAIL.parse().unwrap()), true);
+    index.load_account(token.owner, Some(EMAIL.parse().unwrap()), true).unwrap();
     index.load_membership(token.organization, token.owner, Some(Rank::Member)).unwrap();
     index.load_token(&Loaded::of(&token, State::Active, None)).unwrap();
     index

@@ -47,6 +47,13 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         password_file: PathBuf,
     },
+    /// Give an account another e-mail address
+    SetEmail {
+        /// An id or the e-mail address that it has
+        account: String,
+        /// The one that it is to have
+        email: String,
+    },
     /// Remove the second factor of somebody who has lost it and the recovery codes
     RemoveSecondFactor {
         /// An id or an e-mail address
@@ -99,6 +106,11 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
             set_password(&operator, &account, &password_file)
                 .await
                 .and_then(|account| show(global, &account))
+        }
+        Command::SetEmail { account, email } => {
+            let (path, body) = (path(&account, "/email"), json!({ "email": email }));
+            let set = operator.call(Method::PUT, &path, Some(&body)).await;
+            set.and_then(|account| show(global, &account))
         }
         Command::RemoveSecondFactor { account } => {
             let path = path(&account, "/second-factor");

@@ -163,7 +163,8 @@ pub(super) struct Console {
     pub(super) docs: Readers,
     /// E-mail addresses of the accounts that may open the operator's page, to read it. An
     /// account that somebody made by accepting an invitation may only once its password was
-    /// set by a mailed link, or by `counterfoil account set-password`.
+    /// set by a mailed link, or by `counterfoil account set-password`, or its address by
+    /// `counterfoil account set-email`.
     pub(super) operators: Vec<String>,
     /// How long a session lasts without a request: a number and `s`, `m`, `h` or `d`.
     pub(super) session: String,

@@ -177,7 +177,7 @@ mod tests {
         let (organization, owner) =
             (OrganizationId::new(now, [1; 10]), AccountId::new(now, [2; 10]));
         index.load_organization(organization, true);
-        index.load_account(owner, None, true);
+        index.load_account(owner, None, true).unwrap();
         index.load_membership(organization, owner, Some(Rank::Administrator)).unwrap();
         let digest = Digest::of(secret);
         let token = Token {

@@ -84,6 +84,17 @@ pub(crate) fn second_factor_removed(to: &Email) -> Letter {
     letter("second_factor_removed", to, "Your second factor was removed".into(), text)
 }
 
+/// That an account is not at this address any more. At which it is now is not told: somebody else
+/// may read what comes here.
+pub(crate) fn address_changed(to: &Email) -> Letter {
+    let text = format!(
+        "The account {to} has another e-mail address now. With this one\n\
+         nobody signs in any more, and no token works beside it.\n\n\
+         If you did not ask for this, tell whoever runs this service.\n"
+    );
+    letter("address_changed", to, "Your e-mail address was changed".into(), text)
+}
+
 const UNEXPECTED: &str =
     "If it was not you, reset the password at once and tell an administrator.\n";
 

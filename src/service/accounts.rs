@@ -145,10 +145,8 @@ impl Service {
             // Otherwise one organization could take an address that is another's person.
             caller.is_operator()?;
         }
-        if let Some(email) = &new.email
-            && self.store.account_by_email(email.clone()).await?.is_some()
-        {
-            return Err(ServiceError::Conflict(format!("there is an account for {email} already")));
+        if let Some(email) = &new.email {
+            self.check_is_free(email).await?;
         }
         if new.kind == AccountKind::Service && new.organization.is_none() {
             return Err(ServiceError::Invalid {
@@ -172,6 +170,14 @@ impl Service {
             self.prepare_account(at, new, organization_name.as_deref()).await?;
         self.commit(caller, at, changes).await?;
         Ok(account)
+    }
+
+    /// Passes where no account has this address.
+    async fn check_is_free(&self, email: &Email) -> Result<(), ServiceError> {
+        if self.store.account_by_email(email.clone()).await?.is_some() {
+            return Err(ServiceError::Conflict(format!("there is an account for {email} already")));
+        }
+        Ok(())
     }
 
     /// A new account in the organization of this name, and the changes that make it.
@@ -348,6 +354,35 @@ impl Service {
         self.commit(caller, clock::now(), [change]).await?;
         self.send_later(account.email.as_ref().map(letters::password_changed));
         Ok(StoredAccount { has_password: true, address_proven: true, ..account })
+    }
+
+    /// Has an account be at another address. From then on it is known by that one alone: who
+    /// signs in, and whatever shows one of its tokens beside the address. Its sessions go on;
+    /// links that were mailed to the address before end.
+    pub(crate) async fn set_email(
+        &self,
+        caller: &Caller,
+        name: &AccountName,
+        email: &Email,
+    ) -> Result<StoredAccount, ServiceError> {
+        caller.is_operator()?;
+        // Whoever asks by the address before finds nobody there once it is done.
+        let id = self.stored_account(name).await?.id;
+        let (account, before) = self
+            .settle(caller, async |_| {
+                let stored = self.stored_account(&AccountName::Id(id)).await?;
+                if stored.email.as_ref() == Some(email) {
+                    return Ok((None, (stored, None)));
+                }
+                self.check_is_free(email).await?;
+                let change = Change::EmailSet { account: id, email: email.clone() };
+                let before = stored.email;
+                let (email, address_proven) = (Some(email.clone()), true);
+                Ok((Some(change), (StoredAccount { email, address_proven, ..stored }, before)))
+            })
+            .await?;
+        self.send_later(before.as_ref().map(letters::address_changed));
+        Ok(account)
     }
 }
 

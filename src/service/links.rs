@@ -141,14 +141,19 @@ impl Service {
         if self.is_set_up().await? {
             return Ok(None);
         }
-        self.keep_link(LinkPurpose::SetUp).await.map(Some)
+        self.keep_link(LinkPurpose::SetUp, None).await
     }
 
-    async fn keep_link(&self, purpose: LinkPurpose) -> Result<Zeroizing<String>, ServiceError> {
+    async fn keep_link(
+        &self,
+        purpose: LinkPurpose,
+        mailed_to: Option<&Email>,
+    ) -> Result<Option<Zeroizing<String>>, ServiceError> {
         let code = new_secret();
         let expires_at = clock::now().plus(WORKS_FOR);
-        self.store.keep_link(StoredLink { digest: Digest::of(&code), purpose, expires_at }).await?;
-        Ok(code)
+        let link = StoredLink { digest: Digest::of(&code), purpose, expires_at };
+        let is_kept = self.store.keep_link(link, mailed_to.cloned()).await?;
+        Ok(is_kept.then_some(code))
     }
 
     async fn is_set_up(&self) -> Result<bool, ServiceError> {
@@ -219,7 +224,8 @@ impl Service {
         let found = self.store.credentials_by_email(email.clone()).await?;
         let person = found.filter(|found| found.kind == AccountKind::Person && !found.is_disabled);
         let Some(person) = person else { return Ok(()) };
-        let code = self.keep_link(LinkPurpose::Reset(person.account)).await?;
+        let purpose = LinkPurpose::Reset(person.account);
+        let Some(code) = self.keep_link(purpose, Some(&email)).await? else { return Ok(()) };
         let link = Zeroizing::new(format!("{public_url}/reset/{}", *code));
         self.send_later(Some(letters::password_reset(&email, &link, WORKS_FOR)));
         Ok(())

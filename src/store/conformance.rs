@@ -113,6 +113,10 @@ fn create_account(n: u8) -> Change {
     }
 }
 
+fn set_email(n: u8, email: &str) -> Change {
+    Change::EmailSet { account: account(n), email: email.parse().unwrap() }
+}
+
 fn join(o: u8, a: u8) -> Change {
     Change::MembershipAdded {
         organization: organization(o),
@@ -513,6 +517,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         o.clone().prop_map(|o| Change::OrganizationClosed { organization: organization(o + 2) }),
         a.clone().prop_map(|a| Change::AccountDisabled { account: account(a) }),
         a.clone().prop_map(|a| Change::AccountEnabled { account: account(a) }),
+        (a.clone(), 0..4u8).prop_map(|(a, n)| set_email(a, &format!("a{n}@example.com"))),
         a.clone().prop_map(|a| Change::PasswordSet {
             account: account(a),
             hash: "h".into(),

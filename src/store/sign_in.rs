@@ -179,8 +179,14 @@ pub(crate) trait SignInStore: Send + Sync + 'static {
     /// an older state.
     async fn end_all_sessions(&self) -> Result<(), StoreError>;
 
-    /// Keeps a link; what was kept for the same purpose is good for nothing any more.
-    async fn keep_link(&self, link: StoredLink) -> Result<(), StoreError>;
+    /// Keeps a link; what was kept for the same purpose is good for nothing any more. Where it
+    /// is said to which address it is `mailed_to`, only if that is still the account's: what
+    /// changes it ends all links, and none may come behind that. Whether it was kept.
+    async fn keep_link(
+        &self,
+        link: StoredLink,
+        mailed_to: Option<Email>,
+    ) -> Result<bool, StoreError>;
     /// The link with this secret, unless it is over at `now`.
     async fn link(&self, digest: Digest, now: Timestamp) -> Result<Option<StoredLink>, StoreError>;
     /// The same, and it is good for nothing any more: of several who ask one gets it.

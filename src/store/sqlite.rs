@@ -71,11 +71,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0010_console.sql"),
     include_str!("../../migrations/sqlite/0011_halves.sql"),
     include_str!("../../migrations/sqlite/0012_addresses.sql"),
+    include_str!("../../migrations/sqlite/0013_email_set.sql"),
 ];
 
 /// The step that came with each version of the list of kinds: it keeps programs out that do not
 /// know them.
-const CAME_WITH_KINDS: [usize; KNOWS as usize] = [12];
+const CAME_WITH_KINDS: [usize; KNOWS as usize] = [12, 13];
 const _: () = assert!(CAME_WITH_KINDS[KNOWS as usize - 1] <= MIGRATIONS.len());
 
 /// A SQLite database in a data directory that this process alone has.

@@ -91,7 +91,7 @@ impl Scene {
         let (organization, owner) =
             (OrganizationId::new(now(), [1; 10]), AccountId::new(now(), [2; 10]));
         index.load_organization(organization, true);
-        index.load_account(owner, Some(EMAIL.parse().unwrap()), true);
+        index.load_account(owner, Some(EMAIL.parse().unwrap()), true).unwrap();
         index.load_membership(organization, owner, Some(Rank::Member)).unwrap();
         let grant = Grant::Scopes(["read".parse().unwrap()].into());
         let mut loaded = Loaded {
@@ -261,7 +261,7 @@ async fn what_keeps_a_right_one_out_is_told() {
     let (organization, owner) =
         (OrganizationId::new(now(), [1; 10]), AccountId::new(now(), [2; 10]));
     index.load_organization(organization, true);
-    index.load_account(owner, None, true);
+    index.load_account(owner, None, true).unwrap();
     index.load_membership(organization, owner, Some(Rank::Member)).unwrap();
     let token = Token {
         id: token(),

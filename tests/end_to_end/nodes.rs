@@ -154,7 +154,8 @@ fn installation(upstream: &Upstream, url: &str) -> Installation {
     let upstream = upstream.url();
     let configuration = format!(
         "[console]\noperators = [\"{ADA}\"]\n[api.orders]\nupstream = \"{upstream}\"\n\
-         [api.bills]\nupstream = \"{upstream}\"\n"
+         [api.bills]\nupstream = \"{upstream}\"\n\
+         [api.facets]\nupstream = \"{upstream}\"\nschemes = [\"basic\"]\n"
     );
     let mut installation = Installation::new(&configuration);
     installation.set("COUNTERFOIL_DATABASE_URL", url);

@@ -232,6 +232,14 @@ fn a_change_counts_from_the_moment_on_that_it_is_answered() {
     cli(&["organization", "add-member", "Other", ADA]);
     cli(&["organization", "close", "Other"]);
     stage.lets_in(1);
+    let new = "countess@example.com";
+    cli(&["account", "set-email", ADA, new]);
+    stage.refuses(ADA, PASSWORD, 7, "wrong_password");
+    assert_eq!(stage.gateway("open", new, PASSWORD, 8).status, 200);
+    assert_eq!(stage.upstream.take_one().identity().account, stage.ada);
+    cli(&["account", "set-email", new, ADA]);
+    stage.refuses(new, PASSWORD, 9, "wrong_password");
+    stage.lets_in(1);
     stage
         .server
         .cli_reading("another sentence", ["account", "set-password", ADA, "--password-file", "-"])

@@ -24,6 +24,8 @@ const BOB: &str = "bob@example.com";
 const CAROL: &str = "carol@example.com";
 /// Whose password is set anew.
 const DORA: &str = "dora@example.com";
+/// Who gets another address.
+const ERIN: &str = "erin@example.com";
 
 fn installation(upstream: &Upstream) -> Installation {
     Installation::new(&format!("[api.orders]\nupstream = \"{}\"\n", upstream.url()))
@@ -46,11 +48,12 @@ struct Tokens {
     changed: Token,
     of_bob: Token,
     of_carol: Token,
+    of_erin: Token,
 }
 
 impl Tokens {
     fn issue(server: &Installation) -> Self {
-        for who in [BOB, CAROL, DORA] {
+        for who in [BOB, CAROL, DORA, ERIN] {
             server.cli(["account", "create", "--email", who]).done();
         }
         let issue = |owner| server.issue_to(owner, "orders", &[]);
@@ -62,12 +65,13 @@ impl Tokens {
             changed: issue(ADA),
             of_bob: issue(BOB),
             of_carol: issue(CAROL),
+            of_erin: issue(ERIN),
         }
     }
 
-    fn all(&self) -> [&Token; 7] {
-        let Self { live, revoked, paused, rotated, changed, of_bob, of_carol } = self;
-        [live, revoked, paused, rotated, changed, of_bob, of_carol]
+    fn all(&self) -> [&Token; 8] {
+        let Self { live, revoked, paused, rotated, changed, of_bob, of_carol, of_erin } = self;
+        [live, revoked, paused, rotated, changed, of_bob, of_carol, of_erin]
     }
 
     /// Takes something away from each but the first, and gives what a restore loses.
@@ -77,6 +81,7 @@ impl Tokens {
             &["token", "pause", &self.paused.id],
             &["token", "rotate", &self.rotated.id],
             &["account", "disable", BOB],
+            &["account", "set-email", ERIN, "erin@example.org"],
             &["organization", "remove-member", &self.live.organization, CAROL],
         ] {
             server.cli(arguments).done();
@@ -99,6 +104,7 @@ impl Tokens {
             (&self.changed.id, "revoked"),
             (&self.of_bob.owner, "disabled"),
             (&self.of_carol.owner, "removed from its organization"),
+            (&self.of_erin.owner, "disabled"),
         ];
         told.map(|(id, done)| (id.clone(), done)).into()
     }
@@ -137,7 +143,7 @@ fn what_was_taken_away_since_is_taken_away_again() {
     let late = tokens.take_away(&server);
     let lost = tokens.live.id.clone();
     let export = export(&server, "export.jsonl");
-    for (token, status) in tokens.all().iter().zip([200, 401, 401, 401, 403, 401, 401]) {
+    for (token, status) in tokens.all().iter().zip([200, 401, 401, 401, 403, 401, 401, 200]) {
         assert_eq!(judge(&server, &token.secret), status, "{}", token.id);
     }
     let why = restore(&server, &copy, &["--accept-resurrection"]).failed(1);
@@ -160,7 +166,7 @@ fn what_was_taken_away_since_is_taken_away_again() {
 
     let outcome = restore(&installation, &copy, &since).done();
     assert_eq!(outcome.out.lines().count(), dry["done"].as_array().unwrap().len());
-    for words in ["Taken away again: 7", "1 token_issued", "before-restore"] {
+    for words in ["Taken away again: 8", "1 token_issued", "before-restore"] {
         assert!(outcome.err.contains(words), "{words}: {}", outcome.err);
     }
     let dora = outcome.out.lines().find(|line| line.contains(DORA)).unwrap();
@@ -172,7 +178,7 @@ fn what_was_taken_away_since_is_taken_away_again() {
     assert_eq!(fs::read(aside.unwrap()).unwrap(), before);
 
     let server = installation.start();
-    for (token, status) in tokens.all().iter().zip([200, 401, 401, 401, 401, 401, 401]) {
+    for (token, status) in tokens.all().iter().zip([200, 401, 401, 401, 401, 401, 401, 401]) {
         assert_eq!(judge(&server, &token.secret), status, "{}", token.id);
     }
     assert_eq!(judge(&server, &late.secret), 401);

@@ -13,7 +13,7 @@ mod space;
 mod table;
 mod terms;
 
-pub(crate) use holders::{Holder, Standing};
+pub(crate) use holders::{Address, Holder, Standing};
 pub(crate) use terms::Terms;
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 };
 use denied::Denied;
 use hash::ByTail;
-use holders::{Registry, RegistryContents};
+use holders::{Addresses, Registry, RegistryContents};
 use locators::Locators;
 use slab::Slab;
 use space::{Free, Space};
@@ -48,6 +48,7 @@ pub struct Index {
     tables: Tables,
     locators: Locators,
     holders: Slab<Holder>,
+    addresses: Addresses,
     terms: Slab<Terms>,
     tokens: AtomicUsize,
     /// Beside all that follows the ledger.
@@ -206,6 +207,16 @@ impl Index {
         holders.map(|holder| (holder, holder.standing())).collect()
     }
 
+    /// The address of this number; none where there is none.
+    pub(crate) fn email(&self, address: Address) -> Option<&Email> {
+        address.of(&self.addresses)
+    }
+
+    /// Whether both are the same, or no address.
+    pub(crate) fn is_one_address(&self, one: Address, other: Address) -> bool {
+        one == other || self.email(one) == self.email(other)
+    }
+
     /// How many tokens it holds, whatever their state.
     pub fn len(&self) -> usize {
         self.tokens.load(Ordering::Acquire)
@@ -231,8 +242,13 @@ impl Index {
     }
 
     /// Takes in an account as the store has it.
-    pub fn load_account(&self, id: AccountId, email: Option<Email>, active: bool) {
-        self.write().registry.add_account(id, email, active);
+    pub fn load_account(
+        &self,
+        id: AccountId,
+        email: Option<Email>,
+        active: bool,
+    ) -> Result<(), OutOfStep> {
+        self.write().registry.add_account(&self.addresses, id, email, active)
     }
 
     /// Takes in a membership as the store has it, once its two ends are there;
@@ -273,7 +289,11 @@ impl Index {
                 writer.registry.close(holders, *organization)?;
             }
             Change::AccountCreated { account, email, .. } => {
-                writer.registry.add_account(*account, email.clone(), true);
+                writer.registry.add_account(&self.addresses, *account, email.clone(), true)?;
+            }
+            Change::EmailSet { account, email } => {
+                let addresses = &self.addresses;
+                writer.registry.set_email(holders, addresses, *account, email.clone())?;
             }
             Change::AccountDisabled { account } => {
                 writer.registry.set_active(holders, *account, false)?;
@@ -385,7 +405,7 @@ impl Index {
             None => "a token of nobody's".to_owned(),
         };
         Contents {
-            registry: writer.registry.contents(&self.holders),
+            registry: writer.registry.contents(&self.holders, &self.addresses),
             tokens: self.len(),
             digests: rows.iter().map(|row| (row.digest, told(row))).collect(),
             ids: rows.iter().map(|row| (row.id, self.row(row.id).map(|r| r.digest))).collect(),
@@ -565,7 +585,7 @@ mod tests {
         let (organization, owner) =
             (OrganizationId::from_bytes([1; 16]), AccountId::from_bytes([2; 16]));
         index.load_organization(organization, true);
-        index.load_account(owner, None, true);
+        index.load_account(owner, None, true).unwrap();
         index.load_membership(organization, owner, Some(Rank::Member)).unwrap();
         let token = TokenId::from_bytes([3; 16]);
         let secret = |n: u32| Digest::of(&n.to_string());

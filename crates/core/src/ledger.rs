@@ -19,7 +19,7 @@ const FORM: u8 = 1;
 /// Which kinds of changes this program can take in: the version of their list. A kind that is
 /// new makes it one more, and so does anything about a kind that earlier programs would read
 /// past: those apply what they can read.
-pub const KNOWS: u32 = 1;
+pub const KNOWS: u32 = 2;
 
 /// Entropy that keeps a commitment from being guessed.
 pub type Salt = [u8; 16];
@@ -402,6 +402,7 @@ mod tests {
                 external_id: None,
             },
             Change::AccountChanged { account, revision: 1, name: name(), external_id: elsewhere() },
+            Change::EmailSet { account, email: "hush@example.com".parse().unwrap() },
             Change::AccountDisabled { account },
             Change::AccountEnabled { account },
             Change::PasswordSet { account, hash: name(), by_mail: false },

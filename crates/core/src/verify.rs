@@ -9,7 +9,7 @@ use crate::{
     api::{Api, Issuers},
     credential::{self, Credential, EmailAndSecret, Headers, Scheme},
     id::{AccountId, OrganizationId, TokenId},
-    index::{Entry, Holder, Index, Standing},
+    index::{Address, Entry, Holder, Index, Standing},
     network::Network,
     refusal::About,
     route::Requirement,
@@ -68,14 +68,16 @@ impl Admitted<'_> {
             Some(Proven::Token { entry, secret, access_token, names_owner }) => Basis::Token {
                 token: entry.id(),
                 secret: *secret,
-                owner: names_owner.then_some(entry.holder().account),
+                owner: names_owner.then_some((entry.holder().account, entry.standing().address())),
                 access_token: access_token
                     .as_ref()
                     .map(|access_token| (access_token.account, access_token.expires_at)),
             },
-            Some(Proven::Password { holder, issuers, .. }) => {
-                Basis::Password { account: holder.account, issuers: *issuers }
-            }
+            Some(Proven::Password { holder, standing, issuers }) => Basis::Password {
+                account: holder.account,
+                address: standing.address(),
+                issuers: *issuers,
+            },
         })
     }
 }
@@ -92,13 +94,14 @@ enum Basis {
     Token {
         token: TokenId,
         secret: Mark,
-        /// Whose it has to be, where the credential said so.
-        owner: Option<AccountId>,
+        /// Whose it has to be, and where they have to be reached, where the credential said so.
+        owner: Option<(AccountId, Address)>,
         /// Whose an access token is, and when it ends.
         access_token: Option<(AccountId, Timestamp)>,
     },
     Password {
         account: AccountId,
+        address: Address,
         issuers: Issuers,
     },
 }
@@ -112,8 +115,14 @@ impl Grounds {
         let refuse = |code| Err(Refusal::new(code));
         let (token, secret, owner, access_token) = match self.0 {
             Basis::Nothing => return Ok(()),
-            Basis::Password { account, issuers } => {
-                return member(&index.find_account(account), issuers).map(|_| ());
+            Basis::Password { account, address, issuers } => {
+                let belongs = index.find_account(account);
+                let has_moved =
+                    |standing: Standing| !index.is_one_address(address, standing.address());
+                if belongs.iter().any(|(_, standing)| has_moved(*standing)) {
+                    return refuse(Code::OwnerMismatch);
+                }
+                return member(&belongs, issuers).map(|_| ());
             }
             Basis::Token { token, secret, owner, access_token } => {
                 (token, secret, owner, access_token)
@@ -130,7 +139,12 @@ impl Grounds {
         }
         let Some(entry) = entry else { return refuse(Code::UnknownToken) };
         accept(index, &entry, now, || match owner {
-            Some(owner) if owner != entry.holder().account => refuse(Code::OwnerMismatch),
+            Some((owner, address))
+                if owner != entry.holder().account
+                    || !index.is_one_address(address, entry.standing().address()) =>
+            {
+                refuse(Code::OwnerMismatch)
+            }
             _ => Ok(()),
         })
         .map_err(|refusal| of(refusal, &entry))
@@ -152,9 +166,9 @@ impl<'a> Identity<'a> {
         self.holder().account
     }
 
-    /// Its address, where it has one.
-    pub fn email(self) -> Option<&'a Email> {
-        self.holder().email.as_ref()
+    /// Its address, where it has one, as `index` knows it, which has judged the request.
+    pub fn email(self, index: &'a Index) -> Option<&'a Email> {
+        index.email(self.standing().address())
     }
 
     /// The organization.
@@ -164,10 +178,7 @@ impl<'a> Identity<'a> {
 
     /// What the account is in the organization.
     pub fn rank(self) -> Option<Rank> {
-        match self.0 {
-            Proven::Token { entry, .. } => entry.standing().rank(),
-            Proven::Password { standing, .. } => standing.rank(),
-        }
+        self.standing().rank()
     }
 
     /// The token's role, where it has one that `api` still knows; an access token has it only
@@ -238,6 +249,13 @@ impl<'a> Identity<'a> {
         match self.0 {
             Proven::Token { entry, .. } => Some(entry),
             Proven::Password { .. } => None,
+        }
+    }
+
+    fn standing(self) -> Standing {
+        match self.0 {
+            Proven::Token { entry, .. } => entry.standing(),
+            Proven::Password { standing, .. } => *standing,
         }
     }
 
@@ -318,7 +336,7 @@ fn verify_password<'i, H>(
     let proven = question.password.filter(|_| may_be_password(api, pair));
     let Some(account) = proven else { return refuse(Code::UnknownToken) };
     let belongs = index.find_account(account);
-    if belongs.iter().any(|(holder, _)| !holder.is_reached_at(pair.email())) {
+    if belongs.iter().any(|(_, standing)| !is_reached_at(index, *standing, pair.email())) {
         return refuse(Code::OwnerMismatch);
     }
     let (holder, standing) = member(&belongs, api.issuers)?;
@@ -400,7 +418,7 @@ fn prove(
     }
     accept(index, entry, now, || match credential {
         Credential::Basic(pair) | Credential::Password(pair)
-            if !entry.holder().is_reached_at(pair.email()) =>
+            if !is_reached_at(index, entry.standing(), pair.email()) =>
         {
             refuse(Code::OwnerMismatch)
         }
@@ -409,6 +427,11 @@ fn prove(
         }
         _ => Ok(()),
     })
+}
+
+/// Whether an account is at this address.
+fn is_reached_at(index: &Index, standing: Standing, email: &str) -> bool {
+    index.email(standing.address()).is_some_and(|own| own.is(email))
 }
 
 /// Why a token is refused that the ledger has not revoked.

@@ -78,6 +78,7 @@ pub(super) enum Operation {
     ChangeAccount(Person),
     SetAccountActive(Person, bool),
     SetPassword(Person),
+    SetEmail(Person),
     CreateOrganization,
     ChangeOrganization(Pick),
     CloseOrganization(Pick),
@@ -196,6 +197,7 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
         2 => pick().prop_map(Operation::ChangeOrganization),
         5 => (person(), any::<bool>()).prop_map(|(who, it)| Operation::SetAccountActive(who, it)),
         2 => person().prop_map(Operation::SetPassword),
+        2 => person().prop_map(Operation::SetEmail),
         1 => Just(Operation::CreateOrganization),
         1 => pick().prop_map(Operation::CloseOrganization),
         5 => (pick(), person(), rank())
@@ -228,7 +230,7 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
 }
 
 /// The kinds of operation, each of which has to have been done and refused.
-pub(super) const KINDS: [&str; 32] = [
+pub(super) const KINDS: [&str; 33] = [
     "initialise",
     "issue_token",
     "issue_token of the management API",
@@ -244,6 +246,7 @@ pub(super) const KINDS: [&str; 32] = [
     "change_account",
     "set_account_active",
     "set_password",
+    "set_email",
     "create_organization",
     "change_organization",
     "close_organization",
@@ -282,6 +285,7 @@ impl Operation {
             Self::ChangeAccount(_) => "change_account",
             Self::SetAccountActive(..) => "set_account_active",
             Self::SetPassword(_) => "set_password",
+            Self::SetEmail(_) => "set_email",
             Self::CreateOrganization => "create_organization",
             Self::ChangeOrganization(_) => "change_organization",
             Self::CloseOrganization(_) => "close_organization",
@@ -424,6 +428,12 @@ impl Operation {
                 let password = "correct horse battery staple".to_owned().into();
                 let person = names.person(*person);
                 told.accounts.push(service.set_password(caller, &person, password).await?);
+            }
+            Self::SetEmail(person) => {
+                let address = format!("{}@example.com", entropy::request_id());
+                let person = names.person(*person);
+                let email = address.parse().unwrap();
+                told.accounts.push(service.set_email(caller, &person, &email).await?);
             }
             Self::CreateOrganization => {
                 told.organizations

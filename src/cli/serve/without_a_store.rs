@@ -212,7 +212,7 @@ fn index() -> Index {
         (GONE, HOME, true, None),
         (OTHER, CLOSED, true, Some(Rank::Member)),
     ] {
-        index.load_account(account(n), None, active);
+        index.load_account(account(n), None, active).unwrap();
         index.load_membership(organization(home), account(n), rank).unwrap();
     }
     for n in 1..=MANAGER {

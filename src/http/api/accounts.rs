@@ -47,7 +47,11 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                 )
                 .needs("accounts:write")
                 .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT])
-                .leads("account", "/id", &["show_account", "change_account", "set_password"]),
+                .leads(
+                    "account",
+                    "/id",
+                    &["show_account", "change_account", "set_password", "set_email"],
+                ),
             create,
         )
         .on(
@@ -84,6 +88,18 @@ pub(super) fn calls() -> Calls<Arc<Service>> {
                 .for_the_operator()
                 .fails(&[StatusCode::CONFLICT]),
             set_password,
+        )
+        .on(
+            calls::put("/v1/accounts/{account}/email", "set_email")
+                .does("Give an account another e-mail address")
+                .about(
+                    "From then on it is known by this one alone: for signing in, and beside its \
+                     tokens where an API takes `basic`. Sessions in the console go on; links that \
+                     were mailed to the address before end.",
+                )
+                .for_the_operator()
+                .fails(&[StatusCode::CONFLICT]),
+            set_email,
         )
         .on(
             calls::delete("/v1/accounts/{account}/second-factor", "remove_second_factor")
@@ -321,6 +337,24 @@ async fn set_password(
     Json(body): Json<PasswordBody>,
 ) -> Result<axum::Json<AccountView>, Problem> {
     let account = service.set_password(&caller, &account, body.password).await?;
+    Ok(axum::Json(AccountView::from(account)))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SetEmail")]
+pub(crate) struct EmailBody {
+    /// No other account has it.
+    email: Email,
+}
+
+async fn set_email(
+    State(service): State<Arc<Service>>,
+    Asking(caller): Asking,
+    Path(account): Path<AccountName>,
+    Json(body): Json<EmailBody>,
+) -> Result<axum::Json<AccountView>, Problem> {
+    let account = service.set_email(&caller, &account, &body.email).await?;
     Ok(axum::Json(AccountView::from(account)))
 }
 

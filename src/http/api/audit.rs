@@ -139,6 +139,7 @@ fn details(change: &Change) -> Value {
             "name": name,
             "external_id": external_id,
         }),
+        Change::EmailSet { email, .. } => json!({"email": email}),
         Change::OrganizationClosed { .. }
         | Change::AccountDisabled { .. }
         | Change::AccountEnabled { .. }

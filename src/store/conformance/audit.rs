@@ -56,6 +56,10 @@ async fn an_organization_reads_its_part_of_the_ledger(kind: Kind) {
     }
     assert_eq!(numbers(Some(1), None, 0, 100).await, [1, 2, 3, 8, 9, 13]);
     assert_eq!(numbers(Some(2), None, 0, 100).await, [4, 5, 7, 12, 14]);
+    // By which address its member is known is its matter, too.
+    house.made(set_email(1, "b1@example.com")).await; // 15
+    assert_eq!(numbers(Some(1), None, 9, 100).await, [13, 15]);
+    assert_eq!(numbers(Some(2), None, 9, 100).await, [12, 14]);
 }
 
 async fn what_could_not_be_read_again_is_refused_alone(kind: Kind) {

@@ -52,7 +52,8 @@ async fn a_link_is_used_up_with_what_it_is_good_for(kind: Kind) {
     let house = House::with_member(kind).await;
     let keep = async |n: u8, expires_at| {
         let purpose = LinkPurpose::Reset(account(1));
-        house.store.keep_link(StoredLink { digest: digest(n, 9), purpose, expires_at }).await
+        let link = StoredLink { digest: digest(n, 9), purpose, expires_at };
+        house.store.keep_link(link, None).await
     };
     let twin = house.twin().await;
     let link = |n: u8| Ground::Link(digest(n, 9));

@@ -170,7 +170,7 @@ async fn what_is_over_is_forgotten_bit_by_bit(kind: Kind) {
     for n in 1..=5 {
         assert!(house.begins(session(n, 1)).await);
     }
-    house.store.keep_link(link(1, LinkPurpose::SetUp)).await.unwrap();
+    house.store.keep_link(link(1, LinkPurpose::SetUp), None).await.unwrap();
     for more in [true, true, false] {
         assert_eq!(house.store.forget_sessions(at(2004), 2).await.unwrap(), more);
     }
@@ -189,7 +189,7 @@ async fn a_link_works_once(kind: Kind) {
     let links =
         [link(1, LinkPurpose::SetUp), link(2, reset(account(1))), link(3, reset(account(3)))];
     for link in links {
-        house.store.keep_link(link).await.unwrap();
+        house.store.keep_link(link, None).await.unwrap();
     }
     let find = async |n| house.store.link(digest(n, 101), at(2000)).await.unwrap();
     for (n, link) in (1..).zip(links) {
@@ -198,7 +198,7 @@ async fn a_link_works_once(kind: Kind) {
     // A new one takes the place of those for the same account alone.
     let again = [link(4, LinkPurpose::SetUp), link(5, reset(account(1)))];
     for link in again {
-        house.store.keep_link(link).await.unwrap();
+        house.store.keep_link(link, None).await.unwrap();
     }
     for (n, found) in (1..).zip([None, None, Some(links[2]), Some(again[0]), Some(again[1])]) {
         assert_eq!(find(n).await, found, "{n}");
@@ -306,6 +306,89 @@ async fn who_signs_in_is_found_with_what_proves_it(kind: Kind) {
     assert!(house.store.credentials(self::account(9)).await.unwrap().is_none());
 }
 
+async fn an_account_is_found_by_the_address_that_it_has_now(kind: Kind) {
+    let house = House::with_member(kind).await;
+    house.made(create_account(2)).await;
+    house.made(create_account(3)).await;
+    let hash = "$argon2id$".into();
+    house.made(Change::PasswordSet { account: account(1), hash, by_mail: false }).await;
+    assert!(house.begins(session(1, 1)).await);
+    let reset = |n, a| link(n, LinkPurpose::Reset(account(a)));
+    for kept in [reset(1, 1), reset(3, 3)] {
+        house.store.keep_link(kept, None).await.unwrap();
+    }
+    let by_email = async |email: &str| {
+        let found = house.store.account_by_email(email.parse().unwrap()).await.unwrap();
+        let proves = house.store.credentials_by_email(email.parse().unwrap()).await.unwrap();
+        assert_eq!(found.as_ref().map(|found| found.id), proves.map(|found| found.account));
+        found.map(|found| found.id)
+    };
+    let before = house.store.credentials(account(1)).await.unwrap();
+    house.made(set_email(1, "countess@example.com")).await;
+    assert_eq!(by_email("a1@example.com").await, None);
+    assert_eq!(by_email("countess@example.com").await, Some(account(1)));
+    // Nothing else is another, but for links, which were mailed to where it is no more.
+    assert!(house.store.credentials(account(1)).await.unwrap() == before);
+    assert_eq!(house.session(1).await, Some(session(1, 1)));
+    let find = async |n| house.store.link(digest(n, 101), at(2000)).await.unwrap();
+    assert_eq!((find(1).await, find(3).await), (None, Some(reset(3, 3))));
+    // It is so already, it is somebody's, there is no such account.
+    house.refused(set_email(1, "countess@example.com")).await;
+    house.refused(set_email(1, "a3@example.com")).await;
+    house.refused(set_email(9, "a9@example.com")).await;
+    assert_eq!(by_email("a3@example.com").await, Some(account(3)));
+    // What one has left another may have; and whoever has none gets one.
+    house.made(set_email(3, "a1@example.com")).await;
+    house.made(set_email(2, "a3@example.com")).await;
+    assert_eq!(by_email("a1@example.com").await, Some(account(3)));
+    assert_eq!(by_email("a3@example.com").await, Some(account(2)));
+    house.is_sound().await;
+}
+
+async fn no_link_is_kept_for_an_address_that_is_an_accounts_no_more(kind: Kind) {
+    let house = House::with_member(kind).await;
+    let reset = link(1, LinkPurpose::Reset(account(1)));
+    let email = |n: usize| format!("a{n}@example.com").parse().unwrap();
+    let keep = async |to: usize| house.store.keep_link(reset, Some(email(to))).await.unwrap();
+    let find = async || house.store.link(digest(1, 101), at(2000)).await.unwrap();
+    assert!(!keep(2).await);
+    assert_eq!(find().await, None);
+    assert!(keep(1).await);
+    assert_eq!(find().await, Some(reset));
+    // Side by side with the change: it ends with it, or is not kept.
+    let twin = house.twin().await;
+    for n in 1..16 {
+        let changes = vec![(set_email(1, &format!("a{}@example.com", n + 1)), [7; 16])];
+        let (at, actor) = (at(1000), Actor::Operator);
+        let order = Order { at, actor, standing: None, grounds: Vec::new(), changes, once: None };
+        let (made, _) = tokio::join!(twin.commit(order), keep(n));
+        made.unwrap();
+        assert_eq!(find().await, None);
+    }
+    house.is_sound().await;
+}
+
+async fn of_two_who_want_one_address_one_has_it(kind: Kind) {
+    let house = House::with_member(kind).await;
+    house.made(create_account(3)).await;
+    let twin = house.twin().await;
+    for n in 0..8 {
+        let order = |account| Order {
+            at: at(1000),
+            actor: Actor::Operator,
+            standing: None,
+            grounds: Vec::new(),
+            changes: vec![(set_email(account, &format!("wanted-{n}@example.com")), [7; 16])],
+            once: None,
+        };
+        let made = tokio::join!(house.store.commit(order(1)), twin.commit(order(3)));
+        let lost = |made: &Result<_, _>| matches!(made, Err(StoreError::Conflict));
+        assert!(lost(&made.0) != lost(&made.1), "{made:?}");
+        assert!(made.0.is_ok() != made.1.is_ok(), "{made:?}");
+    }
+    house.is_sound().await;
+}
+
 async fn an_account_chooses_among_its_open_organizations(kind: Kind) {
     let house = House::with_member(kind).await;
     for n in [3, 2, 4, 5] {
@@ -359,6 +442,11 @@ async fn an_address_is_proven_by_the_operator_or_by_mail(kind: Kind) {
     // It does not go away.
     make(session(5), set(5, false)).await;
     assert_eq!(proven().await, [true, false, false, true, true]);
+    // Another address is another matter.
+    make(session(1), set_email(1, "b1@example.com")).await;
+    make(Actor::Operator, set_email(2, "b2@example.com")).await;
+    make(Actor::Operator, set_email(3, "b3@example.com")).await;
+    assert_eq!(proven().await, [false, true, true, true, true]);
     house.is_sound().await;
 }
 
@@ -402,7 +490,7 @@ async fn all_sessions_and_links_can_be_ended(kind: Kind) {
         purpose: LinkPurpose::Reset(account(1)),
         expires_at: at(9000),
     };
-    house.store.keep_link(link).await.unwrap();
+    house.store.keep_link(link, None).await.unwrap();
     let head = house.replica.head();
     house.store.end_all_sessions().await.unwrap();
     for n in 1..=3 {
@@ -446,6 +534,9 @@ on_every_store!(
     a_second_factor_is_not_taken_away_by_another_that_nobody_has_used,
     of_a_second_factor_everything_is_used_once,
     who_signs_in_is_found_with_what_proves_it,
+    an_account_is_found_by_the_address_that_it_has_now,
+    no_link_is_kept_for_an_address_that_is_an_accounts_no_more,
+    of_two_who_want_one_address_one_has_it,
     an_account_chooses_among_its_open_organizations,
     an_address_is_proven_by_the_operator_or_by_mail,
     an_account_has_so_many_sessions_at_most,

@@ -104,6 +104,7 @@ pub(super) fn statements(
             )
         }
         Change::AccountChanged { .. }
+        | Change::EmailSet { .. }
         | Change::AccountDisabled { .. }
         | Change::AccountEnabled { .. }
         | Change::PasswordSet { .. }
@@ -133,6 +134,15 @@ fn of_account(at: i64, by_operator: bool, change: &Change) -> Vec<Statement> {
                 to_sql(*revision),
             ],
         )],
+        // Links were mailed to the address before, and whoever reads that is somebody else.
+        Change::EmailSet { account, email } => vec![
+            ending_links(*account),
+            Statement::one(
+                "UPDATE account SET email = $2, address_proven = $3
+                 WHERE id = $1 AND email IS DISTINCT FROM $2",
+                given![bytes(account.as_bytes()), email.as_str().to_owned(), by_operator],
+            ),
+        ],
         // Who is enabled again signs in again.
         Change::AccountDisabled { account } => ending_sessions(
             *account,
@@ -174,13 +184,15 @@ fn of_account(at: i64, by_operator: bool, change: &Change) -> Vec<Statement> {
 
 /// A change with which all sessions of an account end, and the links that reset its password.
 fn ending_sessions(account: AccountId, change: Statement) -> Vec<Statement> {
-    let delete =
-        |sql: &'static str| Statement::of(Rows::Any, sql, given![bytes(account.as_bytes())]);
-    vec![
-        delete("DELETE FROM link WHERE account = $1"),
-        delete("DELETE FROM session WHERE account = $1"),
-        change,
-    ]
+    let sql = "DELETE FROM session WHERE account = $1";
+    let sessions = Statement::of(Rows::Any, sql, given![bytes(account.as_bytes())]);
+    vec![ending_links(account), sessions, change]
+}
+
+/// Ends the links that reset an account's password.
+fn ending_links(account: AccountId) -> Statement {
+    let sql = "DELETE FROM link WHERE account = $1";
+    Statement::of(Rows::Any, sql, given![bytes(account.as_bytes())])
 }
 
 fn of_membership(at: i64, change: &Change) -> Vec<Statement> {

@@ -57,7 +57,7 @@ pub(super) async fn load(
         let email = email.map(Email::try_from).transpose();
         let email = email.map_err(|_| Error::Unreadable("account.email"))?;
         let id = AccountId::from_bytes(bytes_at(&row, 0, "account.id")?);
-        index.load_account(id, email, at(&row, 2)?);
+        index.load_account(id, email, at(&row, 2)?)?;
     }
     let memberships = "SELECT organization, account, rank, ended_at IS NULL FROM membership";
     let mut rows = Rows::of(&snapshot, memberships).await?;

@@ -77,6 +77,7 @@ impl Locks {
                 self.organizations.change(*organization.as_bytes());
             }
             Change::AccountChanged { account, .. }
+            | Change::EmailSet { account, .. }
             | Change::AccountDisabled { account }
             | Change::AccountEnabled { account }
             | Change::PasswordSet { account, .. }
@@ -84,8 +85,13 @@ impl Locks {
             | Change::SecondFactorRemoved { account } => {
                 self.accounts.change(*account.as_bytes());
             }
-            Change::MembershipAdded { organization, account, .. }
-            | Change::MembershipRankChanged { organization, account, .. }
+            Change::MembershipAdded { organization, account, .. } => {
+                self.organizations.rest_on(*organization.as_bytes());
+                // What refers to it locks it, too, and would do so in an order of its own.
+                self.accounts.rest_on(*account.as_bytes());
+                self.memberships.change((*organization.as_bytes(), *account.as_bytes()));
+            }
+            Change::MembershipRankChanged { organization, account, .. }
             | Change::MembershipEnded { organization, account } => {
                 self.organizations.rest_on(*organization.as_bytes());
                 self.memberships.change((*organization.as_bytes(), *account.as_bytes()));
@@ -134,7 +140,8 @@ impl Locks {
             &mut statements,
             &self.accounts,
             "SELECT FROM account WHERE id = ANY ($1) ORDER BY id FOR SHARE",
-            "SELECT FROM account WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+            // An address is a key: whoever changes one needs this much, and asks for it at once.
+            "SELECT FROM account WHERE id = ANY ($1) ORDER BY id FOR UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
         );
         lock(

@@ -18,11 +18,12 @@ const STEPS: &str = "CREATE TABLE IF NOT EXISTS schema_step
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_begin.sql"),
     include_str!("../../../migrations/postgres/0002_nodes_for_people.sql"),
+    include_str!("../../../migrations/postgres/0003_email_set.sql"),
 ];
 
 /// The step that came with each version of the list of kinds: a program that does not know a
 /// kind must not load what has come of it, and it is the step that keeps it out.
-const CAME_WITH_KINDS: [usize; KNOWS as usize] = [1];
+const CAME_WITH_KINDS: [usize; KNOWS as usize] = [1, 3];
 const _: () = assert!(CAME_WITH_KINDS[KNOWS as usize - 1] <= MIGRATIONS.len());
 
 /// How often a step is tried, where somebody holds a lock: each time it waits for a second, in

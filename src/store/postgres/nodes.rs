@@ -154,7 +154,7 @@ struct PgLine {
 impl PgLine {
     async fn open(alone: &Alone, heard: Option<Heard>) -> Result<Self, Error> {
         let (client, mut connection) = alone.connect().await?;
-        let hears = heard.is_some();
+        let listens = heard.is_some();
         let speaking = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
             {
@@ -169,7 +169,7 @@ impl PgLine {
             client.prepare(ACKNOWLEDGE),
             client.prepare(ALL_ROWS),
         )?;
-        if hears {
+        if listens {
             client.batch_execute(LISTEN).await?;
         }
         Ok(Self { client, _speaking: speaking, behind, acknowledge, all_rows })

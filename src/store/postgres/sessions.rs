@@ -251,11 +251,23 @@ pub(super) fn row(row: &Row) -> Result<StoredSession, Error> {
     })
 }
 
-/// One statement, so that of two who ask at once for the same the later one's link is left.
-pub(super) async fn keep_link(client: &impl GenericClient, link: &StoredLink) -> Result<(), Error> {
+pub(super) async fn keep_link(
+    transaction: &Transaction<'_>,
+    link: &StoredLink,
+    mailed_to: Option<&Email>,
+) -> Result<bool, Error> {
     let (kind, account) = purpose_name(link.purpose);
+    if let Some(email) = mailed_to {
+        let account = account.as_ref().map(|id| id.as_bytes().as_slice());
+        // Whoever has changed the address had it locked, and this sees what they have made.
+        let sql = "SELECT FROM account WHERE id = $1 AND email = $2 FOR SHARE";
+        if one(transaction, sql, &[&account, &email.as_str()], |_| Ok(())).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    // One statement, so that of two who ask at once for the same the later one's link is left.
     run(
-        client,
+        transaction,
         "INSERT INTO link (digest, kind, account, expires_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (kind, coalesce(account, ''))
          DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at",
@@ -266,8 +278,8 @@ pub(super) async fn keep_link(client: &impl GenericClient, link: &StoredLink) ->
             &link.expires_at.as_millis(),
         ],
     )
-    .await
-    .map(drop)
+    .await?;
+    Ok(true)
 }
 
 pub(super) async fn link(

@@ -148,9 +148,17 @@ impl SignInStore for Postgres {
         .await
     }
 
-    async fn keep_link(&self, link: StoredLink) -> Result<(), StoreError> {
-        self.ask(move |client| Box::pin(async move { sessions::keep_link(client, &link).await }))
-            .await
+    async fn keep_link(
+        &self,
+        link: StoredLink,
+        mailed_to: Option<Email>,
+    ) -> Result<bool, StoreError> {
+        self.together(move |transaction| {
+            Box::pin(
+                async move { sessions::keep_link(transaction, &link, mailed_to.as_ref()).await },
+            )
+        })
+        .await
     }
 
     async fn link(&self, digest: Digest, now: Timestamp) -> Result<Option<StoredLink>, StoreError> {

@@ -3,12 +3,16 @@
 mod nodes;
 
 use super::{OpenError, Postgres, Settings, TlsMode};
-use crate::store::{Nodes, Order, Store as _, StoreError};
+use crate::store::{
+    LinkPurpose, Nodes, Order, SignInStore as _, Store as _, StoreError, StoredLink,
+};
 use counterfoil_core::{
     Timestamp,
-    id::OrganizationId,
+    account::AccountKind,
+    id::{AccountId, OrganizationId},
     index::Index,
     ledger::{Actor, Change},
+    token::Digest,
 };
 use counterfoil_support::postgres::Postgres as Cluster;
 use std::{sync::Arc, time::Duration};
@@ -136,10 +140,32 @@ async fn tls_is_required_and_verified() {
     }
 }
 
-fn order(n: u8) -> Order {
+const ACCOUNT: AccountId = AccountId::from_bytes([1; 16]);
+
+fn create_account() -> Order {
+    let change = Change::AccountCreated {
+        account: ACCOUNT,
+        account_kind: AccountKind::Person,
+        email: Some("ada@example.com".parse().unwrap()),
+        name: "Ada".into(),
+        external_id: None,
+    };
+    order(1, change)
+}
+
+/// Of a kind that every node knows.
+fn create(n: u8) -> Order {
     let organization = OrganizationId::new(Timestamp::from_millis(1), [n; 10]);
-    let change =
-        Change::OrganizationCreated { organization, name: n.to_string(), external_id: None };
+    order(n, Change::OrganizationCreated { organization, name: n.to_string(), external_id: None })
+}
+
+/// Of one that came later.
+fn set_email(n: u8) -> Order {
+    let email = format!("a{n}@example.com").parse().unwrap();
+    order(n, Change::EmailSet { account: ACCOUNT, email })
+}
+
+fn order(n: u8, change: Change) -> Order {
     let (at, actor) = (Timestamp::from_millis(1), Actor::Operator);
     Order {
         at,
@@ -151,33 +177,68 @@ fn order(n: u8) -> Order {
     }
 }
 
-/// In tests every kind there is stands for one that is new.
 #[tokio::test]
 async fn a_new_kind_is_written_once_all_nodes_know_it() {
     let cluster = Cluster::start();
     let database = cluster.create_database();
     let store = Postgres::open(&settings(&cluster, &database, cluster.user())).await.unwrap();
-    store.commit(order(1)).await.unwrap();
+    store.commit(create_account()).await.unwrap();
     let node = |id: u8, knows: u8| {
         let values = format!("('\\x{id:032x}', 1, 0, 0, {knows}, 'node-{id}')");
         cluster.run(&database, &format!("INSERT INTO node VALUES {values}"));
     };
-    node(1, 1);
+    node(1, 2);
     node(2, 7);
-    store.commit(order(2)).await.unwrap();
-    node(3, 0);
-    // One alone, and several in one group.
-    let refused = store.commit(order(3)).await;
+    store.commit(set_email(2)).await.unwrap();
+    node(3, 1);
+    // One alone, and several in one group; what all of them know is made.
+    let refused = store.commit(set_email(3)).await;
     assert!(matches!(refused, Err(StoreError::OlderNodes)), "{refused:?}");
-    let all = futures_util::future::join_all((3..9).map(|n| store.commit(order(n)))).await;
-    for refused in all {
-        assert!(matches!(refused, Err(StoreError::OlderNodes)), "{refused:?}");
+    let several = (3..9).map(|n| if n == 6 { create(n) } else { set_email(n) });
+    let all = futures_util::future::join_all(several.map(|order| store.commit(order))).await;
+    for (n, made) in (3..9).zip(all) {
+        match made {
+            Ok(_) => assert_eq!(n, 6),
+            refused => assert!(matches!(refused, Err(StoreError::OlderNodes)), "{n}: {refused:?}"),
+        }
     }
-    let written = || cluster.run(&database, "SELECT count(*), max(head.number) FROM ledger, head");
-    assert_eq!(written(), "2|2");
-    cluster.run(&database, "DELETE FROM node WHERE knows = 0");
-    store.commit(order(3)).await.unwrap();
-    assert_eq!(written(), "3|3");
+    let written = || {
+        let sql = "SELECT count(*), max(head.number), max(email) FROM ledger, head, account";
+        cluster.run(&database, sql)
+    };
+    assert_eq!(written(), "3|3|a2@example.com");
+    cluster.run(&database, "DELETE FROM node WHERE knows = 1");
+    store.commit(set_email(3)).await.unwrap();
+    assert_eq!(written(), "4|4|a3@example.com");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_waits_for_whoever_is_changing_the_address_that_it_is_mailed_to() {
+    let cluster = Cluster::start();
+    let database = cluster.create_database();
+    let opened = Postgres::open(&settings(&cluster, &database, cluster.user())).await;
+    let store = Arc::new(opened.unwrap());
+    store.commit(create_account()).await.unwrap();
+    let mut holder = store.client().await.unwrap();
+    let changing = holder.transaction().await.unwrap();
+    let change = "SET LOCAL idle_in_transaction_session_timeout = 0;
+        SELECT FROM account FOR UPDATE; DELETE FROM link;
+        UPDATE account SET email = 'countess@example.com'";
+    changing.batch_execute(change).await.unwrap();
+    let keeping = tokio::spawn({
+        let store = store.clone();
+        let (purpose, expires_at) = (LinkPurpose::Reset(ACCOUNT), Timestamp::MAX);
+        let link = StoredLink { digest: Digest::of("link"), purpose, expires_at };
+        async move { store.keep_link(link, Some("ada@example.com".parse().unwrap())).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    while !keeping.is_finished() && cluster.run(&database, waiting) == "0" {
+        tokio::task::yield_now().await;
+    }
+    changing.commit().await.unwrap();
+    assert!(!keeping.await.unwrap().unwrap());
+    assert_eq!(cluster.run(&database, "SELECT count(*) FROM link"), "0");
     store.close().await;
 }
 

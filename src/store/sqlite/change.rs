@@ -79,6 +79,16 @@ pub(super) fn apply(
              WHERE id = ?1 AND revision = ?4 - 1",
             params![account.as_bytes(), name, external_id, to_sql(*revision)],
         ),
+        Change::EmailSet { account, email } => {
+            // They were mailed to the address before, and whoever reads that is somebody else.
+            sessions::end_links(connection, *account)?;
+            run(
+                connection,
+                "UPDATE account SET email = ?2, address_proven = ?3
+                 WHERE id = ?1 AND email IS NOT ?2",
+                params![account.as_bytes(), email.as_str(), by_operator],
+            )
+        }
         Change::AccountDisabled { account } => {
             // Who is enabled again signs in again.
             sessions::end_all(connection, *account, None)?;

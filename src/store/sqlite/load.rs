@@ -42,8 +42,8 @@ pub(super) fn load(
         Ok(())
     })?;
     each(&snapshot, "SELECT id, email, disabled_at IS NULL FROM account", |row| {
-        index.load_account(AccountId::from_bytes(row.get(0)?), parse_email(row, 1)?, row.get(2)?);
-        Ok(())
+        let id = AccountId::from_bytes(row.get(0)?);
+        index.load_account(id, parse_email(row, 1)?, row.get(2)?).map_err(out_of_step)
     })?;
     each(
         &snapshot,

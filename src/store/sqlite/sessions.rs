@@ -188,13 +188,19 @@ pub(super) fn end_all(
     account: AccountId,
     kept: Option<SessionId>,
 ) -> Result<u64, Error> {
-    run(connection, "DELETE FROM link WHERE account = ?", params![account.as_bytes()])?;
+    end_links(connection, account)?;
     let ended = run(
         connection,
         "DELETE FROM session WHERE account = ? AND id IS NOT ?",
         params![account.as_bytes(), kept.map(|id| *id.as_bytes())],
     )?;
     Ok(ended as u64)
+}
+
+/// Ends the links that reset an account's password.
+pub(super) fn end_links(connection: &Connection, account: AccountId) -> Result<(), Error> {
+    let sql = "DELETE FROM link WHERE account = ?";
+    run(connection, sql, params![account.as_bytes()]).map(drop)
 }
 
 /// Every session and every link.
@@ -230,16 +236,26 @@ pub(super) fn row(row: &Row<'_>) -> Result<StoredSession, Error> {
     })
 }
 
-pub(super) fn keep_link(connection: &Connection, link: &StoredLink) -> Result<(), Error> {
+pub(super) fn keep_link(
+    connection: &Connection,
+    link: &StoredLink,
+    mailed_to: Option<&Email>,
+) -> Result<bool, Error> {
     let (kind, account) = purpose_name(link.purpose);
     let account = account.map(|id| *id.as_bytes());
+    if let Some(email) = mailed_to {
+        let sql = "SELECT id FROM account WHERE id = ? AND email = ?";
+        if one(connection, sql, params![account, email.as_str()], |_| Ok(()))?.is_none() {
+            return Ok(false);
+        }
+    }
     run(connection, "DELETE FROM link WHERE kind = ? AND account IS ?", params![kind, account])?;
     run(
         connection,
         "INSERT INTO link (digest, kind, account, expires_at) VALUES (?, ?, ?, ?)",
         params![link.digest.as_bytes(), kind, account, link.expires_at.as_millis()],
-    )
-    .map(drop)
+    )?;
+    Ok(true)
 }
 
 pub(super) fn link(

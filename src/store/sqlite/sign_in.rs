@@ -120,8 +120,13 @@ impl SignInStore for Sqlite {
         self.beside(|connection| connection.execute_batch(sessions::END_EVERYBODYS)).await
     }
 
-    async fn keep_link(&self, link: StoredLink) -> Result<(), StoreError> {
-        self.beside(move |connection| sessions::keep_link(connection, &link)).await
+    async fn keep_link(
+        &self,
+        link: StoredLink,
+        mailed_to: Option<Email>,
+    ) -> Result<bool, StoreError> {
+        self.beside(move |connection| sessions::keep_link(connection, &link, mailed_to.as_ref()))
+            .await
     }
 
     async fn link(&self, digest: Digest, now: Timestamp) -> Result<Option<StoredLink>, StoreError> {

@@ -134,6 +134,52 @@ fn disable_and_enable() {
 }
 
 #[test]
+fn set_email_has_an_account_known_by_another_address() {
+    both_ways(|installation| {
+        const NEW: &str = "countess@example.com";
+        installation.cli(["account", "create", "--email", "bob@example.com"]).done();
+        let before = installation.cli(["account", "show", ADA, "--json"]).done().json();
+        let (id, entries) = (before["id"].as_str().unwrap(), || {
+            let verified = installation.cli(["ledger", "verify", "--json"]).done().json();
+            verified["entries"].as_u64().unwrap()
+        });
+        let expected = {
+            let mut expected = before.clone();
+            expected["email"] = json!(NEW);
+            expected
+        };
+        let at_first = entries();
+        for (account, email, code, error) in [
+            (ADA, "bob@example.com", 1, "there is an account for bob@example.com already"),
+            (ADA, "BOB@Example.com", 1, "there is an account for bob@example.com already"),
+            (ADA, "ada", 2, "email: expected an e-mail address"),
+            (ADA, "", 2, "email: expected an e-mail address"),
+            ("eve@example.com", NEW, 1, "there is no account eve@example.com"),
+        ] {
+            let said = installation.cli(["account", "set-email", account, email]).failed(code);
+            assert!(said.starts_with(&format!("counterfoil: {error}")), "{said}");
+        }
+        installation.cli(["account", "set-email", ADA]).failed(2);
+        assert_eq!(entries(), at_first);
+        let set = ["account", "set-email", ADA, "Countess@Example.com", "--json"];
+        assert_eq!(installation.cli(set).done().json(), expected);
+        assert_eq!(installation.cli(["account", "show", id, "--json"]).done().json(), expected);
+        installation.cli(["account", "show", ADA]).failed(1);
+        installation.cli(set).failed(1);
+        // It is so already: nothing is changed.
+        let again = ["account", "set-email", id, NEW, "--json"];
+        assert_eq!(installation.cli(again).done().json(), expected);
+        assert_eq!(entries(), at_first + 1);
+        // A program may have one, or get one.
+        let create = ["account", "create", "--service", "--name", "nightly", "--quiet"];
+        let nightly = installation.cli(create).done().out;
+        let set = ["account", "set-email", nightly.trim(), "nightly@example.com", "--json"];
+        assert_eq!(installation.cli(set).done().json()["email"], "nightly@example.com");
+        assert_eq!(installation.cli(set).done().json()["kind"], "service");
+    });
+}
+
+#[test]
 fn set_password_reads_a_file_or_standard_input() {
     both_ways(|installation| {
         let file = installation.home().join("password");

@@ -78,6 +78,34 @@ fn the_newest_link_works_and_none_after_another_change() {
 }
 
 #[test]
+fn what_was_mailed_to_the_address_before_leads_nowhere() {
+    const NEW: &str = "countess@example.com";
+    let (server, mail) = start_with_mail();
+    let old = link(&server, &mail, ADA);
+    let bobs = link(&server, &mail, BOB);
+    server.cli(["account", "set-email", ADA, NEW]).done();
+    // Whoever reads the mail there is told that, and not where the account is now.
+    let letter = mail.next();
+    assert_eq!(letter.to, [ADA]);
+    assert!(letter.text.contains("has another e-mail address now"), "{}", letter.text);
+    assert!(!letter.text.contains("countess"), "{}", letter.text);
+    let browser = Visitor::stranger(server.main);
+    says(&browser.get(&old), 404, "This link does not work");
+    says(&browser.post(&old, &[("password", OTHER)]), 404, "This link does not work");
+    says(&browser.get(&bobs), 200, BOB);
+    // Nobody is written to there any more; the next letter is for the new address.
+    says(&browser.post("/forgotten", &[("email", ADA)]), 200, "a link is on its way");
+    let new = link(&server, &mail, NEW);
+    goes_to(&browser.post(&new, &[("password", OTHER)]), "/tokens");
+    assert_eq!(mail.next().to, [NEW]);
+    // What is so already is told nobody.
+    server.cli(["account", "set-email", NEW, NEW]).done();
+    let installation = server.stop();
+    assert_eq!(mail.taken(), 5);
+    drop(installation);
+}
+
+#[test]
 fn whoever_asks_learns_nothing() {
     let (server, mail) = start_with_mail();
     let dan = "dan@example.com";

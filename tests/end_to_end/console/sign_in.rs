@@ -209,6 +209,29 @@ fn a_session_ends_with_what_it_rests_on() {
 }
 
 #[test]
+fn another_address_leads_in_and_the_one_before_to_nobody() {
+    const NEW: &str = "countess@example.com";
+    let server = start_with(&format!("[console]\noperators = [\"{ADA}\"]"));
+    let ada = sign_in(&server, ADA, PASSWORD);
+    assert_eq!(ada.get("/operator").status, 200);
+    server.cli(["account", "set-email", ADA, NEW]).done();
+    // Who is in stays in, as the same person, whom the configuration does not name any more.
+    says(&ada.get("/account"), 200, NEW);
+    assert_eq!(ada.get("/operator").status, 404);
+    let refused = Visitor::stranger(server.main).tries(ADA, PASSWORD);
+    says(&refused, 422, WRONG);
+    let nobody = Visitor::stranger(server.main).tries("eve@example.com", PASSWORD);
+    assert_eq!(face(&refused, ADA), face(&nobody, "eve@example.com"));
+    let again = sign_in(&server, NEW, PASSWORD);
+    says(&again.get("/portal/audit"), 200, "E-mail address changed");
+    let other = "wholly unlike the first";
+    let change = [("current", PASSWORD), ("password", other)];
+    goes_to(&again.post("/account/password", &change), "/account?done=password&ended=1");
+    sign_in(&server, NEW, other);
+    server.cli(["ledger", "verify"]).done();
+}
+
+#[test]
 fn sessions_survive_a_restart() {
     let server = start();
     let secret = sign_in(&server, ADA, PASSWORD).secret().unwrap();

@@ -127,6 +127,35 @@ fn the_token_has_to_be_that_accounts() {
 }
 
 #[test]
+fn it_is_the_address_that_the_account_has_now() {
+    const NEW: &str = "countess@example.com";
+    let stage = Stage::set();
+    let first = CONTRACT.issue(&stage);
+    stage.server.cli(["account", "set-email", ADA, "Countess@Example.com"]).done();
+    let second = stage.server.issue_to(NEW, "facets", &[]);
+    for token in [&first, &second] {
+        assert_eq!(token.owner, first.owner);
+        CONTRACT.says_invalid(&stage.refused(CONTRACT.path, user(ADA, token)));
+        for email in [NEW, "COUNTESS@example.com"] {
+            let received = stage.admitted(CONTRACT.path, user(email, token));
+            assert_eq!(received.identity(), plain_identity(token));
+        }
+    }
+    // What it has left is another's to have, and opens nothing of the first one's.
+    stage.server.cli(["account", "create", "--email", ADA]).done();
+    let other = stage.server.issue_to(ADA, "facets", &[]);
+    assert_ne!(other.owner, first.owner);
+    CONTRACT.opens(&stage, &other);
+    CONTRACT.says_invalid(&stage.refused(CONTRACT.path, user(ADA, &first)));
+    // Nor does it need more than a start to know all of that.
+    let Stage { server, upstream } = stage;
+    let stage = Stage { server: server.stop().start(), upstream };
+    stage.admitted(CONTRACT.path, user(NEW, &first));
+    CONTRACT.says_invalid(&stage.refused(CONTRACT.path, user(ADA, &first)));
+    stage.server.cli(["ledger", "verify"]).done();
+}
+
+#[test]
 fn it_is_split_at_the_first_colon() {
     let stage = Stage::set();
     let token = CONTRACT.issue(&stage);

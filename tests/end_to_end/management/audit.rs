@@ -104,6 +104,25 @@ fn members_and_tokens_without_the_scope_see_nothing() {
 }
 
 #[test]
+fn another_address_is_told_to_whom_the_account_belongs() {
+    let stage = Stage::set();
+    let email = "robert@example.com";
+    stage.server.cli(["account", "set-email", BOB, email]).done();
+    let ours = everything(&stage.ada);
+    let last = ours.last().unwrap();
+    assert_eq!(last["kind"], "email_set");
+    assert_eq!(last["actor"], json!({"kind": "operator"}));
+    assert_eq!(last["organization"], Value::Null);
+    assert_eq!(last["subject"], json!({"kind": "account", "id": stage.bobs.owner}));
+    assert_eq!(last["details"], json!({"email": email}));
+    let theirs = everything(&stage.eve);
+    assert!(!kinds(&theirs).contains(&"email_set"));
+    // The chain goes where copies go: no address is in it.
+    let exported = stage.server.cli(["ledger", "export"]).done().out;
+    assert!(exported.contains("email_set") && !exported.contains("example.com"));
+}
+
+#[test]
 fn it_tells_no_secret_no_digest_and_no_password() {
     let stage = Stage::set();
     let server = &stage.server;

@@ -4,10 +4,12 @@
 
 use super::{DATABASE, NODES, Nodes, Stop, ask, judged, wait_until};
 use crate::{
-    installation::{Release, Token},
+    installation::{ADA, Release, Token},
     postgres::Postgres,
     wire::Wire,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
 use std::{
     net::{SocketAddr, TcpStream},
     sync::{
@@ -132,6 +134,72 @@ fn nodes_are_replaced_one_by_one_while_everything_goes_on() {
     for (node, token) in (0..NODES).flat_map(|node| doomed.iter().map(move |t| (node, t))) {
         assert_eq!(nodes.judge(node, token), 401);
     }
+    nodes.is_sound();
+}
+
+/// What a node's gateway answers to a token of the API `facets` beside this address.
+fn judge_beside(nodes: &Nodes, node: usize, email: &str, token: &Token) -> u16 {
+    let pair = BASE64_STANDARD.encode(format!("{email}:{}", token.secret));
+    let request =
+        format!("GET /facets/7 HTTP/1.1\r\nhost: a\r\nauthorization: Basic {pair}\r\n\r\n");
+    ask(nodes.node(node).gateway, request).unwrap().status
+}
+
+#[test]
+fn what_only_the_new_release_knows_is_made_once_no_old_node_is_left() {
+    const NEW: &str = "countess@example.com";
+    let postgres = Postgres::start();
+    let mut nodes = earlier(&postgres, NODES, 30);
+    let token = nodes.node(0).issue("facets", &[]);
+    let set = |nodes: &Nodes, node: usize| {
+        let (path, body) = (format!("/v1/accounts/{ADA}/email"), json!({ "email": NEW }));
+        let mut operator = nodes.node(node).operator().unwrap();
+        operator.call("PUT", &path, &body.to_string()).unwrap()
+    };
+    let is_known_by = |nodes: &Nodes, one: &str, other: &str| {
+        for node in 0..NODES {
+            // 503, where the machine has stood still for too long.
+            wait_until("its lease holds", || judge_beside(nodes, node, one, &token) == 200);
+            wait_until("its lease holds", || judge_beside(nodes, node, other, &token) == 401);
+        }
+    };
+    is_known_by(&nodes, ADA, NEW);
+    let written = || postgres.run(DATABASE, "SELECT head.number, email FROM head, account");
+    let before = written();
+    for replaced in 0..NODES {
+        for node in 0..NODES {
+            let answer = set(&nodes, node);
+            if node >= replaced {
+                // There it is no call at all.
+                assert_eq!(answer.status, 404, "{answer:?}");
+                continue;
+            }
+            assert_eq!(answer.status, 503, "{answer:?}");
+            assert_eq!(answer.json()["code"], "older_nodes");
+            let said = nodes.node(node).cli(["account", "set-email", ADA, NEW]).failed(1);
+            assert!(said.contains("runs an older version"), "{said}");
+            nodes.node(node).process().wait_for_message("a change was refused, which these nodes");
+        }
+        assert_eq!(written(), before);
+        is_known_by(&nodes, ADA, NEW);
+        nodes.replace(replaced, Release::Present);
+    }
+    let answer = set(&nodes, 1);
+    assert_eq!((answer.status, &answer.json()["email"]), (200, &json!(NEW)), "{answer:?}");
+    // Whoever is told has waited until each node knew.
+    for node in 0..NODES {
+        assert_ne!(judge_beside(&nodes, node, ADA, &token), 200, "at node {node}");
+    }
+    is_known_by(&nodes, NEW, ADA);
+    assert_ne!(written(), before);
+    // Nobody who does not know the kind loads what has come of it.
+    let mut installation = nodes.servers[2].take().unwrap().stop();
+    installation.call(Release::Earlier);
+    let said = installation.cli(["serve"]).failed(1);
+    assert!(said.contains("made by a newer version of Counterfoil"), "{said}");
+    installation.call(Release::Present);
+    nodes.servers[2] = Some(installation.start());
+    is_known_by(&nodes, NEW, ADA);
     nodes.is_sound();
 }
 

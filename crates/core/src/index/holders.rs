@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// An account in an organization.
@@ -17,28 +17,52 @@ pub(crate) struct Holder {
     pub(crate) account: AccountId,
     /// The organization.
     pub(crate) organization: OrganizationId,
-    /// The account's address.
-    pub(crate) email: Option<Email>,
-    standing: AtomicU8,
+    standing: AtomicU64,
 }
 
-/// Whether a holder may act, at one moment. One byte, so that a reader sees all of it at once.
+/// Whether a holder may act, and at which address its account is, at one moment. One word, so
+/// that a reader sees all of it at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing(u8);
+pub(crate) struct Standing(u64);
 
-const OPEN: u8 = 1;
-const ACTIVE: u8 = 2;
-const MEMBER: u8 = 4;
-const ADMINISTRATOR: u8 = 8;
+/// The number of an address among those that the index has heard of; none of an account without
+/// one. Whoever has two of them has been told of two addresses, or of one twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address(Option<u32>);
+
+/// Every address that the index has heard of. They are kept until a restart, for a reader may
+/// still be led to one that an account has no more.
+pub(super) type Addresses = Slab<Email>;
+
+const OPEN: u64 = 1;
+const ACTIVE: u64 = 2;
+const MEMBER: u64 = 4;
+const ADMINISTRATOR: u64 = 8;
+/// From here on stands the address's number and one, or nothing.
+const ADDRESS: u32 = 32;
 
 impl Standing {
-    fn new(is_open: bool, is_active: bool, rank: Option<Rank>) -> Self {
+    fn new(is_open: bool, account: &Account, rank: Option<Rank>) -> Self {
+        let is_active = account.is_active;
+        let address = account.address.0.map_or(0, |number| u64::from(number) + 1) << ADDRESS;
         let rank = match rank {
             None => 0,
             Some(Rank::Member) => MEMBER,
             Some(Rank::Administrator) => ADMINISTRATOR,
         };
-        Self(if is_open { OPEN } else { 0 } | if is_active { ACTIVE } else { 0 } | rank)
+        let flags = if is_open { OPEN } else { 0 } | if is_active { ACTIVE } else { 0 } | rank;
+        Self(address | flags)
+    }
+
+    /// Where the account is reached.
+    pub(crate) fn address(self) -> Address {
+        let after = u32::try_from(self.0 >> ADDRESS).unwrap_or_default();
+        Address(after.checked_sub(1))
+    }
+
+    /// The same whatever the address is.
+    fn without_address(self) -> Self {
+        Self(self.0 & ((1 << ADDRESS) - 1))
     }
 
     /// Whether the organization has not been closed.
@@ -62,19 +86,23 @@ impl Standing {
 }
 
 impl Holder {
-    /// Whether the account has this address.
-    pub(crate) fn is_reached_at(&self, email: &str) -> bool {
-        self.email.as_ref().is_some_and(|own| own.is(email))
-    }
-
     pub(super) fn standing(&self) -> Standing {
         Standing(self.standing.load(Ordering::Acquire))
+    }
+}
+
+impl Address {
+    /// The address itself.
+    pub(super) fn of(self, addresses: &Addresses) -> Option<&Email> {
+        addresses.get(self.0?)
     }
 }
 
 /// What whoever writes knows of organizations, accounts and who belongs where.
 #[derive(Default)]
 pub(super) struct Registry {
+    /// How many addresses there are.
+    addresses: u32,
     organizations: HashMap<OrganizationId, Organization, ByTail>,
     accounts: HashMap<AccountId, Account, ByTail>,
     memberships: HashMap<(OrganizationId, AccountId), Membership, ByTail>,
@@ -86,7 +114,7 @@ struct Organization {
 }
 
 struct Account {
-    email: Option<Email>,
+    address: Address,
     is_active: bool,
     organizations: Vec<OrganizationId>,
 }
@@ -103,8 +131,15 @@ struct Membership {
 pub(super) struct RegistryContents {
     organizations: BTreeMap<OrganizationId, bool>,
     accounts: BTreeMap<AccountId, (Option<Email>, bool)>,
-    /// What is known of each, and what readers see of it.
-    memberships: BTreeMap<(OrganizationId, AccountId), (Option<Rank>, Standing)>,
+    memberships: BTreeMap<(OrganizationId, AccountId), MembershipContents>,
+}
+
+/// What is known of a membership, and what readers see of it.
+#[derive(Debug, PartialEq, Eq)]
+struct MembershipContents {
+    rank: Option<Rank>,
+    seen: Standing,
+    email_seen: Option<Email>,
 }
 
 impl Registry {
@@ -115,9 +150,26 @@ impl Registry {
     }
 
     /// Adds an account, unless it is known.
-    pub(super) fn add_account(&mut self, id: AccountId, email: Option<Email>, is_active: bool) {
-        let new = || Account { email, is_active, organizations: Vec::new() };
-        self.accounts.entry(id).or_insert_with(new);
+    pub(super) fn add_account(
+        &mut self,
+        addresses: &Addresses,
+        id: AccountId,
+        email: Option<Email>,
+        is_active: bool,
+    ) -> Result<(), OutOfStep> {
+        if !self.accounts.contains_key(&id) {
+            let address = email.map(|email| self.number(addresses, email)).transpose()?;
+            let address = address.unwrap_or(Address(None));
+            self.accounts.insert(id, Account { address, is_active, organizations: Vec::new() });
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, addresses: &Addresses, email: Email) -> Result<Address, OutOfStep> {
+        let number = self.addresses;
+        self.addresses = number.checked_add(1).ok_or(OutOfStep)?;
+        addresses.put(number, email);
+        Ok(Address(Some(number)))
     }
 
     /// Adds a membership, or has one that ended begin again: tokens of before point to it.
@@ -134,12 +186,11 @@ impl Registry {
         let number = u32::try_from(self.memberships.len()).map_err(|_| OutOfStep)?;
         let of_organization = self.organizations.get_mut(&organization).ok_or(OutOfStep)?;
         let of_account = self.accounts.get_mut(&account).ok_or(OutOfStep)?;
-        let standing = Standing::new(of_organization.is_open, of_account.is_active, rank);
+        let standing = Standing::new(of_organization.is_open, of_account, rank);
         of_organization.members.push(account);
         of_account.organizations.push(organization);
-        let email = of_account.email.clone();
-        let standing = AtomicU8::new(standing.0);
-        holders.put(number, Holder { account, organization, email, standing });
+        let standing = AtomicU64::new(standing.0);
+        holders.put(number, Holder { account, organization, standing });
         self.memberships.insert((organization, account), Membership { number, rank });
         Ok(())
     }
@@ -165,9 +216,24 @@ impl Registry {
     ) -> Result<(), OutOfStep> {
         let account = self.accounts.get_mut(&id).ok_or(OutOfStep)?;
         account.is_active = is_active;
-        for organization in &self.accounts[&id].organizations {
-            self.tell(holders, *organization, id);
+        self.tell_all(holders, id);
+        Ok(())
+    }
+
+    /// Has an account be at another address: whoever holds tokens is, in each organization.
+    pub(super) fn set_email(
+        &mut self,
+        holders: &Slab<Holder>,
+        addresses: &Addresses,
+        id: AccountId,
+        email: Email,
+    ) -> Result<(), OutOfStep> {
+        if !self.accounts.contains_key(&id) {
+            return Err(OutOfStep);
         }
+        let address = self.number(addresses, email)?;
+        self.accounts.get_mut(&id).ok_or(OutOfStep)?.address = address;
+        self.tell_all(holders, id);
         Ok(())
     }
 
@@ -197,22 +263,33 @@ impl Registry {
             .filter_map(move |organization| self.holder(*organization, account))
     }
 
-    pub(super) fn contents(&self, holders: &Slab<Holder>) -> RegistryContents {
-        let standing = |membership: &Membership| {
-            holders.get(membership.number).map_or(Standing(0), Holder::standing)
+    pub(super) fn contents(
+        &self,
+        holders: &Slab<Holder>,
+        addresses: &Addresses,
+    ) -> RegistryContents {
+        let membership = |membership: &Membership| {
+            let seen = holders.get(membership.number).map_or(Standing(0), Holder::standing);
+            let email_seen = seen.address().of(addresses).cloned();
+            MembershipContents { rank: membership.rank, seen: seen.without_address(), email_seen }
         };
         RegistryContents {
             organizations: self.organizations.iter().map(|(id, o)| (*id, o.is_open)).collect(),
             accounts: self
                 .accounts
                 .iter()
-                .map(|(id, a)| (*id, (a.email.clone(), a.is_active)))
+                .map(|(id, a)| (*id, (a.address.of(addresses).cloned(), a.is_active)))
                 .collect(),
-            memberships: self
-                .memberships
-                .iter()
-                .map(|(key, m)| (*key, (m.rank, standing(m))))
-                .collect(),
+            memberships: self.memberships.iter().map(|(key, m)| (*key, membership(m))).collect(),
+        }
+    }
+
+    /// Lets readers see what is known of an account, wherever it belongs or has belonged: each
+    /// holder shows by itself, and a request has one.
+    fn tell_all(&self, holders: &Slab<Holder>, account: AccountId) {
+        let known = self.accounts.get(&account).into_iter();
+        for organization in known.flat_map(|known| &known.organizations) {
+            self.tell(holders, *organization, account);
         }
     }
 
@@ -226,7 +303,7 @@ impl Registry {
         if let (Some(membership), Some(organization), Some(account)) = known
             && let Some(holder) = holders.get(membership.number)
         {
-            let standing = Standing::new(organization.is_open, account.is_active, membership.rank);
+            let standing = Standing::new(organization.is_open, account, membership.rank);
             holder.standing.store(standing.0, Ordering::Release);
         }
     }

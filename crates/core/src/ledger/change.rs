@@ -69,6 +69,13 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         external_id: Option<Box<str>>,
     },
+    /// An account has another address from now on.
+    EmailSet {
+        /// Which.
+        account: AccountId,
+        /// Its address.
+        email: Email,
+    },
     /// An account, and every token it owns, stopped.
     AccountDisabled {
         /// Which.
@@ -324,6 +331,7 @@ impl Change {
             Self::OrganizationClosed { .. } => ("organization_closed", 1),
             Self::AccountCreated { .. } => ("account_created", 1),
             Self::AccountChanged { .. } => ("account_changed", 1),
+            Self::EmailSet { .. } => ("email_set", 2),
             Self::AccountDisabled { .. } => ("account_disabled", 1),
             Self::AccountEnabled { .. } => ("account_enabled", 1),
             Self::PasswordSet { .. } => ("password_set", 1),
@@ -353,6 +361,7 @@ impl Change {
         match self {
             Self::AccountCreated { .. }
             | Self::AccountChanged { .. }
+            | Self::EmailSet { .. }
             | Self::AccountDisabled { .. }
             | Self::AccountEnabled { .. }
             | Self::PasswordSet { .. }
@@ -388,6 +397,7 @@ impl Change {
             | Self::OrganizationClosed { organization } => Subject::Organization(*organization),
             Self::AccountCreated { account, .. }
             | Self::AccountChanged { account, .. }
+            | Self::EmailSet { account, .. }
             | Self::AccountDisabled { account }
             | Self::AccountEnabled { account }
             | Self::PasswordSet { account, .. }

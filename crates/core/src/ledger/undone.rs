@@ -56,6 +56,8 @@ pub struct UnknownKind {
 #[derive(Debug, Default)]
 struct LostAccount {
     is_disabled: Option<bool>,
+    /// Whoever is at the address before would be taken for it again.
+    has_moved: bool,
     password: Option<&'static str>,
 }
 
@@ -145,6 +147,7 @@ impl Undone {
                 lost.is_disabled = Some(false);
                 self.lose("account_enabled");
             }
+            "email_set" => lost.has_moved = true,
             "password_set" => lost.password = Some("it was set anew, and the old one works again"),
             "second_factor_set" => {
                 lost.password = Some("the second factor that was set is not known any more");
@@ -217,8 +220,14 @@ impl Undone {
         let organizations =
             organizations.map(move |id| take(Taking::CloseOrganization(*id), "it was closed"));
         let accounts = self.accounts.iter().flat_map(move |(id, lost)| {
-            let disable = (lost.is_disabled == Some(true))
-                .then(|| take(Taking::DisableAccount(*id), "it was disabled"));
+            let disable = match lost {
+                LostAccount { is_disabled: Some(true), .. } => Some("it was disabled"),
+                LostAccount { has_moved: true, .. } => {
+                    Some("its e-mail address was changed, to which is not known")
+                }
+                _ => None,
+            };
+            let disable = disable.map(|because| take(Taking::DisableAccount(*id), because));
             let password = lost.password.map(|because| take(Taking::TakePassword(*id), because));
             disable.into_iter().chain(password)
         });
@@ -309,6 +318,10 @@ mod tests {
             (&["account_disabled", "account_enabled"], &[]),
             (&["account_enabled", "account_disabled"], &[Taking::DisableAccount(ACCOUNT)]),
             (&["password_set"], &[password]),
+            (&["email_set"], &[Taking::DisableAccount(ACCOUNT)]),
+            (&["email_set", "account_disabled"], &[Taking::DisableAccount(ACCOUNT)]),
+            // Enabled, it had the new one.
+            (&["email_set", "account_enabled"], &[Taking::DisableAccount(ACCOUNT)]),
             (&["second_factor_set"], &[password]),
             (&["second_factor_removed", "account_changed"], &[]),
             (&["account_created", "password_set"], &[password]),

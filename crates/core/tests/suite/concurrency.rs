@@ -125,9 +125,11 @@ fn what_has_ended_is_refused_while_others_come_and_go() {
 fn a_verdict_is_never_older_than_the_change_before_it() {
     const ROUNDS: u32 = 2000;
     type Switch = [Change; 2];
-    let scene = Scene::new(Scheme::Bearer);
+    let scene = Scene::new(Scheme::Basic);
     let (account, organization) = (account(1), organization(1));
-    let switches: [Switch; 3] = [
+    let moved = |email: &str| Change::EmailSet { account, email: email.parse().unwrap() };
+    let switches: [Switch; 4] = [
+        [moved("countess@example.com"), moved("ada@example.com")],
         [Change::AccountDisabled { account }, Change::AccountEnabled { account }],
         [
             Change::MembershipEnded { organization, account },

@@ -82,6 +82,8 @@ enum Event {
     HandOver(u32),
     Disable(u32),
     Enable(u32),
+    /// To one of two addresses, or back to the first.
+    SetEmail(u32, u8),
     End(u32),
     Join(u32, Rank),
     JoinElsewhere,
@@ -103,6 +105,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => who().prop_map(Event::HandOver),
         2 => who().prop_map(Event::Disable),
         2 => who().prop_map(Event::Enable),
+        2 => (who(), 0..3_u8).prop_map(|(who, address)| Event::SetEmail(who, address)),
         2 => who().prop_map(Event::End),
         2 => (who(), rank()).prop_map(|(n, rank)| Event::Join(n, rank)),
         1 => Just(Event::JoinElsewhere),
@@ -124,6 +127,13 @@ fn make(scene: &mut Scene, event: Event, rotated_to: &mut u32) {
         }
         Event::Disable(n) => Change::AccountDisabled { account: account(n) },
         Event::Enable(n) => Change::AccountEnabled { account: account(n) },
+        Event::SetEmail(n, address) => {
+            let email = match address {
+                0 if n == 1 => "ada@example.com".to_owned(),
+                _ => format!("{n}-{address}@example.com"),
+            };
+            Change::EmailSet { account: account(n), email: email.parse().unwrap() }
+        }
         Event::End(n) => Change::MembershipEnded { organization, account: account(n) },
         Event::Join(n, rank) => Change::MembershipAdded { organization, account: account(n), rank },
         Event::JoinElsewhere => {
@@ -180,7 +190,7 @@ proptest! {
 #[test]
 fn each_way_ends_as_it_should() {
     type End = fn(&mut Scene);
-    let ends: [(End, Code, &[Way]); 7] = [
+    let ends: [(End, Code, &[Way]); 8] = [
         (|scene| scene.revoke(), Code::Revoked, &WAYS[..7]),
         (|scene| assert!(scene.index.deny(scene.token.id)), Code::Revoked, &WAYS[..7]),
         (|scene| scene.now = EXPIRY, Code::Expired, &WAYS[..7]),
@@ -190,6 +200,14 @@ fn each_way_ends_as_it_should() {
             |scene| scene.apply(&Change::AccountDisabled { account: account(1) }),
             Code::AccountDisabled,
             &WAYS[..9],
+        ),
+        (
+            |scene| {
+                let email = "countess@example.com".parse().unwrap();
+                scene.apply(&Change::EmailSet { account: account(1), email });
+            },
+            Code::OwnerMismatch,
+            &[WAYS[0], WAYS[7], WAYS[8]],
         ),
         (
             |scene| scene.apply(&Change::OrganizationClosed { organization: organization(1) }),

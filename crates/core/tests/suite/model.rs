@@ -71,7 +71,7 @@ fn of_secret(api: &Api, index: &Index, secret: &str) -> Told {
             let scopes: Vec<_> = identity.scopes(api).collect();
             let (networks, end) = (identity.allowed_networks(), identity.expires_at());
             let (token, account) = (identity.token().unwrap(), identity.account());
-            let (rank, email) = (identity.rank(), identity.email());
+            let (rank, email) = (identity.rank(), identity.email(index));
             format!("{token} {account} {scopes:?} {networks:?} {end:?} {rank:?} {email:?}")
         }
         Err(refusal) => format!("{} {:?}", refusal.code, refusal.matched),

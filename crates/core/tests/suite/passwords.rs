@@ -36,7 +36,7 @@ fn a_proven_password_is_its_account_with_all_that_a_token_could_have() {
     let identity = admitted.identity().unwrap();
     assert_eq!(identity.account(), account(1));
     assert_eq!(identity.organization(), organization(1));
-    assert_eq!(identity.email().unwrap().as_str(), "ada@example.com");
+    assert_eq!(identity.email(&scene.index).unwrap().as_str(), "ada@example.com");
     assert_eq!(identity.rank(), Some(Rank::Member));
     assert_eq!(identity.scopes(&scene.api).count(), scene.api.scopes.len());
     // Nothing of a token's.

@@ -32,6 +32,8 @@ pub(crate) enum Attempt {
     Disable(u32),
     Enable(u32),
     SetPassword(u32),
+    /// To one of a few addresses.
+    SetEmail(u32, u8),
     Join(u32, u32),
     ChangeRank(u32, u32),
     Leave(u32, u32),
@@ -61,7 +63,8 @@ pub(crate) fn attempt_on(tokens: u32) -> impl Strategy<Value = Attempt> {
         2 => (account.clone(), any::<bool>()).prop_map(|(a, with_email)| CreateAccount(a, with_email)),
         1 => account.clone().prop_map(Disable),
         1 => account.clone().prop_map(Enable),
-        1 => account.prop_map(SetPassword),
+        1 => account.clone().prop_map(SetPassword),
+        2 => (account, 0..4u8).prop_map(|(a, n)| SetEmail(a, n)),
         3 => both().prop_map(|(o, a)| Join(o, a)),
         1 => both().prop_map(|(o, a)| ChangeRank(o, a)),
         1 => both().prop_map(|(o, a)| Leave(o, a)),
@@ -140,6 +143,13 @@ impl Plain {
                     hash: "$argon2id$".into(),
                     by_mail: false,
                 })
+            }
+            Attempt::SetEmail(a, n) => {
+                let (account, email) = (account(a), email(&format!("moved-{n}@example.com")));
+                let is_free = |(other, _): &(Option<Email>, bool)| other.as_ref() != Some(&email);
+                self.accounts.values().all(is_free).then_some(())?;
+                self.accounts.get_mut(&account)?.0 = Some(email.clone());
+                Some(Change::EmailSet { account, email })
             }
             Attempt::Join(o, a) => {
                 let (organization, account) = (organization(o), account(a));
@@ -303,7 +313,7 @@ impl Plain {
             index.load_organization(*id, *open);
         }
         for (id, (email, active)) in &self.accounts {
-            index.load_account(*id, email.clone(), *active);
+            index.load_account(*id, email.clone(), *active).unwrap();
         }
         for ((organization, account), rank) in &self.memberships {
             index.load_membership(*organization, *account, *rank).unwrap();
@@ -432,6 +442,7 @@ fn a_change_to_something_unknown_changes_nothing() {
         Change::OrganizationClosed { organization: nowhere },
         Change::AccountDisabled { account: nobody },
         Change::AccountEnabled { account: nobody },
+        Change::EmailSet { account: nobody, email: email("nobody@example.com") },
         Change::MembershipAdded { organization: nowhere, account: ada, rank: Rank::Member },
         Change::MembershipAdded { organization: here, account: nobody, rank: Rank::Member },
         Change::MembershipEnded { organization: here, account: nobody },
@@ -488,6 +499,9 @@ fn indexes_that_differ_in_one_thing_differ() {
         plain(&[Attempt::CreateAccount(2, true)]),
         plain(&[Attempt::CreateAccount(2, false)]),
         plain(&[Attempt::Disable(0)]),
+        plain(&[Attempt::SetEmail(0, 0)]),
+        plain(&[Attempt::SetEmail(0, 1)]),
+        plain(&[Attempt::SetEmail(1, 0)]),
         plain(&[Attempt::Leave(0, 0)]),
         plain(&[Attempt::Issue(1, 0, 0)]),
         plain(&[Attempt::Issue(1, 0, 1)]),

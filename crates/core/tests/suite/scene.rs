@@ -78,9 +78,9 @@ pub(crate) struct Scene {
 fn index_with(token: &Token) -> Index {
     let index = Index::default();
     index.load_organization(organization(1), true);
-    index.load_account(account(1), Some(email("ada@example.com")), true);
-    index.load_account(account(2), Some(email("bob@example.com")), true);
-    index.load_account(account(3), None, true);
+    index.load_account(account(1), Some(email("ada@example.com")), true).unwrap();
+    index.load_account(account(2), Some(email("bob@example.com")), true).unwrap();
+    index.load_account(account(3), None, true).unwrap();
     for n in 1..=3 {
         index.load_membership(organization(1), account(n), Some(Rank::Member)).unwrap();
     }

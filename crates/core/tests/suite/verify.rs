@@ -166,6 +166,44 @@ fn hexadecimal(digest: Digest) -> String {
 }
 
 #[test]
+fn an_account_is_known_by_the_address_that_it_has_now() {
+    let new = "countess@example.com";
+    for scheme in [Scheme::Basic, Scheme::Password] {
+        let mut scene = Scene::new(scheme);
+        // It belongs elsewhere, too, and joins a third organization later.
+        let join = |scene: &Scene, n: u32| {
+            let (organization, account, rank) = (organization(n), account(1), Rank::Member);
+            scene.index.load_organization(organization, true);
+            scene.apply(&Change::MembershipAdded { organization, account, rank });
+            let token = token(n, "orders", organization, account);
+            scene.apply(&Change::TokenIssued(Box::new(token)));
+        };
+        join(&scene, 2);
+        scene.apply(&Change::EmailSet { account: account(1), email: email(new) });
+        join(&scene, 3);
+        for n in 1..=3 {
+            scene.present(n);
+            for (shown, code) in [(new, None), ("ada@example.com", Some(Code::OwnerMismatch))] {
+                scene.email = shown.into();
+                assert_eq!(scene.code(), code, "{shown}, token {n}, as {scheme:?}");
+            }
+        }
+        // What it had is another's to have.
+        scene.apply(&Change::EmailSet { account: account(3), email: email("ada@example.com") });
+        assert_eq!(scene.code(), Some(Code::OwnerMismatch));
+        let organization = organization(3);
+        scene.apply(&Change::MembershipAdded {
+            organization,
+            account: account(3),
+            rank: Rank::Member,
+        });
+        let (token, owner) = (token_id(3), account(3));
+        scene.apply(&Change::TokenHandedOver { token, organization, owner });
+        assert_eq!(scene.code(), None);
+    }
+}
+
+#[test]
 fn what_basic_adds() {
     let schemes = [Scheme::Basic, Scheme::Password];
     admits(&schemes, "in other case", |s| s.email = "ADA@Example.COM".into());
@@ -551,7 +589,7 @@ fn who_was_admitted() {
     let identity = admitted.identity().unwrap();
     assert_eq!(identity.token(), Some(scene.token.id));
     assert_eq!(identity.account(), account(1));
-    assert_eq!(identity.email(), Some(&email("ada@example.com")));
+    assert_eq!(identity.email(&scene.index), Some(&email("ada@example.com")));
     assert_eq!(identity.organization(), organization(1));
     let held = |api| identity.scopes(api).map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(identity.role(&scene.api), Some("editor"));

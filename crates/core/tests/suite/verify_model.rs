@@ -238,7 +238,7 @@ fn index(world: &World) -> Index {
         index.load_organization(organization(n), open);
     }
     for ((n, active), address) in (0..).zip(world.active).zip(EMAILS) {
-        index.load_account(account(n), address.map(email), active);
+        index.load_account(account(n), address.map(email), active).unwrap();
     }
     for (o, ranks) in (0..).zip(world.ranks) {
         for (a, rank) in (0..).zip(ranks) {

@@ -305,7 +305,7 @@ impl SignInStore for Untouchable {
         self.touched("end_all_sessions")
     }
 
-    async fn keep_link(&self, _: StoredLink) -> Result<(), StoreError> {
+    async fn keep_link(&self, _: StoredLink, _: Option<Email>) -> Result<bool, StoreError> {
         self.touched("keep_link")
     }
 

@@ -3,7 +3,7 @@
 use counterfoil_core::{Timestamp, account::Rank, id::AccountId, ledger::Change, token::Token};
 
 /// Every kind of change that an organization's part of the ledger can have, in words.
-pub(super) const KINDS: [(&str, &str); 25] = [
+pub(super) const KINDS: [(&str, &str); 26] = [
     ("token_issued", "Token generated"),
     ("token_changed", "Token changed"),
     ("token_rotated", "Token rotated"),
@@ -21,6 +21,7 @@ pub(super) const KINDS: [(&str, &str); 25] = [
     ("invitation_accepted", "Invitation accepted"),
     ("account_created", "Account made"),
     ("account_changed", "Account renamed"),
+    ("email_set", "E-mail address changed"),
     ("account_disabled", "Account disabled"),
     ("account_enabled", "Account enabled"),
     ("password_set", "Password set"),
@@ -61,6 +62,7 @@ fn details(change: &Change) -> String {
         | Change::OrganizationChanged { name, .. }
         | Change::AccountCreated { name, .. }
         | Change::AccountChanged { name, .. } => format!("Called {name}"),
+        Change::EmailSet { email, .. } => format!("To {email}"),
         Change::OrganizationClosed { .. }
         | Change::AccountDisabled { .. }
         | Change::AccountEnabled { .. }

@@ -1,0 +1,3 @@
+-- Nothing to do here: an account's address stands where it has stood. With this release came a kind
+-- of change, email_set, and programs that do not know it must not load what has come of it: this
+-- step is what keeps them out.
