@@ -94,7 +94,8 @@ const DENY: &str = "\
 For the day on which a token has leaked and the database is gone, so that nothing can be revoked. \
 The server in whose data directory this runs refuses the token from then on, as it refuses a \
 revoked one, and remembers that when it is started again. Other servers know nothing of it: run it \
-at each. It ends with --lift, or by itself once the token is revoked, which is still to be done.";
+at each. `token show` tells of it while that server runs. It ends with --lift, or by itself once \
+the token is revoked, which is still to be done.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {

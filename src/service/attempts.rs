@@ -3,8 +3,8 @@
 //! Every attempt counts when it begins, so that many side by side are no way around, and
 //! one that succeeds is taken back. Counts are of windows of 15 minutes, in constant memory.
 //! An account is the e-mail address as it was typed, whether there is one or not, so that
-//! the answer tells nothing. So an account that is given another address begins anew with it: no
-//! guess counts yet, and no place is known.
+//! the answer tells nothing. So an account that is given another address has what counted for that
+//! one so far: mostly nothing.
 //!
 //! Guessing at one account is bounded by three counts, and so is locking somebody out:
 //!

@@ -417,11 +417,15 @@ impl Service {
         }
     }
 
-    /// What has become of the owner of a token that could not be kept.
+    /// What has become of the owner of a token that could not be kept; or something else has.
     async fn why_not_issued(&self, token: &Token) -> ServiceError {
         match self.stored_account(&AccountName::Id(token.owner)).await {
             Ok(owner) if owner.disabled_at.is_some() => is_disabled(&owner),
-            Ok(owner) => self.why_no_member(Some(token.organization), &owner).await,
+            Ok(owner) => match self.membership(token.organization, owner.id).await {
+                Ok(None) => self.why_no_member(Some(token.organization), &owner).await,
+                Ok(Some(_)) => StoreError::Conflict.into(),
+                Err(error) => error,
+            },
             Err(error) => error,
         }
     }

@@ -219,11 +219,18 @@ impl OpenError {
     }
 }
 
-/// Whether nothing more can come of the connection: the server has ended it, or does not speak.
+/// Whether nothing more can come of the connection: it has ended, or the server has said that it
+/// ends it.
 fn is_broken_off(error: &tokio_postgres::Error) -> bool {
-    error.code().is_none_or(|code| {
-        code.code().starts_with("57P") || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
-    })
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    match error.code() {
+        None => error.is_closed() || cause.is_some(),
+        Some(code) => {
+            *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+                || ["57P", "08"].iter().any(|class| code.code().starts_with(class))
+        }
+    }
 }
 
 /// The error in words for whoever asked, without what a statement was given.

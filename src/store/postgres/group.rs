@@ -109,12 +109,13 @@ impl<'g> Attempt<'g> {
     async fn one_by_one(&mut self, client: &Client) -> Result<(), Fault> {
         client.batch_execute("ROLLBACK").await.map_err(Fault::of)?;
         self.open(client, &locks(self.group.orders.iter().map(|(order, _)| order))).await?;
+        // What ends one savepoint goes with what begins the next.
+        let mut end = "";
         for (place, (order, _)) in self.group.orders.iter().enumerate() {
             let statements = plan([order]).map_err(Fault::Lasting)?;
-            let (begun, done) = join!(
-                client.batch_execute("SAVEPOINT alone"),
-                run_all(client, &statements, |_| {})
-            );
+            let next = format!("{end}SAVEPOINT alone");
+            let (begun, done) =
+                join!(client.batch_execute(&next), run_all(client, &statements, |_| {}));
             begun.map_err(Fault::of)?;
             self.refused[place] = match done {
                 Ok(()) => None,
@@ -122,14 +123,13 @@ impl<'g> Attempt<'g> {
                 Err(Fault::Lasting(error @ Error::Postgres(_))) => Some(error.into()),
                 Err(fault) => return Err(fault),
             };
-            let end = if self.refused[place].is_some() {
-                "ROLLBACK TO alone; RELEASE alone"
+            end = if self.refused[place].is_some() {
+                "ROLLBACK TO alone; RELEASE alone; "
             } else {
-                "RELEASE alone"
+                "RELEASE alone; "
             };
-            client.batch_execute(end).await.map_err(Fault::of)?;
         }
-        Ok(())
+        client.batch_execute(end).await.map_err(Fault::of)
     }
 
     /// Appends what was made, and commits.
