@@ -372,7 +372,7 @@ fn not_revoked(failure: Failure, id: &str) -> Failure {
     match failure {
         Failure::Failed(error) if error.is::<Unavailable>() => Failure::Failed(anyhow!(
             "{error}\n\nUntil it can be revoked, each node can be made to refuse it by itself. Run \
-             this on its machine:\n\n  counterfoil token deny {id}\n"
+             this on its machine:\n\n  counterfoil token deny {id}"
         )),
         failure => failure,
     }
