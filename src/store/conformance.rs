@@ -47,6 +47,13 @@ macro_rules! on_every_store {
                 super::$test(super::Kind::Postgres).await;
             })*
         }
+
+        mod on_a_lookalike {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::Kind::Lookalike).await;
+            })*
+        }
     };
 }
 use on_every_store;

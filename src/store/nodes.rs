@@ -136,8 +136,8 @@ pub(crate) struct ListedNode {
 pub(crate) struct Aimed {
     pub(crate) before: Lengths,
     pub(crate) lengths: Lengths,
-    /// Names what was committed: whatever is committed later has another.
-    pub(crate) version: String,
+    /// Of what was committed: whatever is committed later has another.
+    pub(crate) revision: i64,
 }
 
 /// An entry as it is stored, for whoever follows the ledger.

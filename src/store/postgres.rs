@@ -6,7 +6,6 @@
 mod change;
 mod check;
 mod connect;
-mod copy;
 mod definitions;
 mod error;
 mod find_tokens;
@@ -18,6 +17,7 @@ mod lengths;
 mod list_tokens;
 mod load;
 mod lock;
+mod mark;
 mod migrate;
 mod nodes;
 mod once;
@@ -31,6 +31,7 @@ mod row;
 mod second_factors;
 mod sessions;
 mod sign_in;
+mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;

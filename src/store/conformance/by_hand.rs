@@ -70,7 +70,7 @@ const ON_POSTGRES: [(&str, &str); 11] = [
 async fn whoever_changes_the_database_by_hand_is_found_out(kind: Kind) {
     let here = match kind {
         Kind::Sqlite => &ON_SQLITE[..],
-        Kind::Postgres => &ON_POSTGRES,
+        Kind::Postgres | Kind::Lookalike => &ON_POSTGRES,
     };
     for (sql, found) in EVERYWHERE.iter().chain(here) {
         let house = House::with_member(kind).await;

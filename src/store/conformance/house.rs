@@ -12,7 +12,7 @@ use counterfoil_core::{
     index::Index,
     ledger::{self, Actor, Change, Head},
 };
-use counterfoil_support::postgres as support;
+use counterfoil_support::{lookalike, postgres as support};
 use std::{
     path::Path,
     sync::{Arc, LazyLock},
@@ -25,10 +25,14 @@ use tempfile::TempDir;
 pub(super) enum Kind {
     Sqlite,
     Postgres,
+    /// What speaks its protocol, and has less.
+    Lookalike,
 }
 
 /// One for all tests of this process; it ends with the process.
 static CLUSTER: LazyLock<support::Postgres> = LazyLock::new(support::Postgres::start);
+static LOOKALIKE: LazyLock<lookalike::Lookalike> =
+    LazyLock::new(|| lookalike::Lookalike::of(&CLUSTER));
 
 /// What is there before a store is opened, and once it is closed.
 enum Ground {
@@ -39,11 +43,16 @@ enum Ground {
 /// A database in the cluster.
 pub(super) struct Database {
     name: String,
+    kind: Kind,
 }
 
 impl Database {
-    pub(super) fn new() -> Self {
-        Self { name: CLUSTER.create_database() }
+    pub(super) fn new(kind: Kind) -> Self {
+        let name = match kind {
+            Kind::Lookalike => lookalike::Lookalike::create_database(&CLUSTER),
+            _ => CLUSTER.create_database(),
+        };
+        Self { name, kind }
     }
 
     pub(super) fn run(&self, sql: &str) -> String {
@@ -52,7 +61,10 @@ impl Database {
 
     pub(super) fn settings(&self) -> Settings {
         let mut server = tokio_postgres::Config::new();
-        server.host_path(CLUSTER.directory()).port(CLUSTER.port());
+        match self.kind {
+            Kind::Lookalike => server.host("127.0.0.1").port(LOOKALIKE.port()),
+            _ => server.host_path(CLUSTER.directory()).port(CLUSTER.port()),
+        };
         server.user(CLUSTER.user()).dbname(&self.name);
         Settings {
             server,
@@ -84,7 +96,7 @@ impl House {
     pub(super) async fn new(kind: Kind) -> Self {
         Self::open(match kind {
             Kind::Sqlite => Ground::Sqlite(tempfile::tempdir().unwrap()),
-            Kind::Postgres => Ground::Postgres(Database::new()),
+            Kind::Postgres | Kind::Lookalike => Ground::Postgres(Database::new(kind)),
         })
         .await
     }

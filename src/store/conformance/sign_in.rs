@@ -5,6 +5,7 @@ use crate::store::{
     LinkPurpose, MOST_SESSIONS, Shown, StoredLink, StoredSecondFactor, StoredSession,
 };
 use counterfoil_core::id::SessionId;
+use futures_util::future::join_all;
 
 #[expect(clippy::cast_possible_truncation, reason = "a number of sessions that a byte holds")]
 const MOST: u8 = MOST_SESSIONS as u8;
@@ -406,6 +407,20 @@ async fn an_account_chooses_among_its_open_organizations(kind: Kind) {
     assert_eq!(found, [("o1", Rank::Member), ("o2", Rank::Administrator), ("o3", Rank::Member)]);
 }
 
+async fn of_links_for_the_same_that_are_kept_at_once_one_is_left(kind: Kind) {
+    let house = House::with_member(kind).await;
+    let purposes = [LinkPurpose::SetUp, LinkPurpose::Reset(account(1))];
+    for (first, purpose) in (0..).step_by(4).zip(purposes.repeat(4)) {
+        let links: Vec<_> = (first..first + 4).map(|n| link(n, purpose)).collect();
+        let kept = join_all(links.iter().map(|link| house.store.keep_link(*link, None))).await;
+        for kept in kept {
+            assert!(kept.unwrap());
+        }
+        let left = join_all(links.iter().map(|link| house.store.link(link.digest, at(1)))).await;
+        assert_eq!(left.into_iter().filter_map(Result::unwrap).count(), 1);
+    }
+}
+
 /// Whoever invites somebody chooses the address, and may open the link themselves.
 async fn an_address_is_proven_by_the_operator_or_by_mail(kind: Kind) {
     let house = House::new(kind).await;
@@ -538,6 +553,7 @@ on_every_store!(
     no_link_is_kept_for_an_address_that_is_an_accounts_no_more,
     of_two_who_want_one_address_one_has_it,
     an_account_chooses_among_its_open_organizations,
+    of_links_for_the_same_that_are_kept_at_once_one_is_left,
     an_address_is_proven_by_the_operator_or_by_mail,
     an_account_has_so_many_sessions_at_most,
 );

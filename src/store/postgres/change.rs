@@ -200,7 +200,7 @@ fn of_membership(at: i64, change: &Change) -> Vec<Statement> {
         Change::MembershipAdded { organization, account, rank } => Statement::one(
             "INSERT INTO membership AS held (organization, account, rank, joined_at)
              SELECT $1::bytea, $2::bytea, $3::text, $4::bigint
-             WHERE EXISTS (SELECT FROM organization WHERE id = $1 AND closed_at IS NULL)
+             WHERE EXISTS (SELECT 1 FROM organization WHERE id = $1 AND closed_at IS NULL)
              ON CONFLICT (organization, account) DO UPDATE
              SET rank = $3, joined_at = $4, ended_at = NULL WHERE held.ended_at IS NOT NULL",
             given![bytes(organization.as_bytes()), bytes(account.as_bytes()), rank_name(*rank), at],
@@ -228,7 +228,7 @@ fn of_invitation(at: i64, change: &Change) -> Vec<Statement> {
                 "INSERT INTO invitation (id, organization, email, rank, digest, created_at,
                     expires_at)
                  SELECT $1::bytea, $2::bytea, $3::text, $4::text, $5::bytea, $6::bigint, $7::bigint
-                 WHERE EXISTS (SELECT FROM organization WHERE id = $2 AND closed_at IS NULL)",
+                 WHERE EXISTS (SELECT 1 FROM organization WHERE id = $2 AND closed_at IS NULL)",
                 given![
                     bytes(invitation.as_bytes()),
                     bytes(organization.as_bytes()),
@@ -249,8 +249,8 @@ fn of_invitation(at: i64, change: &Change) -> Vec<Statement> {
             "UPDATE invitation SET accepted_at = $4, accepted_by = $3
              WHERE id = $1 AND organization = $2 AND accepted_at IS NULL
              AND withdrawn_at IS NULL AND expires_at > $4
-             AND EXISTS (SELECT FROM account WHERE id = $3 AND disabled_at IS NULL)
-             AND EXISTS (SELECT FROM organization WHERE id = $2 AND closed_at IS NULL)",
+             AND EXISTS (SELECT 1 FROM account WHERE id = $3 AND disabled_at IS NULL)
+             AND EXISTS (SELECT 1 FROM organization WHERE id = $2 AND closed_at IS NULL)",
             given![
                 bytes(invitation.as_bytes()),
                 bytes(organization.as_bytes()),
@@ -313,7 +313,7 @@ fn of_token(at: i64, change: &Change) -> Result<Vec<Statement>, Error> {
             "UPDATE token SET owner = $3, revision = revision + 1
              WHERE id = $1 AND organization = $2 AND owner <> $3 AND revoked_at IS NULL
              AND EXISTS (
-                SELECT FROM membership
+                SELECT 1 FROM membership
                 JOIN account ON account.id = membership.account
                 JOIN organization ON organization.id = membership.organization
                 WHERE membership.organization = $2 AND membership.account = $3
@@ -390,7 +390,7 @@ fn of_secret(change: &Change) -> Vec<Statement> {
 pub(super) fn stand(all: &[Standing], otherwise: StoreError) -> Statement {
     let column = |value: fn(&Standing) -> Vec<u8>| all.iter().map(value).collect::<Vec<_>>();
     Statement {
-        sql: "SELECT FROM unnest($1::bytea[], $2::bytea[], $3::text[])
+        sql: "SELECT 1 FROM unnest($1::bytea[], $2::bytea[], $3::text[])
                 AS needed (organization, account, rank)
              JOIN membership ON membership.organization = needed.organization
                 AND membership.account = needed.account

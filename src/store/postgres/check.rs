@@ -13,8 +13,8 @@ const FACTS: &str = "SELECT current_setting('server_version_num')::integer AS nu
     current_setting('server_version') AS version,
     current_setting('server_encoding') AS encoding,
     current_setting('synchronous_commit') AS synchronous,
-    current_setting('fsync') AS fsync,
-    pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS is_read_only";
+    current_setting('fsync', true) AS fsync,
+    current_setting('transaction_read_only') = 'on' AS is_read_only";
 
 /// Refuses what would break a promise.
 pub(super) async fn server(client: &Client) -> Result<(), OpenError> {
@@ -32,7 +32,8 @@ pub(super) async fn server(client: &Client) -> Result<(), OpenError> {
     if text("synchronous")? == "off" {
         return Err(OpenError::Asynchronous);
     }
-    if text("fsync")? == "off" {
+    let fsync: Option<String> = facts.try_get("fsync").map_err(Error::from)?;
+    if fsync.as_deref() == Some("off") {
         tracing::warn!(
             "the database runs with fsync = off: a power failure can lose or damage everything"
         );

@@ -12,19 +12,43 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+/// Has what is prepared be planned once, where the database has such a setting.
+macro_rules! planned_once {
+    () => {
+        "SELECT set_config(name, 'force_generic_plan', false) FROM pg_settings \
+         WHERE name = 'plan_cache_mode'"
+    };
+}
+pub(super) const PLANNED_ONCE: &str = planned_once!();
+
+/// What this program counts on, however the database, or who asks, has it otherwise: whoever has
+/// waited for a row sees what was made meanwhile, and bytes are written as their digits.
+macro_rules! usual {
+    () => {
+        "SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'; "
+    };
+}
+pub(super) const USUAL: &str = usual!();
+
 /// What every connection begins with: nothing that is asked takes forever, and whoever stands
 /// still within a transaction keeps nobody else from theirs.
-const BEGINNING: &str = "SET statement_timeout = '30s'; \
+const BEGINNING: &str = concat!(
+    usual!(),
+    "SET statement_timeout = '30s'; \
      SET lock_timeout = '5s'; \
-     SET idle_in_transaction_session_timeout = '5s'";
+     SET idle_in_transaction_session_timeout = '5s'"
+);
 
 /// The same for those who write to the ledger, whom others wait for. What they send is the same
 /// again and again with lists of other lengths, for each of which it would be planned anew: that
 /// was more than a quarter of the server's work.
-const WRITING: &str = "SET statement_timeout = '5s'; \
+const WRITING: &str = concat!(
+    usual!(),
+    "SET statement_timeout = '5s'; \
      SET lock_timeout = '1s'; \
-     SET plan_cache_mode = force_generic_plan; \
-     SET idle_in_transaction_session_timeout = '1s'";
+     SET idle_in_transaction_session_timeout = '1s'; ",
+    planned_once!()
+);
 
 /// How long a network may swallow everything.
 const SILENCE: Duration = Duration::from_secs(10);

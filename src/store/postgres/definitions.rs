@@ -21,7 +21,7 @@ const DEFINITIONS: &str = "
     UNION ALL
     SELECT concat_ws(' ', 'column', relname, attname),
         concat_ws(' ', format_type(atttypid, atttypmod), attnotnull, attgenerated, attidentity,
-            attcollation::regcollation, pg_get_expr(adbin, adrelid))
+            (SELECT collname FROM pg_collation WHERE oid = attcollation), pg_get_expr(adbin, adrelid))
     FROM here JOIN pg_attribute ON attrelid = here.oid AND attnum > 0 AND NOT attisdropped
         LEFT JOIN pg_attrdef ON adrelid = here.oid AND adnum = attnum
     WHERE relkind <> 'i'

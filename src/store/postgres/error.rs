@@ -91,8 +91,12 @@ impl Fault {
 
     /// For an error once the COMMIT was sent.
     pub(super) fn at_the_end(error: tokio_postgres::Error) -> Self {
-        // A server that goes away may have committed before it said so.
-        let is_said = error.code().is_some_and(|code| !code.code().starts_with("57P"));
+        // A server that goes away may have committed before it said so, and one that is many may
+        // not know.
+        let is_said = error.code().is_some_and(|code| {
+            let leaves_open = ["57P", "08", "40003"].iter().any(|is| code.code().starts_with(is));
+            !leaves_open
+        });
         if is_said { Self::of(error) } else { Self::Unknown }
     }
 

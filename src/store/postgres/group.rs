@@ -5,6 +5,7 @@ use super::{
     error::{Error, Fault},
     ledger::{self, APPEND, Filed, LOCK_HEAD},
     lock::locks,
+    mark::{MAKE, Mark},
     nodes::TELL_OF_ENTRIES,
     plan::plan,
 };
@@ -49,8 +50,7 @@ pub(super) struct Attempt<'g> {
     group: &'g Group,
     /// The number of an entry that was there before.
     known: u64,
-    /// What the database calls the transaction.
-    id: i64,
+    mark: Mark,
     /// What is told of those that are not made.
     refused: Vec<Option<StoreError>>,
     /// The head before the first entry.
@@ -58,9 +58,9 @@ pub(super) struct Attempt<'g> {
 }
 
 impl<'g> Attempt<'g> {
-    pub(super) fn new(group: &'g Group, known: u64) -> Self {
+    pub(super) fn new(group: &'g Group, known: u64, mark: Mark) -> Self {
         let refused = group.orders.iter().map(|_| None).collect();
-        Self { group, known, id: 0, refused, before: Head::EMPTY }
+        Self { group, known, mark, refused, before: Head::EMPTY }
     }
 
     /// Whether there is nothing to append.
@@ -89,18 +89,18 @@ impl<'g> Attempt<'g> {
     }
 
     /// Begins a transaction with these statements.
-    async fn open(&mut self, client: &Client, statements: &[Statement]) -> Result<(), Fault> {
-        let id = client.prepare_cached("SELECT txid_current()").await.map_err(Fault::of)?;
+    async fn open(&self, client: &Client, statements: &[Statement]) -> Result<(), Fault> {
+        let make_mark = client.prepare_cached(MAKE).await.map_err(Fault::of)?;
         let all = self.group.orders.iter().map(|(order, _)| order.changes.len()).sum();
         // The other half of it is to append.
         let progress = |done| self.group.tell(share(done, statements.len(), all) / 2, all);
-        let (begun, id, done) = join!(
+        let (begun, marked, done) = join!(
             client.batch_execute("BEGIN"),
-            client.query_one(&id, &[]),
+            self.mark.make(client, &make_mark),
             run_all(client, statements, progress),
         );
         begun.map_err(Fault::of)?;
-        self.id = id.and_then(|row| row.try_get(0)).map_err(Fault::of)?;
+        marked?;
         done
     }
 
@@ -203,21 +203,16 @@ impl<'g> Attempt<'g> {
         Made { results, head: (!self.is_empty()).then_some(head) }
     }
 
-    /// Whether the transaction was committed; nothing while that is not decided.
-    pub(super) async fn look_up(&mut self, client: &Client) -> Result<Option<bool>, Fault> {
-        let row = client.query_one("SELECT txid_status($1)", &[&self.id]).await;
-        let status: Option<String> = row.and_then(|row| row.try_get(0)).map_err(Fault::of)?;
-        match status.as_deref() {
-            Some("committed") => {
-                let first = self.made_orders().find_map(|(_, entries)| entries.first());
-                let Some(first) = first else { return Ok(Some(false)) };
-                let before = ledger::head_before(client, first, self.known).await?;
-                self.before = before.ok_or(Fault::Unknown)?;
-                Ok(Some(true))
-            }
-            Some("aborted") => Ok(Some(false)),
-            _ => Ok(None),
+    /// Whether the transaction was committed; fails while that is not decided.
+    pub(super) async fn look_up(&mut self, client: &Client) -> Result<bool, Fault> {
+        if !self.mark.is_committed(client).await? {
+            return Ok(false);
         }
+        let first = self.made_orders().find_map(|(_, entries)| entries.first());
+        let Some(first) = first else { return Ok(false) };
+        let before = ledger::head_before(client, first, self.known).await?;
+        self.before = before.ok_or(Fault::Unknown)?;
+        Ok(true)
     }
 }
 

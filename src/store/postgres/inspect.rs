@@ -4,10 +4,10 @@
 //! changes has to come out equal.
 
 use super::{
-    copy::{Rows, at, snapshot},
     definitions,
     error::Error,
     ledger,
+    snapshot::{Rows, at, snapshot},
 };
 use crate::store::{
     Inspection, Progress,
@@ -16,7 +16,7 @@ use crate::store::{
 use deadpool_postgres::{Client, Transaction};
 use rusqlite::types::Value;
 use tokio::{sync::mpsc, task::spawn_blocking};
-use tokio_postgres::{binary_copy::BinaryCopyOutRow, types::Type};
+use tokio_postgres::types::Type;
 
 /// How many rows are handed over at a time, and how many times that may wait.
 const BATCH: usize = 512;
@@ -66,7 +66,7 @@ async fn follow(
         progress(replay.head.number, total);
         Ok::<_, Error>(replay)
     });
-    let entry = |row: &BinaryCopyOutRow| {
+    let entry = |row: &tokio_postgres::Row| {
         let (salt, detail): (Option<Vec<u8>>, Option<Vec<u8>>) = (at(row, 3)?, at(row, 4)?);
         Ok(Row {
             number: at(row, 0)?,
@@ -106,9 +106,9 @@ async fn compare(
         Ok::<_, Error>(replay)
     });
     let rows = Rows::of(snapshot, &format!("SELECT {columns} FROM {table} ORDER BY {key}")).await?;
-    let types = rows.types.clone();
-    let values = |row: &BinaryCopyOutRow| {
-        types.iter().enumerate().map(|(column, of)| value(row, column, of)).collect()
+    let values = |row: &tokio_postgres::Row| {
+        let columns = row.columns().iter().enumerate();
+        columns.map(|(column, of)| value(row, column, of.type_())).collect()
     };
     send(rows, &batches, values).await?;
     drop(batches);
@@ -119,7 +119,7 @@ async fn compare(
 async fn send<T>(
     mut rows: Rows,
     batches: &mpsc::Sender<Vec<T>>,
-    read: impl Fn(&BinaryCopyOutRow) -> Result<T, Error>,
+    read: impl Fn(&tokio_postgres::Row) -> Result<T, Error>,
 ) -> Result<(), Error> {
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(row) = rows.next().await? {
@@ -144,7 +144,7 @@ async fn joined<T>(work: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T,
 }
 
 /// A value as the replay has it.
-fn value(row: &BinaryCopyOutRow, column: usize, of: &Type) -> Result<Value, Error> {
+fn value(row: &tokio_postgres::Row, column: usize, of: &Type) -> Result<Value, Error> {
     let value = match *of {
         Type::BYTEA => at::<Option<Vec<u8>>>(row, column)?.map(Value::Blob),
         Type::INT8 => at::<Option<i64>>(row, column)?.map(Value::Integer),

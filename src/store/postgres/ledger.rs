@@ -14,12 +14,15 @@ use tokio_postgres::{Row, types::ToSql};
 pub(super) const LOCK_HEAD: &str = "SELECT number, hash FROM head WHERE id = 1 FOR UPDATE";
 
 /// Appends entries behind a head that is locked: they are numbered and chained where the head
-/// is, so that nobody waits for whoever sends them.
+/// is, so that nobody waits for whoever sends them. A digest is bytes here and hexadecimal digits
+/// in other databases; written as text, it is those digits in all of them, but for what they
+/// begin with.
 pub(super) const APPEND: &str = "
     WITH RECURSIVE chain (place, number, entry, hash) AS (
         SELECT 0, number, ''::bytea, hash FROM head WHERE id = 1
         UNION ALL
-        SELECT place + 1, chain.number + 1, next.entry, sha256(chain.hash || next.entry)
+        SELECT place + 1, chain.number + 1, next.entry, 
+            decode(ltrim(sha256(chain.hash || next.entry)::text, '\\x'), 'hex')
         FROM chain CROSS JOIN LATERAL (
             SELECT ($1::bytea[])[place + 1] || convert_to((chain.number + 1)::text, 'UTF8')
                 || ($2::bytea[])[place + 1] AS entry) AS next

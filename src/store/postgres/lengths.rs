@@ -6,11 +6,12 @@ use counterfoil_core::lease::{Length, Lengths};
 use deadpool_postgres::{Client, GenericClient};
 use tokio_postgres::Row;
 
-/// `xmin` names the transaction that wrote the row: two numbers that are what they were before
-/// may have been others in between.
-const LOCK: &str = "SELECT lease_seconds, wait_seconds, xmin::text FROM cluster FOR UPDATE";
+/// The row's revisions are counted: two numbers that are what they were before may have been
+/// others in between.
+const LOCK: &str = "SELECT lease_seconds, wait_seconds, revision FROM cluster FOR UPDATE";
 
-const SET: &str = "UPDATE cluster SET lease_seconds = $1, wait_seconds = $2 RETURNING xmin::text";
+const SET: &str = "UPDATE cluster
+     SET lease_seconds = $1, wait_seconds = $2, revision = revision + 1 RETURNING revision";
 
 /// Commits the first step towards `length`; where it was made already, nothing.
 pub(super) async fn aim_for(client: &mut Client, length: Length) -> Result<Aimed, Error> {
@@ -18,10 +19,10 @@ pub(super) async fn aim_for(client: &mut Client, length: Length) -> Result<Aimed
     let row = transaction.query_one(LOCK, &[]).await?;
     let before = read(&row, 0)?;
     let lengths = before.toward(length);
-    let version =
+    let revision =
         if lengths == before { row.try_get(2)? } else { write(&transaction, lengths).await? };
     transaction.commit().await?;
-    Ok(Aimed { before, lengths, version })
+    Ok(Aimed { before, lengths, revision })
 }
 
 /// Commits the last, unless something was committed since the first; L as it is then.
@@ -32,7 +33,7 @@ pub(super) async fn settle(
 ) -> Result<Lengths, Error> {
     let transaction = client.transaction().await?;
     let row = transaction.query_one(LOCK, &[]).await?;
-    if row.try_get::<_, &str>(2)? != aimed.version {
+    if row.try_get::<_, i64>(2)? != aimed.revision {
         return read(&row, 0);
     }
     write(&transaction, settled).await?;
@@ -40,7 +41,7 @@ pub(super) async fn settle(
     Ok(settled)
 }
 
-async fn write(client: &impl GenericClient, lengths: Lengths) -> Result<String, Error> {
+async fn write(client: &impl GenericClient, lengths: Lengths) -> Result<i64, Error> {
     let seconds = |length: Length| i64::try_from(length.seconds()).unwrap_or(i64::MAX);
     let row = client.query_one(SET, &[&seconds(lengths.lease()), &seconds(lengths.wait())]).await?;
     Ok(row.try_get(0)?)

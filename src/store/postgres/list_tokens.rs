@@ -312,7 +312,7 @@ pub(super) fn stretches(list: &TokenList) -> Vec<Stretch> {
                 Some(TokenAfter::LastUse(None, id)) => vec![stretch(
                     newest,
                     "token.organization >= ? AND (token.organization, token.id) < (?, ?)
-                        AND NOT EXISTS (SELECT FROM last_use AS used WHERE used.token = token.id)",
+                        AND NOT EXISTS (SELECT 1 FROM last_use AS used WHERE used.token = token.id)",
                     vec![here(), here(), id_of(id)],
                 )],
                 Some(TokenAfter::LastUse(Some(at), id)) => {
@@ -333,7 +333,7 @@ pub(super) fn stretches(list: &TokenList) -> Vec<Stretch> {
 const HERE: &str = "token.organization BETWEEN ? AND ?";
 
 const NEVER_USED: &str = "token.organization BETWEEN ? AND ?
-    AND NOT EXISTS (SELECT FROM last_use AS used WHERE used.token = token.id)";
+    AND NOT EXISTS (SELECT 1 FROM last_use AS used WHERE used.token = token.id)";
 
 pub(super) fn query(list: &TokenList, stretch: Stretch, few: Option<&Few>, limit: u32) -> Query {
     let mut query = Query::new(&format!("{TOKEN} FROM token {USES}"));

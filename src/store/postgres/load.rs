@@ -1,9 +1,9 @@
 //! The start: everything that verification needs, read from one snapshot.
 
 use super::{
-    copy::{Rows, at, bytes_at, snapshot},
     error::Error,
     ledger, migrate, nodes,
+    snapshot::{Rows, at, bytes_at, snapshot},
 };
 use crate::store::{
     Progress,
@@ -21,7 +21,7 @@ use counterfoil_core::{
 use deadpool_postgres::{Client, Transaction};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio_postgres::binary_copy::BinaryCopyOutRow;
+use tokio_postgres::Row;
 
 /// How many tokens are handed over at a time, and how many times that may wait.
 const BATCH: usize = 4_096;
@@ -113,7 +113,7 @@ async fn tokens(
     Ok(())
 }
 
-fn token(known: &mut Known, row: &BinaryCopyOutRow) -> Result<TokenRow, Error> {
+fn token(known: &mut Known, row: &Row) -> Result<TokenRow, Error> {
     let time = |column| Ok::<_, Error>(at::<Option<i64>>(row, column)?.map(Timestamp::from_millis));
     let previous = at::<Option<&[u8]>>(row, 7)?.map(TryInto::try_into).transpose();
     let previous = previous.map_err(|_| Error::Unreadable("token.previous_digest"))?;

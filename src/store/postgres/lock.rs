@@ -126,31 +126,31 @@ impl Locks {
     fn statements(&self) -> Vec<Statement> {
         let mut statements = Vec::new();
         if self.beginning {
-            let sql = "SELECT FROM cluster FOR NO KEY UPDATE";
+            let sql = "SELECT 1 FROM cluster FOR NO KEY UPDATE";
             statements.push(Statement::of(Rows::Any, sql, given![]));
         }
         lock(
             &mut statements,
             &self.organizations,
-            "SELECT FROM organization WHERE id = ANY ($1) ORDER BY id FOR SHARE",
-            "SELECT FROM organization WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+            "SELECT 1 FROM organization WHERE id = ANY ($1) ORDER BY id FOR SHARE",
+            "SELECT 1 FROM organization WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
         );
         lock(
             &mut statements,
             &self.accounts,
-            "SELECT FROM account WHERE id = ANY ($1) ORDER BY id FOR SHARE",
+            "SELECT 1 FROM account WHERE id = ANY ($1) ORDER BY id FOR SHARE",
             // An address is a key: whoever changes one needs this much, and asks for it at once.
-            "SELECT FROM account WHERE id = ANY ($1) ORDER BY id FOR UPDATE",
+            "SELECT 1 FROM account WHERE id = ANY ($1) ORDER BY id FOR UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
         );
         lock(
             &mut statements,
             &self.memberships,
-            "SELECT FROM membership WHERE (organization, account) IN
+            "SELECT 1 FROM membership WHERE (organization, account) IN
                 (SELECT * FROM unnest($1::bytea[], $2::bytea[]))
              ORDER BY organization, account FOR SHARE",
-            "SELECT FROM membership WHERE (organization, account) IN
+            "SELECT 1 FROM membership WHERE (organization, account) IN
                 (SELECT * FROM unnest($1::bytea[], $2::bytea[]))
              ORDER BY organization, account FOR NO KEY UPDATE",
             |keys| {
@@ -163,15 +163,15 @@ impl Locks {
         lock(
             &mut statements,
             &self.invitations,
-            "SELECT FROM invitation WHERE id = ANY ($1) ORDER BY id FOR SHARE",
-            "SELECT FROM invitation WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+            "SELECT 1 FROM invitation WHERE id = ANY ($1) ORDER BY id FOR SHARE",
+            "SELECT 1 FROM invitation WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
         );
         lock(
             &mut statements,
             &self.tokens,
-            "SELECT FROM token WHERE id = ANY ($1) ORDER BY id FOR SHARE",
-            "SELECT FROM token WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+            "SELECT 1 FROM token WHERE id = ANY ($1) ORDER BY id FOR SHARE",
+            "SELECT 1 FROM token WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
             |ids| given![ids.iter().map(|id| bytes(id)).collect::<Vec<_>>()],
         );
         statements

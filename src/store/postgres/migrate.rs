@@ -7,7 +7,7 @@ use super::{
 use crate::clock;
 use counterfoil_core::ledger::KNOWS;
 use deadpool_postgres::{Client, GenericClient, Transaction};
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
@@ -19,12 +19,16 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_begin.sql"),
     include_str!("../../../migrations/postgres/0002_nodes_for_people.sql"),
     include_str!("../../../migrations/postgres/0003_email_set.sql"),
+    include_str!("../../../migrations/postgres/0004_attempts.sql"),
 ];
 
 /// The step that came with each version of the list of kinds: a program that does not know a
 /// kind must not load what has come of it, and it is the step that keeps it out.
 const CAME_WITH_KINDS: [usize; KNOWS as usize] = [1, 3];
 const _: () = assert!(CAME_WITH_KINDS[KNOWS as usize - 1] <= MIGRATIONS.len());
+
+/// Says of texts that they are ordered by their bytes.
+const BY_BYTES: &str = " COLLATE \"C\"";
 
 /// How often a step is tried, where somebody holds a lock: each time it waits for a second, in
 /// which whoever comes later waits behind it.
@@ -88,32 +92,42 @@ async fn create(client: &Client) -> Result<(), Error> {
 
 async fn make(client: &mut Client, migrations: &[&str]) -> Result<(), Error> {
     let transaction = client.transaction().await?;
-    // A step on a large database takes its time, and whoever waits for it does.
-    transaction
-        .batch_execute(
-            "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0;
-             LOCK TABLE schema_step IN ACCESS EXCLUSIVE MODE",
-        )
-        .await?;
-    let found = steps(&transaction, migrations.len()).await?;
+    // A step on a large database takes its time, and whoever waits for it does: for the first
+    // step's row, which is there before the step is made.
+    let patient = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0";
+    transaction.batch_execute(patient).await?;
+    let is_first = note(&transaction, 1).await?;
+    transaction.execute("SELECT 1 FROM schema_step WHERE step = 1 FOR UPDATE", &[]).await?;
+    let found = if is_first { 0 } else { steps(&transaction, migrations.len()).await? };
     // Other nodes go on meanwhile, and must not be kept from it by whoever keeps this one.
     transaction.batch_execute("SET LOCAL lock_timeout = '1s'").await?;
+    let version = version(&transaction).await?;
     for (step, sql) in (1i32..).zip(migrations).skip(found) {
         if found > 0 {
             let of = migrations.len();
             tracing::info!(step, of, "the database is brought up to date");
         }
-        apply(&transaction, step, sql).await?;
+        transaction.batch_execute(&spoken_by(&version, sql)).await?;
+        note(&transaction, step).await?;
     }
     transaction.commit().await?;
     Ok(())
 }
 
-async fn apply(transaction: &Transaction<'_>, step: i32, sql: &str) -> Result<(), Error> {
-    transaction.batch_execute(sql).await?;
-    let now = clock::now().as_millis();
-    transaction.execute("INSERT INTO schema_step VALUES ($1, $2)", &[&step, &now]).await?;
-    Ok(())
+async fn version(client: &impl GenericClient) -> Result<String, Error> {
+    Ok(client.query_one("SELECT version()", &[]).await?.try_get(0)?)
+}
+
+/// A step as the database takes it: `CockroachDB` orders all texts by their bytes, and lets no
+/// table say so.
+fn spoken_by<'s>(version: &str, sql: &'s str) -> Cow<'s, str> {
+    if version.starts_with("CockroachDB") { sql.replace(BY_BYTES, "").into() } else { sql.into() }
+}
+
+/// Notes a step; whether it was not noted before.
+async fn note(transaction: &Transaction<'_>, step: i32) -> Result<bool, Error> {
+    let sql = "INSERT INTO schema_step VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    Ok(transaction.execute(sql, &[&step, &clock::now().as_millis()]).await? > 0)
 }
 
 /// What the tables are called.
@@ -126,8 +140,9 @@ pub(super) fn tables() -> impl Iterator<Item = &'static str> {
 /// Makes everything in the schema that comes first, which is empty.
 pub(super) async fn make_all(transaction: &Transaction<'_>) -> Result<(), Error> {
     transaction.batch_execute(STEPS).await?;
+    let version = version(transaction).await?;
     for sql in MIGRATIONS {
-        transaction.batch_execute(sql).await?;
+        transaction.batch_execute(&spoken_by(&version, sql)).await?;
     }
     Ok(())
 }
@@ -140,6 +155,14 @@ mod tests {
         postgres::{Postgres, tests::settings},
     };
     use counterfoil_support::postgres::Postgres as Cluster;
+
+    #[test]
+    fn a_step_names_an_order_only_where_there_are_several() {
+        let sql = "CREATE TABLE note (text text COLLATE \"C\" NOT NULL)";
+        assert_eq!(spoken_by("PostgreSQL 15.18", sql), sql);
+        let cockroach = spoken_by("CockroachDB CCL v26.1.0", sql);
+        assert_eq!(cockroach, "CREATE TABLE note (text text NOT NULL)");
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn whoever_keeps_a_step_from_being_made_keeps_nobody_else() {

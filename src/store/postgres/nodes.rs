@@ -1,6 +1,11 @@
 //! The nodes' rows, and connections that are one's own.
 
-use super::{Postgres, connect::Alone, error::Error, lengths, load};
+use super::{
+    Postgres,
+    connect::{Alone, PLANNED_ONCE, USUAL},
+    error::{Error, describe},
+    lengths, load,
+};
 use crate::store::{
     Aimed, ConfigurationDigest, Followed, Heard, Joining, Line, ListedNode, Nodes, Progress,
     Roster, StoreError,
@@ -15,6 +20,7 @@ use counterfoil_core::{
 use std::{future::poll_fn, sync::Arc};
 use tokio_postgres::{
     AsyncMessage, Client, Statement,
+    error::SqlState,
     types::{ToSql, Type},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -24,19 +30,20 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// Nobody waits long for a row that somebody else has locked and does not let go of; and what is
 /// sent again and again is not planned again and again, which was a third of the server's work
 /// for whoever follows.
-const BEGINNING: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s';
-     SET plan_cache_mode = force_generic_plan";
+const BEGINNING: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'";
 const LISTEN: &str = "LISTEN counterfoil_entries";
 
 /// Tells everybody that there are new entries, once those are committed. Within the
 /// transaction it would hold a lock that all who notify share, until the disk has answered. It
-/// waits for no disk itself: what nobody hears of is looked for.
+/// waits for no disk itself: what nobody hears of is looked for. A database that cannot do it
+/// says so, to nobody.
 pub(super) const TELL_OF_ENTRIES: &str = "SELECT pg_notify('counterfoil_entries', ''),
      set_config('synchronous_commit', 'off', true)";
 
+/// Nobody joins while an epoch begins.
 const JOIN: &str = "INSERT INTO node
          (node, joined, renewals, acknowledged, knows, name, configuration, joined_at, version)
-     VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)
+     SELECT $1, $2, 0, $3, $4, $5, $6, $7, $8 FROM cluster FOR SHARE
      ON CONFLICT (node) DO UPDATE SET joined = excluded.joined, renewals = excluded.renewals,
          acknowledged = excluded.acknowledged, knows = excluded.knows, name = excluded.name,
          configuration = excluded.configuration, joined_at = excluded.joined_at,
@@ -70,7 +77,8 @@ const STRIKE_OFF: &str = "DELETE FROM node WHERE node = $1 AND joined = $2 AND r
 
 const LEAVE: &str = "DELETE FROM node WHERE node = $1 AND joined <= $2";
 
-const BEGIN_EPOCH: &str = "UPDATE cluster SET epoch = epoch + 1 RETURNING epoch";
+const BEGIN_EPOCH: &str =
+    "UPDATE cluster SET epoch = epoch + 1, revision = revision + 1 RETURNING epoch";
 
 /// Both tables are bounded, so that whichever way they are joined nothing before is read.
 const BEHIND: &str = "SELECT ledger.entry, ledger.hash, ledger_detail.salt, ledger_detail.detail
@@ -90,8 +98,9 @@ impl Nodes for Postgres {
     async fn begin_epoch(&self, seen: Vec<Row>) -> Result<Option<Epoch>, StoreError> {
         self.together(move |transaction| {
             Box::pin(async move {
-                // Nobody renews meanwhile.
-                transaction.batch_execute("LOCK TABLE node IN EXCLUSIVE MODE").await?;
+                // Nobody joins meanwhile, and nobody renews.
+                let held = "SELECT 1 FROM cluster FOR UPDATE; SELECT 1 FROM node FOR UPDATE";
+                transaction.batch_execute(held).await?;
                 let found = transaction.query(ALL_ROWS, &[]).await?;
                 let found = found.iter().filter_map(|row| node(row).transpose());
                 let found = found.collect::<Result<Vec<_>, Error>>()?;
@@ -163,17 +172,37 @@ impl PgLine {
                 }
             }
         }));
-        let ((), behind, acknowledge, all_rows) = tokio::try_join!(
+        let ((), (), (), behind, acknowledge, all_rows) = tokio::try_join!(
+            client.batch_execute(USUAL),
             client.batch_execute(BEGINNING),
+            client.batch_execute(PLANNED_ONCE),
             client.prepare(BEHIND),
             client.prepare(ACKNOWLEDGE),
             client.prepare(ALL_ROWS),
         )?;
         if listens {
-            client.batch_execute(LISTEN).await?;
+            listen(&client).await?;
         }
         Ok(Self { client, _speaking: speaking, behind, acknowledge, all_rows })
     }
+}
+
+/// Other databases that speak the protocol do not know it.
+async fn listen(client: &Client) -> Result<(), Error> {
+    let Err(error) = client.batch_execute(LISTEN).await else { return Ok(()) };
+    if !error.code().is_some_and(is_unknown) {
+        return Err(error.into());
+    }
+    tracing::warn!(
+        error = describe(&error),
+        "the database tells nobody of changes; this node looks for them twice a second"
+    );
+    Ok(())
+}
+
+/// Whether the database has no such thing, or nothing to do it with.
+fn is_unknown(code: &SqlState) -> bool {
+    ["0A", "42"].iter().any(|class| code.code().starts_with(class))
 }
 
 #[async_trait]

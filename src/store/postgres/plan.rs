@@ -95,7 +95,7 @@ impl<'o> Plan<'o> {
                 tokens.iter().map(|(token, _)| bytes(token.digest.as_bytes())).collect();
             self.statements.push(Statement::of(
                 Rows::Exactly(0),
-                "SELECT FROM replaced_digest WHERE digest = ANY ($1)",
+                "SELECT 1 FROM replaced_digest WHERE digest = ANY ($1)",
                 given![digests],
             ));
         }
@@ -109,7 +109,7 @@ impl<'o> Plan<'o> {
 /// No node is older than this. One that comes later, and meets what it does not know, verifies
 /// nothing more: what is written is safe then too, and this only spares it that.
 fn all_know(version: u32) -> Statement {
-    let sql = "SELECT FROM node WHERE knows < $1";
+    let sql = "SELECT 1 FROM node WHERE knows < $1";
     let otherwise = StoreError::OlderNodes;
     Statement { otherwise, ..Statement::of(Rows::Exactly(0), sql, given![i64::from(version)]) }
 }
@@ -118,11 +118,11 @@ fn all_know(version: u32) -> Statement {
 fn holds(at: Timestamp, ground: &Ground) -> Statement {
     match ground {
         Ground::NoOrganization => {
-            Statement::of(Rows::Exactly(0), "SELECT FROM organization LIMIT 1", given![])
+            Statement::of(Rows::Exactly(0), "SELECT 1 FROM organization LIMIT 1", given![])
         }
         Ground::Password(account, hash) => Statement::of(
             Rows::Exactly(1),
-            "SELECT FROM account WHERE id = $1 AND password_hash = $2",
+            "SELECT 1 FROM account WHERE id = $1 AND password_hash = $2",
             given![bytes(account.as_bytes()), hash.clone()],
         ),
         Ground::Link(digest) => Statement::of(

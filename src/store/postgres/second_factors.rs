@@ -42,7 +42,7 @@ pub(super) async fn renew(
     secret: &[u8],
     recovery: &[Digest],
 ) -> Result<bool, Error> {
-    let sql = "SELECT FROM second_factor WHERE account = $1 AND secret = $2 AND is_confirmed
+    let sql = "SELECT 1 FROM second_factor WHERE account = $1 AND secret = $2 AND is_confirmed
          FOR NO KEY UPDATE";
     let is_there = run(transaction, sql, &[&account.as_bytes().as_slice(), &secret]).await? == 1;
     if is_there {

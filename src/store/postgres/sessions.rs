@@ -20,7 +20,7 @@ use counterfoil_core::{
 };
 use deadpool_postgres::{GenericClient, Transaction};
 use std::net::IpAddr;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 const CREDENTIALS: &str = "SELECT id, kind, disabled_at IS NOT NULL AS is_disabled, \
      password_hash, second_factor_at IS NOT NULL AS has_second_factor FROM account";
@@ -63,9 +63,9 @@ pub(super) async fn keep(
     let lacks_code = session.is_complete && shown.is_some_and(|shown| !shown.code);
     // First of all: what is looked at afterwards is as whoever had the lock before has left it.
     lock(transaction, session.account).await?;
-    let may_begin = "SELECT FROM account WHERE id = $1 AND disabled_at IS NULL
+    let may_begin = "SELECT 1 FROM account WHERE id = $1 AND disabled_at IS NULL
          AND password_hash IS NOT DISTINCT FROM coalesce($2, password_hash)
-         AND NOT ($3 AND EXISTS (SELECT FROM second_factor WHERE account = $1 AND is_confirmed))";
+         AND NOT ($3 AND EXISTS (SELECT 1 FROM second_factor WHERE account = $1 AND is_confirmed))";
     if one(transaction, may_begin, &[&account, &hash, &lacks_code], |_| Ok(())).await?.is_none() {
         return Ok(false);
     }
@@ -118,7 +118,7 @@ pub(super) async fn replace(
 
 /// Has everybody else wait who begins or ends sessions of an account.
 async fn lock(transaction: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
-    let sql = "SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE";
+    let sql = "SELECT 1 FROM account WHERE id = $1 FOR NO KEY UPDATE";
     run(transaction, sql, &[&account.as_bytes().as_slice()]).await.map(drop)
 }
 
@@ -260,26 +260,30 @@ pub(super) async fn keep_link(
     if let Some(email) = mailed_to {
         let account = account.as_ref().map(|id| id.as_bytes().as_slice());
         // Whoever has changed the address had it locked, and this sees what they have made.
-        let sql = "SELECT FROM account WHERE id = $1 AND email = $2 FOR SHARE";
+        let sql = "SELECT 1 FROM account WHERE id = $1 AND email = $2 FOR SHARE";
         if one(transaction, sql, &[&account, &email.as_str()], |_| Ok(())).await?.is_none() {
             return Ok(false);
         }
     }
-    // One statement, so that of two who ask at once for the same the later one's link is left.
-    run(
-        transaction,
-        "INSERT INTO link (digest, kind, account, expires_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (kind, coalesce(account, ''))
-         DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at",
-        &[
-            &link.digest.as_bytes().as_slice(),
-            &kind,
-            &account.as_ref().map(|id| id.as_bytes().as_slice()),
-            &link.expires_at.as_millis(),
-        ],
-    )
-    .await?;
-    Ok(true)
+    let given: [&(dyn ToSql + Sync); 4] = [
+        &link.digest.as_bytes().as_slice(),
+        &kind,
+        &account.as_ref().map(|id| id.as_bytes().as_slice()),
+        &link.expires_at.as_millis(),
+    ];
+    let replace = "UPDATE link SET digest = $1, expires_at = $4
+         WHERE kind = $2 AND coalesce(account, '') = coalesce($3::bytea, '')";
+    let keep = "INSERT INTO link (digest, kind, account, expires_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING";
+    // Of two who ask at once for the same, the later one's link is left: in whose way the other's
+    // came, waits until that is there, and replaces it.
+    for sql in [replace, keep, replace] {
+        if run(transaction, sql, &given).await? > 0 {
+            return Ok(true);
+        }
+    }
+    // It was used meanwhile.
+    Ok(run(transaction, keep, &given).await? > 0)
 }
 
 pub(super) async fn link(

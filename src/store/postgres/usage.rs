@@ -399,10 +399,14 @@ pub(super) async fn forget(
 ) -> Result<bool, Error> {
     let mut more = false;
     for sql in [
-        "DELETE FROM usage WHERE ctid = ANY (ARRAY (
-            SELECT ctid FROM usage WHERE hour < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
-        "DELETE FROM usage_origin WHERE ctid = ANY (ARRAY (
-            SELECT ctid FROM usage_origin WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        "WITH old AS MATERIALIZED (
+            SELECT token, hour, outcome FROM usage
+            WHERE hour < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+         DELETE FROM usage WHERE (token, hour, outcome) IN (SELECT * FROM old)",
+        "WITH old AS MATERIALIZED (
+            SELECT token, kind, day, value FROM usage_origin
+            WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+         DELETE FROM usage_origin WHERE (token, kind, day, value) IN (SELECT * FROM old)",
         "UPDATE last_use SET address = NULL, user_agent = NULL, route = NULL
          WHERE token = ANY (ARRAY (SELECT token FROM last_use
             WHERE at < $1 AND coalesce(address, user_agent, route) IS NOT NULL

@@ -7,6 +7,7 @@ use super::{
     error::{Error, Fault, OpenError},
     group::{Attempt, Group, Made},
     ledger,
+    mark::{self, Mark},
 };
 use crate::store::{Order, Progress, StoreError};
 use counterfoil_core::ledger::{Head, KNOWS};
@@ -73,6 +74,7 @@ impl Writer {
         let client = connect::first(&pool).await?;
         let head =
             ledger::head(&client).await.map_err(|error| OpenError::Tables(error.to_string()))?;
+        mark::forget(&client).await?;
         drop(client);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let desk = Arc::new(Desk {
@@ -119,6 +121,7 @@ struct Desk {
 
 impl Desk {
     async fn run(self: Arc<Self>) {
+        let mut mark = Mark::of_a_writer();
         loop {
             let mut queue = self.queue.lock().await;
             let mut jobs = Vec::new();
@@ -131,18 +134,18 @@ impl Desk {
                 sleep(TURN).await;
                 drop(queue);
             };
-            match select(pin!(self.make(small, None)), pin!(turn)).await {
+            match select(pin!(self.make(small, None, &mut mark)), pin!(turn)).await {
                 Either::Left(_) => {}
                 Either::Right(((), making)) => making.await,
             }
             for mut job in large {
                 let progress = job.progress.take();
-                self.make(vec![job], progress).await;
+                self.make(vec![job], progress, &mut mark).await;
             }
         }
     }
 
-    async fn make(&self, jobs: Vec<Job>, progress: Option<Progress>) {
+    async fn make(&self, jobs: Vec<Job>, progress: Option<Progress>, mark: &mut Mark) {
         let (mut orders, mut answers) = (Vec::new(), Vec::new());
         for Job { order, answer, .. } in jobs {
             match ledger::filed(&order) {
@@ -161,16 +164,16 @@ impl Desk {
             return;
         }
         let group = Group { orders, progress: progress.map(Mutex::new) };
-        let results = self.make_group(&group).await;
+        let results = self.make_group(&group, mark).await;
         for (answer, result) in answers.into_iter().zip(results) {
             let _ = answer.send(result);
         }
     }
 
-    async fn make_group(&self, group: &Group) -> Vec<Result<Head, StoreError>> {
+    async fn make_group(&self, group: &Group, mark: &mut Mark) -> Vec<Result<Head, StoreError>> {
         let mut tries = 1;
         let error = loop {
-            match self.attempt(group).await {
+            match self.attempt(group, mark.next()).await {
                 Ok(Made { results, head }) => {
                     if let Some(head) = head {
                         self.known.fetch_max(head.number, Ordering::Relaxed);
@@ -207,9 +210,9 @@ impl Desk {
     }
 
     /// Makes the group, or nothing of it.
-    async fn attempt(&self, group: &Group) -> Result<Made, Fault> {
+    async fn attempt(&self, group: &Group, mark: Mark) -> Result<Made, Fault> {
         let client = self.pool.get().await.map_err(Fault::of_pool)?;
-        let mut attempt = Attempt::new(group, self.known.load(Ordering::Relaxed));
+        let mut attempt = Attempt::new(group, self.known.load(Ordering::Relaxed), mark);
         let begun = timeout(PATIENCE, attempt.begin(&client)).await;
         if let Err(fault) = begun.unwrap_or(Err(Fault::Lasting(Error::Silent))) {
             // Nothing can come of it any more.
@@ -242,7 +245,7 @@ impl Desk {
         let decided = timeout(ASKING, async {
             loop {
                 if let Ok(client) = self.pool.get().await
-                    && let Ok(Some(is_made)) = attempt.look_up(&client).await
+                    && let Ok(is_made) = attempt.look_up(&client).await
                 {
                     return is_made;
                 }

@@ -18,6 +18,7 @@ pub mod caller;
 pub mod certificates;
 pub mod forward;
 pub mod installation;
+pub mod lookalike;
 pub mod mail;
 pub mod pages;
 pub mod postgres;

@@ -1,12 +1,16 @@
-//! What nodes' rows say for people, and how L is changed.
+//! What nodes' rows say for people, how L is changed, and how an epoch begins.
 
-use super::{Postgres, settings};
-use crate::store::{ConfigurationDigest, Joining, Nodes, StoreError};
+use super::{Postgres, order, settings};
+use crate::store::{ConfigurationDigest, Joining, Nodes, Store as _, StoreError};
 use counterfoil_core::{
     Timestamp,
+    id::OrganizationId,
+    index::Index,
     lease::{Length, Lengths, NodeId, RowId},
+    ledger::Change,
 };
-use counterfoil_support::postgres::Postgres as Cluster;
+use counterfoil_support::{lookalike::Lookalike, postgres::Postgres as Cluster};
+use std::sync::Arc;
 
 const OURS: ConfigurationDigest = ConfigurationDigest([1; 32]);
 const THEIRS: ConfigurationDigest = ConfigurationDigest([2; 32]);
@@ -80,7 +84,7 @@ async fn l_is_settled_only_where_nobody_has_changed_it_since() {
     assert_eq!((lowered.lengths, &*stored()), (half_way, "10|60"));
     // Who asks for the same waits for the same.
     let again = store.aim_for(length(10)).await.unwrap();
-    assert_eq!((again.before, &again.version), (half_way, &lowered.version));
+    assert_eq!((again.before, again.revision), (half_way, lowered.revision));
     // Raised and lowered in between: there are leases of sixty seconds that began later.
     store.aim_for(length(60)).await.unwrap();
     let later = store.aim_for(length(10)).await.unwrap();
@@ -90,13 +94,106 @@ async fn l_is_settled_only_where_nobody_has_changed_it_since() {
     assert_eq!(store.settle(&later, settled).await.unwrap(), settled);
     assert_eq!(stored(), "10|10");
     assert_eq!(store.settle(&later, settled).await.unwrap(), settled);
-    // By hand, too.
+    // An epoch, too.
     let lowered = store.aim_for(length(5)).await.unwrap();
-    cluster.run(&database, "UPDATE cluster SET epoch = epoch + 1");
+    store.begin_epoch(Vec::new()).await.unwrap().unwrap();
     let half_way = Lengths::new(length(5), length(10)).unwrap();
     assert_eq!(store.settle(&lowered, Lengths::of(length(5))).await.unwrap(), half_way);
     assert_eq!(stored(), "5|10");
     cluster.kill();
     let gone = store.aim_for(length(60)).await.unwrap_err();
     assert!(matches!(gone, StoreError::Unknown | StoreError::Unavailable(_)), "{gone:?}");
+}
+
+fn joining(row: RowId) -> Joining<'static> {
+    let at = Timestamp::from_millis(1_000);
+    Joining { row, applied: 0, knows: 1, name: "a/1", at, configuration: OURS }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_joins_while_an_epoch_begins() {
+    // However the database has it for others: whoever has waited sees what was made meanwhile.
+    let cluster = Cluster::with(&["default_transaction_isolation = 'repeatable read'"]);
+    let (database, store) = opened(&cluster).await;
+    let [first, second] = [1, 2].map(|n| RowId { node: NodeId([n; 16]), joined: 1 });
+    let mut line = store.line(None).await.unwrap();
+    line.join(joining(first)).await.unwrap();
+    // Whoever has renewed since, or was not seen, may have a lease.
+    assert_eq!(store.begin_epoch(Vec::new()).await.unwrap(), None);
+    let (seen, _) = line.rows().await.unwrap();
+    let before = line.renew(first, OURS).await.unwrap().unwrap().epoch;
+    assert_eq!(store.begin_epoch(seen).await.unwrap(), None);
+    let (seen, _) = line.rows().await.unwrap();
+
+    let mut holder = store.client().await.unwrap();
+    let held = holder.transaction().await.unwrap();
+    held.batch_execute("SELECT 1 FROM node FOR UPDATE").await.unwrap();
+    let store = Arc::new(store);
+    let beginning = store.clone();
+    let beginning = tokio::spawn(async move { beginning.begin_epoch(seen).await });
+    let waiting = |who: usize| {
+        let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        cluster.run(&database, sql).parse::<usize>().unwrap() >= who
+    };
+    while !waiting(1) {}
+    let joined = tokio::spawn(async move {
+        line.join(joining(second)).await.unwrap();
+        line.renew(second, OURS).await.unwrap().unwrap().epoch
+    });
+    while !waiting(2) {}
+    held.commit().await.unwrap();
+    let begun = beginning.await.unwrap().unwrap().unwrap();
+    assert_eq!(begun.0, before.0 + 1);
+    // It has a lease, and knows that what it was told of before may be undone.
+    assert_eq!(joined.await.unwrap(), begun);
+    let roster = store.roster().await.unwrap();
+    assert_eq!(roster.nodes.iter().map(|node| node.row.id).collect::<Vec<_>>(), [second]);
+
+    // Whoever was joining as it was to begin is seen.
+    let seen = roster.nodes.iter().map(|node| node.row).collect();
+    let held = holder.transaction().await.unwrap();
+    let join = "SELECT 1 FROM cluster FOR SHARE;
+        INSERT INTO node (node, joined, renewals, acknowledged, knows)
+        VALUES (decode(repeat('03', 16), 'hex'), 1, 0, 0, 1)";
+    held.batch_execute(join).await.unwrap();
+    let beginning = store.clone();
+    let beginning = tokio::spawn(async move { beginning.begin_epoch(seen).await });
+    while !waiting(1) {}
+    held.commit().await.unwrap();
+    assert_eq!(beginning.await.unwrap().unwrap(), None);
+}
+
+#[tokio::test]
+async fn nodes_need_nothing_that_other_databases_do_not_know() {
+    let cluster = Cluster::start();
+    let database = Lookalike::create_database(&cluster);
+    let lookalike = Lookalike::of(&cluster);
+    let mut settings = settings(&cluster, &database, cluster.user());
+    let mut server = tokio_postgres::Config::new();
+    server.host("127.0.0.1").port(lookalike.port()).user(cluster.user()).dbname(&database);
+    settings.server = server;
+    let store = Postgres::open(&settings).await.unwrap();
+    let loaded =
+        Nodes::load(&store, Arc::new(Index::default()), Box::new(|_, _| {})).await.unwrap();
+    // It is not told of entries.
+    let mut line = store.line(Some(Arc::new(|| {}))).await.unwrap();
+    let row = RowId { node: NodeId([1; 16]), joined: 1 };
+    line.join(joining(row)).await.unwrap();
+    let renewed = line.renew(row, OURS).await.unwrap().unwrap();
+    assert_eq!((renewed.head, renewed.epoch), (loaded.head, loaded.epoch));
+    let organization = OrganizationId::new(Timestamp::from_millis(1), [1; 10]);
+    let change = Change::OrganizationCreated { organization, name: "a".into(), external_id: None };
+    let head = store.commit(order(1, change)).await.unwrap();
+    assert_eq!(line.entries(0, None, 9).await.unwrap().len(), 1);
+    assert!(line.acknowledge(row, head.number).await.unwrap());
+    let (rows, _) = line.rows().await.unwrap();
+    assert_eq!((rows[0].id, rows[0].acknowledged), (row, 1));
+    let aimed = store.aim_for(length(60)).await.unwrap();
+    let settled = Lengths::of(length(60));
+    assert_eq!(store.settle(&aimed, settled).await.unwrap(), settled);
+    assert_eq!(line.roster().await.unwrap().nodes.len(), 1);
+    assert!(store.begin_epoch(rows).await.unwrap().is_some());
+    line.strike_off(row, 1).await.unwrap();
+    line.leave(row).await.unwrap();
+    store.close().await;
 }

@@ -1,44 +1,37 @@
-//! Rows by the million, as COPY sends them.
+//! One snapshot, and its rows by the million.
 
 use super::error::Error;
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient as _, Transaction};
 use futures_util::TryStreamExt as _;
 use std::pin::Pin;
 use tokio_postgres::{
-    binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream},
-    types::{FromSql, Type},
+    Row, RowStream,
+    types::{FromSql, ToSql},
 };
 
-/// What a SELECT returns, row by row.
-pub(super) struct Rows {
-    stream: Pin<Box<BinaryCopyOutStream>>,
-    pub(super) types: Vec<Type>,
-}
+/// What a SELECT returns, row by row: the next is sent once there is room for it.
+pub(super) struct Rows(Pin<Box<RowStream>>);
 
 impl Rows {
     /// `select` is made of this directory's own words.
     pub(super) async fn of(transaction: &Transaction<'_>, select: &str) -> Result<Self, Error> {
-        let statement = transaction.prepare(select).await?;
-        let types: Vec<Type> =
-            statement.columns().iter().map(|column| column.type_().clone()).collect();
-        let copy = format!("COPY ({select}) TO STDOUT (FORMAT binary)");
-        let stream = BinaryCopyOutStream::new(transaction.copy_out(&copy).await?, &types);
-        Ok(Self { stream: Box::pin(stream), types })
+        let none: [&(dyn ToSql + Sync); 0] = [];
+        Ok(Self(Box::pin(transaction.query_raw(select, none).await?)))
     }
 
-    pub(super) async fn next(&mut self) -> Result<Option<BinaryCopyOutRow>, Error> {
-        Ok(self.stream.try_next().await?)
+    pub(super) async fn next(&mut self) -> Result<Option<Row>, Error> {
+        Ok(self.0.try_next().await?)
     }
 }
 
 /// What stands in a column.
-pub(super) fn at<'r, T: FromSql<'r>>(row: &'r BinaryCopyOutRow, column: usize) -> Result<T, Error> {
+pub(super) fn at<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, Error> {
     Ok(row.try_get(column)?)
 }
 
 /// The same, of so many bytes.
 pub(super) fn bytes_at<const N: usize>(
-    row: &BinaryCopyOutRow,
+    row: &Row,
     column: usize,
     name: &'static str,
 ) -> Result<[u8; N], Error> {
