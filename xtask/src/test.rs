@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Of members, what is not built unless it is asked for.
@@ -191,7 +192,11 @@ impl Counts {
 fn tests() -> Result<Counts> {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
     command.args(FEATURES);
+    // Many tests wait for a lease, a browser or a database: one more than there are processors
+    // keeps those busy.
+    let threads = thread::available_parallelism().map_or(2, |processors| processors.get() + 1);
     let mut child = command
+        .env("RUST_TEST_THREADS", threads.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run {}", name(&command)))?;
