@@ -12,43 +12,28 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+/// What every connection begins with, however the database, or who asks, has it otherwise: whoever
+/// has waited for a row sees what was made meanwhile, and bytes are written as their digits.
+pub(super) const USUAL: &str =
+    "SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'";
+
 /// Has what is prepared be planned once, where the database has such a setting.
-macro_rules! planned_once {
-    () => {
-        "SELECT set_config(name, 'force_generic_plan', false) FROM pg_settings \
-         WHERE name = 'plan_cache_mode'"
-    };
-}
-pub(super) const PLANNED_ONCE: &str = planned_once!();
+pub(super) const PLANNED_ONCE: &str =
+    "SELECT set_config(name, 'force_generic_plan', false) FROM pg_settings
+     WHERE name = 'plan_cache_mode'";
 
-/// What this program counts on, however the database, or who asks, has it otherwise: whoever has
-/// waited for a row sees what was made meanwhile, and bytes are written as their digits.
-macro_rules! usual {
-    () => {
-        "SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'; "
-    };
-}
-pub(super) const USUAL: &str = usual!();
-
-/// What every connection begins with: nothing that is asked takes forever, and whoever stands
-/// still within a transaction keeps nobody else from theirs.
-const BEGINNING: &str = concat!(
-    usual!(),
-    "SET statement_timeout = '30s'; \
+/// Nothing that is asked takes forever, and whoever stands still within a transaction keeps nobody
+/// else from theirs.
+const READING: &str = "SET statement_timeout = '30s'; \
      SET lock_timeout = '5s'; \
-     SET idle_in_transaction_session_timeout = '5s'"
-);
+     SET idle_in_transaction_session_timeout = '5s'";
 
 /// The same for those who write to the ledger, whom others wait for. What they send is the same
 /// again and again with lists of other lengths, for each of which it would be planned anew: that
 /// was more than a quarter of the server's work.
-const WRITING: &str = concat!(
-    usual!(),
-    "SET statement_timeout = '5s'; \
+const WRITING: &str = "SET statement_timeout = '5s'; \
      SET lock_timeout = '1s'; \
-     SET idle_in_transaction_session_timeout = '1s'; ",
-    planned_once!()
-);
+     SET idle_in_transaction_session_timeout = '1s'";
 
 /// How long a network may swallow everything.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -126,12 +111,12 @@ pub(crate) enum TlsMode {
 
 /// The connections of those who look.
 pub(super) fn readers(settings: &Settings) -> Result<Pool, OpenError> {
-    pool(settings, settings.connections, BEGINNING)
+    pool(settings, settings.connections, &[USUAL, READING])
 }
 
 /// The connections of those who write to the ledger.
 pub(super) fn writers(settings: &Settings, count: usize) -> Result<Pool, OpenError> {
-    pool(settings, count, WRITING)
+    pool(settings, count, &[USUAL, PLANNED_ONCE, WRITING])
 }
 
 /// How connections are made that are in no pool.
@@ -179,12 +164,17 @@ fn server(settings: &Settings) -> Result<(tokio_postgres::Config, MakeRustlsConn
 fn pool(
     settings: &Settings,
     connections: usize,
-    beginning: &'static str,
+    beginning: &'static [&'static str],
 ) -> Result<Pool, OpenError> {
     let (server, tls) = server(settings)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move { client.batch_execute(beginning).await.map_err(HookError::Backend) })
+        Box::pin(async move {
+            for sql in beginning {
+                client.batch_execute(sql).await.map_err(HookError::Backend)?;
+            }
+            Ok(())
+        })
     });
     let patience = Some(settings.patience);
     Pool::builder(Manager::from_config(server, tls, recycling))
